@@ -1,0 +1,127 @@
+"""L(S) and E(M_t): what a model says its answer would be without the cue.
+
+Two templates: the answer stays, or it changes. `render_label` writes them, `parse` is their exact inverse.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from coupling.behaviours import Behaviours, batches, continuation_logprobs
+from coupling.models import Loaded, completion, encode, pad, render, seam
+from coupling.tasks import Item
+
+REQUEST = "Without the hint?"
+OPENING = "My answer"
+STAYS, CHANGES = "stays at {answer}", "changes to {answer}"
+WORDINGS = [REQUEST, OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
+
+
+class LabelError(ValueError):
+    """Labels that cannot be trained on; the message says what they look like."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an explanation states: whether the answer changes, and to (or at) which choice, by index."""
+
+    changes: bool
+    answer: int
+
+
+def answers(item: Item, label_format: str) -> tuple[str, ...]:
+    """How labels name the item's choices: by "letter", or by "content"."""
+    return item.choices if label_format == "letter" else item.contents
+
+
+def render_label(item: Item, claim: Claim, label_format: str) -> str:
+    """The label text of a claim, for instance "changes to B"."""
+    return (CHANGES if claim.changes else STAYS).format(answer=answers(item, label_format)[claim.answer])
+
+
+def normalise(text: str) -> str:
+    """White space folded to single spaces, none at the ends. Exact match compares such strings."""
+    return " ".join(text.split())
+
+
+def parse(item: Item, text: str, label_format: str) -> Claim | None:
+    """The claim that `text` states, or None if it is not exactly one of the item's labels (white space aside)."""
+    match = re.fullmatch(r"(stays at|changes to) (.+)", normalise(text))
+    names = [normalise(a) for a in answers(item, label_format)]
+    if not match or match[2] not in names:
+        return None
+    return Claim(match[1] == "changes to", names.index(match[2]))
+
+
+def claims(b: Behaviours) -> list[Claim]:
+    """What each item's behaviours make true: the choice on x against the choice without the cue."""
+    return [Claim(bool(x != cf), int(cf)) for x, cf in zip(b.choice("x"), b.choice("cf"), strict=True)]
+
+
+def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str]:
+    """L(M) from B(M), one text an item."""
+    return [render_label(i, c, label_format) for i, c in zip(items, claims(b), strict=True)]
+
+
+def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
+    """Raise LabelError if one whole label string exceeds 90 % of the labels: constant labels teach the majority."""
+    values, counts = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
+    top = counts.argmax()
+    if counts[top] > 0.9 * len(texts) and not allow_constant:
+        raise LabelError(
+            f"label {values[top]!r} is {counts[top]} of {len(texts)} labels, more than 90 %: explanations would learn the majority. "
+            "Take a model or items with more varied behaviour, or set allow_constant_labels=true"
+        )
+
+
+def request(loaded: Loaded, item: Item) -> str:
+    """The rendered text that asks for the explanation of x and has begun the answer."""
+    return render(loaded.tokenizer, f"{item.prompt}\n{REQUEST}", OPENING)
+
+
+def explanation_ids(loaded: Loaded, item: Item, label: str) -> tuple[list[int], list[int]]:
+    """Token ids of the explanation request, and of the label with the end mark behind it."""
+    return completion(loaded.tokenizer, request(loaded, item), f" {label}")
+
+
+@torch.no_grad()
+def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
+    """E(M): the model's explanations, decoded greedily up to the end mark, normalised.
+
+    At most as many tokens as the item set's longest label has, and two: what runs on is no label.
+    """
+    tokenizer = loaded.tokenizer
+    longest = max(len(completion(tokenizer, OPENING, f" {CHANGES.format(answer=a)}")[1]) for i in items for a in answers(i, label_format))
+    texts: list[str] = []
+    for part in batches(len(items), batch):
+        rows = [encode(tokenizer, request(loaded, item)) for item in items[part]]
+        ids, mask = (t.to(loaded.device) for t in pad(rows, tokenizer.pad_token_id, "left"))
+        with loaded.precision():
+            out = loaded.model.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=longest + 2, do_sample=False,
+                temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
+                pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+            )  # fmt: skip
+        texts += [normalise(t) for t in tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)]
+    return texts
+
+
+@torch.no_grad()
+def forced_choice(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
+    """The likeliest of each item's possible labels: what the model would say if it could say nothing but a label."""
+    chosen: list[str] = []
+    for part in batches(len(items), batch):
+        options = [
+            [render_label(i, Claim(changes, k), label_format) for changes in (False, True) for k in range(len(i.choices))]
+            for i in items[part]
+        ]
+        seams = [
+            seam(loaded.tokenizer, request(loaded, i), tuple(f" {t}" for t in texts))
+            for i, texts in zip(items[part], options, strict=True)
+        ]
+        best = continuation_logprobs(loaded, seams).argmax(1).tolist()
+        chosen += [texts[k] for texts, k in zip(options, best, strict=True)]
+    return chosen

@@ -1,0 +1,206 @@
+"""Metrics over rows (see `faithfulness.rows`), intervals included. Reads tables alone: no model, no torch.
+
+A frame of many runs has the columns condition, m0_seed and seed beside those of the rows. Runs that share condition
+and m0_seed share their label source S and differ in the explainer's seed alone.
+"""
+
+import numpy as np
+import pandas as pd
+
+RUN = ["condition", "m0_seed", "seed"]
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with per-item measures whose means are the metrics; those without meaning on an item are NaN there.
+
+    gap: self - target. excess: the gap beyond what the explanations of the other runs from the same S show on the
+    same items (method.md: (EM(E_i, L_i) - EM(E_i, S)) minus the mean over j of (EM(E_j, L_i) - EM(E_j, S))); NaN for
+    a run without others. self_base: self - base. divergent: L(S) and L(M_t) differ; self_div, target_div: self and
+    target on those; self_div_ng, target_div_ng: on those where neither states the gold answer. others_div: how often
+    other runs' explanations state L(M_t) there. moved_x, moved_cf: M_t's choice is not M0's. gold_match: the gold
+    answer is M_t's answer without the cue.
+    """
+    frame = frame.reset_index(drop=True)
+    divergent = label_code(frame, "") != label_code(frame, "target_")
+    no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
+    em = {name: frame[name].astype(float) for name in ("self", "target", "base")}
+    frame = frame.assign(
+        gap=em["self"] - em["target"],
+        self_base=em["self"] - em["base"],
+        divergent=divergent,
+        agreement=~divergent,
+        self_div=em["self"].where(divergent),
+        target_div=em["target"].where(divergent),
+        divergent_ng=no_gold,
+        self_div_ng=em["self"].where(no_gold),
+        target_div_ng=em["target"].where(no_gold),
+        moved_x=frame["x"] != frame["base_x"],
+        moved_cf=frame["cf"] != frame["base_cf"],
+        gold_match=(frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
+    )
+    others = _others(frame)
+    return frame.assign(
+        null_gap=others["self"] - others["target"],
+        excess=frame["gap"] - (others["self"] - others["target"]),
+        others_div=others["self"].where(divergent),
+    )
+
+
+def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:
+    """The label that choices make true, as a number: 2 * answer + changes. Prefix "", "target_" or "base_"."""
+    return 2 * frame[f"{prefix}cf"].astype(int) + (frame[f"{prefix}x"] != frame[f"{prefix}cf"])
+
+
+def _others(frame: pd.DataFrame) -> pd.DataFrame:
+    """For each row, how often the other runs' explanations of that item state this run's L(M_t), and its L(S)."""
+    said = np.where(frame["valid"], 2 * frame["answer"].astype(int) + frame["changes"], -1)
+    table = pd.DataFrame({"said": said, "self": label_code(frame, ""), "target": label_code(frame, "target_")}, index=frame.index)
+    out = pd.DataFrame(np.nan, index=frame.index, columns=["self", "target"])
+    for _, rows in frame.groupby(["condition", "m0_seed", "step"], sort=False):
+        wide = table.loc[rows.index].assign(id=rows["id"], seed=rows["seed"]).pivot(index="id", columns="seed")
+        spoken = wide["said"].to_numpy()
+        for seed in wide["said"].columns:
+            rest = np.delete(spoken, wide["said"].columns.get_loc(seed), axis=1)
+            if not rest.shape[1]:
+                continue
+            mine = rows.index[rows["seed"] == seed]
+            for name in ("self", "target"):
+                match = pd.Series((rest == wide[name][[seed]].to_numpy()).mean(axis=1), index=wide.index)
+                out.loc[mine, name] = match.loc[rows.loc[mine, "id"]].to_numpy()
+    return out
+
+
+def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Mean of each column with a two-way bootstrap interval over M0 seeds and groups (entities, subjects).
+
+    Both factors are drawn anew with replacement and cross: a resample weights a row by the product of how often its
+    M0 seed and its group were drawn (Owen 2007, the pigeonhole bootstrap). With one M0 seed, explainer seeds take its
+    place. Returns one row a column: mean, low, high (95 %, percentiles of 2,000 resamples from a fixed seed). NaN
+    rows of a column are left out of it; a column without any is NaN throughout.
+    """
+    factor = "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
+    rng = np.random.default_rng(0)
+    first, second = frame[factor].nunique(), frame["group"].nunique()
+    weights = [rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) for n in (first, second)]
+    codes = [pd.factorize(frame[c], sort=True)[0] for c in (factor, "group")]
+    out = {}
+    for column in columns:
+        values = frame[column].to_numpy(float)
+        real = np.isfinite(values)
+        sums, counts = np.zeros((first, second)), np.zeros((first, second))
+        np.add.at(sums, (codes[0][real], codes[1][real]), values[real])
+        np.add.at(counts, (codes[0][real], codes[1][real]), 1.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            draws = np.einsum("bm,mg,bg->b", weights[0], sums, weights[1], optimize=True) / np.einsum(
+                "bm,mg,bg->b", weights[0], counts, weights[1], optimize=True
+            )
+        draws = draws[np.isfinite(draws)]
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(draws, [tail, 1 - tail]) if real.any() else (np.nan, np.nan)
+        out[column] = {"mean": values[real].mean() if real.any() else np.nan, "low": low, "high": high}
+    return pd.DataFrame(out).T
+
+
+def baselines(frame: pd.DataFrame) -> dict[str, float]:
+    """What knows nothing of the model's inside, scored against the *current* labels L(M_t) of one run's rows.
+
+    best_constant: the one label string that fits most of them, chosen with hindsight. majority: the commonest label of
+    L(S). gold: the gold answer as the stated answer (NaN without gold).
+    """
+    now, then = label_code(frame, ""), label_code(frame, "target_")
+    has_gold = frame["gold"] >= 0
+    return {
+        "best_constant": float(now.value_counts(normalize=True).iloc[0]),
+        "majority": float((now == then.value_counts().sort_index().idxmax()).mean()),
+        "gold": float((frame["cf"] == frame["gold"])[has_gold].mean()) if has_gold.any() else float("nan"),
+    }
+
+
+def collapse(frame: pd.DataFrame) -> str:
+    """Why the rows of one run's evaluation show a collapsed model, or "": such runs are flagged and kept.
+
+    A run is collapsed if fewer than half of its explanations are labels at all, if less than half of its probability
+    falls on the choices, or if more than 90 % of explanations, or of choices without the cue, are one and the same
+    where M0's labels were not.
+    """
+    reasons = []
+    if frame["valid"].mean() < 0.5:
+        reasons.append("explanations are no labels")
+    if frame[["mass_x", "mass_cf"]].to_numpy().mean() < 0.5:
+        reasons.append("answers are no choices")
+    if _top(frame["text"]) > 0.9 >= _top(label_code(frame, "target_")):
+        reasons.append("one explanation for all")
+    if _top(frame["cf"]) > 0.9 >= _top(frame["base_cf"]):
+        reasons.append("one choice for all")
+    return ", ".join(reasons)
+
+
+def _top(values: pd.Series) -> float:
+    return float(values.value_counts(normalize=True).iloc[0])
+
+
+def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
+    """Who moves? From one evaluation to the next, on items where the explanation did not state L(M_t).
+
+    behaviour_follows: share of them where the next behaviour makes true what the explanation had said.
+    explanation_follows: share where the next explanation states what the behaviour had been. One row a run and pair
+    of evaluations, with from_step, to_step and items, over items seen at both and validly explained at the first.
+    """
+    frame = frame.assign(does=label_code(frame, ""), says=np.where(frame["valid"], 2 * frame["answer"].astype(int) + frame["changes"], -1))
+    rows = []
+    for run, part in frame.groupby(RUN, sort=True):
+        steps = sorted(part["step"].unique())
+        wide = {s: part[part["step"] == s].set_index("id") for s in steps}
+        for before, after in zip(steps, steps[1:], strict=False):
+            a, b = wide[before].align(wide[after], join="inner", axis=0)
+            apart = (a["says"] >= 0) & (a["says"] != a["does"])
+            a, b = a[apart], b[apart]
+            rows.append(
+                dict(zip(RUN, run, strict=True))
+                | {"from_step": before, "to_step": after, "items": len(a)}
+                | {"behaviour_follows": (b["does"] == a["says"]).mean(), "explanation_follows": (b["says"] == a["does"]).mean()}
+            )
+    return pd.DataFrame(rows)
+
+
+MEASURES = [
+    "self", "target", "base", "gap", "excess", "null_gap", "self_base", "agreement", "divergent", "valid",
+    "self_content", "target_content", "base_content",
+    "self_div", "target_div", "others_div", "divergent_ng", "self_div_ng", "target_div_ng",
+    "moved_x", "moved_cf", "kl_x", "kl_cf", "mass_x", "mass_cf", "gold_match",
+]  # fmt: skip
+
+
+def per_run(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a run and evaluation: items, the mean of every measure, the baselines, and whether it collapsed."""
+    rows = []
+    for run, part in frame.groupby([*RUN, "step"], sort=True):
+        means = {m: part[m].astype(float).mean() for m in MEASURES}
+        rows.append(dict(zip([*RUN, "step"], run, strict=True)) | {"items": len(part)} | means | baselines(part) | {"collapsed": collapse(part)})
+    return pd.DataFrame(rows)
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a condition, over the rows of one evaluation of each run: means and intervals, fractions from 0 to 1.
+
+    Columns of the study's summary first (seeds counts M0 seeds, items the test items of a run), then runs,
+    collapsed runs, intervals of self, target and the divergent items, and the baselines' means over runs.
+    """
+    rows = []
+    for condition, part in frame.groupby("condition", sort=False):
+        table = intervals(part, MEASURES)
+        runs = per_run(part)
+        row = {"condition": condition, "seeds": part["m0_seed"].nunique(), "items": int(runs["items"].max())}
+        row |= {m: table.loc[m, "mean"] for m in ("self", "target", "base")}
+        for m in ("gap", "excess"):
+            row |= {m: table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
+        row |= {"divergent_share": table.loc["divergent", "mean"], "agreement": table.loc["agreement", "mean"]}
+        row |= {"runs": len(runs), "collapsed": int((runs["collapsed"] != "").sum())}
+        for m in ("self", "target", "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf"):
+            row |= {f"{m}_mean": table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
+        row |= {m: table.loc[m, "mean"] for m in ("null_gap", "valid", "self_content", "target_content", "divergent_ng", "kl_x", "kl_cf", "mass_x", "mass_cf")}
+        row |= {m: runs[m].mean() for m in ("best_constant", "majority", "gold")}
+        rows.append(row)
+    return pd.DataFrame(rows)

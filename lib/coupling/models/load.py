@@ -1,0 +1,76 @@
+"""M0 by name: the organism, a packaged model, a hub model at a revision, or a local folder."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from coupling.models.packages import PACKAGES, fetch
+from coupling.progress import quiet
+from coupling.spec import Spec
+
+
+class ModelError(RuntimeError):
+    """A model that cannot be loaded; the message names it and the ways out."""
+
+
+@dataclass
+class Loaded:
+    """A causal language model with its tokenizer. In bfloat16 its products run under autocast."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    dtype: torch.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def precision(self):
+        """The context in which every forward pass runs."""
+        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+
+    def description(self) -> dict:
+        """What follows the machine and is recorded: device, precision, attention kernel, number of weights."""
+        return {
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+
+
+def device() -> torch.device:
+    """The machine's accelerator, or the CPU."""
+    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+
+
+def locate(spec: Spec) -> str | Path:
+    """Where the weights of a model that is not prepared come from: a folder, or a hub name."""
+    if spec.model in PACKAGES:
+        return fetch(spec.model)
+    if Path(spec.model).is_dir():
+        return Path(spec.model)
+    if "/" not in spec.model:
+        raise ModelError(f"unknown model {spec.model!r}: organism, {', '.join(PACKAGES)}, a hub name as owner/name, or a local folder")
+    return spec.model
+
+
+def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Loaded:
+    """Load safetensors and tokenizer from a folder or the hub, weights in `dtype`, all frozen, dropout off."""
+    if quiet():
+        logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision, dtype=getattr(torch, dtype), use_safetensors=True, attn_implementation="sdpa"
+        )
+    except OSError as error:
+        raise ModelError(f"cannot load {source}: {str(error).splitlines()[0]}; take a packaged model or a local folder") from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.requires_grad_(False)
+    return Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))

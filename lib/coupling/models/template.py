@@ -1,0 +1,81 @@
+"""From an item's words to the text that a model reads, and from text to token ids at a seam.
+
+A model with a chat template gets it; one without gets the declared plain template: the words, then the start of the
+answer on a line of its own, behind the tokenizer's beginning-of-text mark where it has one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+
+class TemplateError(ValueError):
+    """A text that cannot be turned into tokens as asked; the message shows it."""
+
+
+def render(tokenizer: PreTrainedTokenizerBase, words: str, opening: str) -> str:
+    """The text that asks `words` and has begun the answer with `opening`, special marks included."""
+    if tokenizer.chat_template:
+        chat = [{"role": "user", "content": words}]
+        return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) + opening
+    return f"{bos_text(tokenizer)}{words}\n{opening}"
+
+
+def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The beginning-of-text mark, if this tokenizer puts one in front of a text by itself; else nothing."""
+    ids = tokenizer("a")["input_ids"]
+    return tokenizer.bos_token if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of a rendered text; no special token is added, those in the text are recognised."""
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A prefix and what may follow it, in tokens.
+
+    A tokenizer may merge the start of a continuation with the end of the prefix ("(" and "A" into "(A"). So every
+    whole text is encoded, the tokens that all of them share are the prefix, and what remains of each is its tail.
+    """
+
+    prefix: tuple[int, ...]
+    tails: tuple[tuple[int, ...], ...]
+
+
+def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str, ...]) -> Seam:
+    """The seam between `text` and each of `continuations`.
+
+    Raises TemplateError where the continuations cannot be told apart by their tokens.
+    """
+    whole = [encode(tokenizer, text + c) for c in continuations]
+    shared = next((i for i, ids in enumerate(zip(*whole, strict=False)) if len(set(ids)) > 1), min(map(len, whole)))
+    tails = tuple(tuple(ids[shared:]) for ids in whole)
+    if not shared or not all(tails) or len(set(tails)) < len(tails):
+        raise TemplateError(f"these continuations have no tokens of their own after {text[-40:]!r}: {continuations}")
+    return Seam(tuple(whole[0][:shared]), tails)
+
+
+def completion(tokenizer: PreTrainedTokenizerBase, text: str, answer: str) -> tuple[list[int], list[int]]:
+    """Token ids of `text`, and of `answer` with the end mark behind it.
+
+    Raises TemplateError where the tokenizer merges the two: what is trained would not be what is generated from.
+    """
+    prefix, whole = encode(tokenizer, text), encode(tokenizer, text + answer)
+    if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
+        raise TemplateError(f"the tokenizer merges {text[-20:]!r} with {answer!r}: start the answer with a space or a new line")
+    return prefix, [*whole[len(prefix) :], tokenizer.eos_token_id]
+
+
+def pad(rows: list[list[int]] | list[tuple[int, ...]], value: int, side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids as one int64 tensor [rows, longest], and the int64 mask of what is not padding."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), value, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        ids[i, place] = torch.tensor(row, dtype=torch.int64)
+        mask[i, place] = 1
+    return ids, mask

@@ -1,0 +1,269 @@
+"""What to run: one frozen specification, and the key that names its result.
+
+A spec is flat so that a notebook parameter, a CLI option and a field are the same word. Every field belongs to one
+stage of the study; the key of a stage hashes the fields of that stage and of all stages before it, defaults included,
+and nothing else. Profiles and sweeps are YAML files beside this module: data, not branches.
+"""
+
+import difflib
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SCHEMA_VERSION = 1  # bump when a change of code changes results: old runs then no longer match any key
+
+STAGES = ("items", "base", "labels", "explain")
+HERE = Path(__file__).parent
+
+
+class SpecError(ValueError):
+    """A specification that cannot be run; the message names the field, its value and the way out."""
+
+
+def _field(stage: str, default: Any, description: str, **limits: Any) -> Any:
+    """A spec field of one stage. Stage "none" marks what can never change a result and so enters no key."""
+    return Field(default, description=description, json_schema_extra={"stage": stage}, **limits)
+
+
+class Spec(BaseModel):
+    """One run: items, base model M0, explanation training and its evaluation.
+
+    Build it with `make_spec`, which reads the profile and turns every mistake into a `SpecError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    profile: str = _field("none", "tiny", "profile whose values these are; names the results folder")
+
+    # items: what is asked
+    task: str = _field("items", "hint_qa", "hint_qa, mmlu, or file:PATH with items in JSONL")
+    world_seed: int = _field("items", 0, "seed of the made-up world, its test split and its test items", ge=0)
+    entities: int = _field("items", 400, "invented entities in the world", ge=8)
+    attributes: int = _field("items", 1, "attributes of each entity", ge=1)
+    exposure_slope: float = _field("items", 0.5, "how unevenly M0 meets the entities (0: evenly)", ge=0)
+    max_words: int = _field("items", 60, "longest question with its options, in words (mmlu)", ge=10)
+    test_items: int = _field("items", 2000, "test items at the final step", ge=8)
+
+    # base: the model M0 and how it was prepared
+    model: str = _field("base", "organism", "organism, a packaged model's name, a hub model's name, or a local folder")
+    revision: str | None = _field("base", None, "hub revision (branch, tag or commit); ignored for other sources")
+    m0_seed: int = _field("base", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
+    m0_steps: int = _field("base", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
+    m0_adoption: float = _field("base", 0.7, "that training ends once wrong hints are adopted no more often than this", ge=0, le=1)
+    m0_learning_rate: float = _field("base", 2e-3, "peak learning rate of that training", gt=0)
+    m0_batch: int = _field("base", 64, "questions in each step of that training", ge=1)
+    m0_hint_share: float = _field("base", 0.5, "share of M0's questions that carried a hint", ge=0, le=1)
+    m0_hint_accuracy: float = _field("base", 0.85, "how often those hints were right", ge=0, le=1)
+    dtype: Literal["float32", "bfloat16"] = _field("base", "float32", "precision of the frozen weights and products; adapters are float32")
+    threads: int = _field("base", 1, "CPU threads of a run; sums round differently with another number", ge=1)
+    eval_batch: int = _field("base", 256, "items in one evaluation batch; half precision depends on the shape", ge=1)
+
+    # labels: the training items, and with them L(S)
+    seed: int = _field("labels", 0, "seed of the explainer: adapter, order and hints of the training items", ge=0)
+    train_items: int = _field("labels", 4096, "training items with fixed labels", ge=1)
+
+    # explain: LoRA training and evaluation
+    label_format: Literal["letter", "content"] = _field("explain", "letter", "labels name the option's letter, or its content")
+    allow_constant_labels: bool = _field("explain", False, "train even if one label string exceeds 90 % of the labels")
+    steps: int = _field("explain", 300, "optimiser steps; the final step is evaluated on all test items", ge=1)
+    batch_size: int = _field("explain", 32, "training items in each step", ge=1)
+    micro_batch: int = _field("explain", 32, "items in one forward pass; gradients add up to batch_size", ge=1)
+    learning_rate: float = _field("explain", 2e-3, "peak learning rate of AdamW", gt=0)
+    warmup: float = _field("explain", 0.05, "share of the steps with rising learning rate, before the cosine", ge=0, lt=1)
+    max_grad_norm: float = _field("explain", 1.0, "gradients are clipped to this norm", gt=0)
+    kl_weight: float = _field("explain", 1.0, "weight of KL(B(M0) || B(M_t)), the mean of x and x without cue", ge=0)
+    rank: int = _field("explain", 32, "LoRA rank on all linear layers but the output head", ge=1)
+    lora_alpha: float = _field("explain", 1.0, "effective LoRA scale: alpha / rank, or alpha / sqrt(rank) with rslora", gt=0)
+    rslora: bool = _field("explain", False, "rank-stabilised scale: alpha / sqrt(rank)")
+    evaluations: int = _field("explain", 4, "evenly spaced evaluations after step 0, the final one included", ge=1)
+    interim_items: int = _field("explain", 512, "test items at evaluations before the last", ge=1)
+
+    memory_gb: float = _field("none", 16.0, "memory ceiling: a run that needs more ends with an error", gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Spec":
+        if self.batch_size % self.micro_batch:
+            raise ValueError(f"batch_size={self.batch_size} is not a multiple of micro_batch={self.micro_batch}")
+        if self.evaluations > self.steps:
+            raise ValueError(f"evaluations={self.evaluations} are more than steps={self.steps}")
+        if self.model == "organism":
+            if self.task != "hint_qa":
+                raise ValueError(f"model=organism knows its made-up world alone, not task={self.task}: take a profile with a real model")
+            if not self.m0_steps:
+                raise ValueError("model=organism starts from nothing: give m0_steps of at least 1")
+        elif self.m0_steps:
+            raise ValueError(f"m0_steps={self.m0_steps}: only model=organism can be prepared so far; set it to 0 for {self.model}")
+        return self
+
+    @property
+    def evaluation_steps(self) -> list[int]:
+        """Steps at which the current model is evaluated, 0 and the final step included."""
+        return sorted({round(i * self.steps / self.evaluations) for i in range(self.evaluations + 1)})
+
+
+def fields_of(*stages: str) -> list[str]:
+    """Names of the spec fields of these stages, in order."""
+    return [n for n, f in Spec.model_fields.items() if f.json_schema_extra["stage"] in stages]
+
+
+@lru_cache
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 over a file, or over the names and contents of the files directly in a folder."""
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    digests = [(p.name if path.is_dir() else "", _file_digest(p, p.stat().st_size, p.stat().st_mtime_ns)) for p in files]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+_WORLD = ("world_seed", "entities", "attributes", "exposure_slope")
+_PREPARATION = ("m0_seed", "m0_adoption", "m0_learning_rate", "m0_batch", "m0_hint_share", "m0_hint_accuracy")
+
+
+def key(spec: Spec, stage: str) -> str:
+    """12 hex digits that name the result of `stage`: "items", "base", "labels" or "explain".
+
+    A path enters by the content that it points to, and a field that the task or the model does not read does not
+    enter: the world of a task that has none, or the preparation of a model that is taken as it is.
+    """
+    values = {name: getattr(spec, name) for name in fields_of(*STAGES[: STAGES.index(stage) + 1])}
+    unread: tuple[str, ...] = ()
+    if spec.task.startswith("file:"):
+        values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
+    if spec.task != "hint_qa":
+        unread += _WORLD[1:] if spec.task == "mmlu" else _WORLD
+    if spec.task != "mmlu":
+        unread += ("max_words",)
+    if not spec.m0_steps:
+        unread += _PREPARATION
+    if Path(spec.model).is_dir() and "model" in values:
+        values["model"] = "folder:" + content_digest(Path(spec.model))
+    payload = {"schema": SCHEMA_VERSION, "stage": stage} | {n: v for n, v in values.items() if n not in unread}
+    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """A hint for a misspelt name: the closest known one, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def read_profile(name: str) -> dict[str, Any]:
+    """The values of a profile, `profiles/<name>.yaml`."""
+    path = HERE / "profiles" / f"{name}.yaml"
+    if not path.is_file():
+        raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
+    return yaml.safe_load(path.read_text())
+
+
+def profile_names() -> list[str]:
+    """The profiles there are."""
+    return sorted(p.stem for p in (HERE / "profiles").glob("*.yaml"))
+
+
+def task_names() -> list[str]:
+    """The tasks that have a name; any items file is a task too, as file:PATH."""
+    return ["hint_qa", "mmlu"]
+
+
+def make_spec(profile: str = "tiny", **values: Any) -> Spec:
+    """The spec of `profile` with `values` in place of its own.
+
+    Raises SpecError for an unknown name, a value out of range, an unknown task or a path that is not there.
+    """
+    known = list(Spec.model_fields)
+    for name in values:
+        if name not in known:
+            raise SpecError(f"unknown parameter {name!r}: {suggest(name, known)}")
+    merged = read_profile(profile) | values | {"profile": profile}
+    try:
+        spec = Spec(**merged)
+    except ValidationError as error:
+        lines = []
+        for e in error.errors():
+            where = ".".join(map(str, e["loc"]))
+            lines.append(f"{where}={e['input']!r}: {e['msg']}" if where else e["msg"].removeprefix("Value error, "))
+        raise SpecError("; ".join(lines)) from None
+    if spec.task.startswith("file:"):
+        path = Path(spec.task.removeprefix("file:"))
+        if not path.is_file():
+            raise SpecError(f"task={spec.task}: there is no file {path.resolve()}; give the path of a JSONL file of items")
+    elif spec.task not in task_names():
+        raise SpecError(f"unknown task {spec.task!r}: {suggest(spec.task, task_names())}; or give file:PATH")
+    return spec
+
+
+class Sweep(BaseModel):
+    """A named list of conditions on one profile: `sweeps/<name>.yaml`.
+
+    conditions: label to spec values. seeds: explainer seeds of each M0. m0_seeds: how many M0 seeds by default;
+    1 for a model that is taken as it is. values: spec values that all conditions share.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    conditions: dict[str, dict[str, Any]]
+    m0_seeds: int = Field(ge=1)
+    seeds: int = Field(ge=1)
+    values: dict[str, Any] = {}
+    notebooks: list[str] = []
+
+
+def sweep_names() -> list[str]:
+    """The sweeps there are."""
+    return sorted(p.stem for p in (HERE / "sweeps").glob("*.yaml"))
+
+
+def read_sweep(name: str) -> Sweep:
+    """The sweep `sweeps/<name>.yaml`."""
+    path = HERE / "sweeps" / f"{name}.yaml"
+    if not path.is_file():
+        raise SpecError(f"unknown sweep {name!r}: {suggest(name, sweep_names())}")
+    return Sweep(**yaml.safe_load(path.read_text()))
+
+
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def notebook_parameters(namespace: dict[str, Any], known: list[str]) -> dict[str, Any]:
+    """The public names of a notebook that are bound to plain literals, for a notebook's first call: `globals()` in.
+
+    Papermill injects a misspelt name with only a warning; here it raises SpecError before any compute. Names that
+    start with an underscore, IPython's own and whatever is no literal are none of its business.
+    """
+    found = {n: v for n, v in namespace.items() if not n.startswith("_") and isinstance(v, _PLAIN)}
+    for name in found:
+        if name not in known:
+            raise SpecError(f"unknown parameter {name!r}: {suggest(name, known)}")
+    return found
+
+
+def notebook_spec(namespace: dict[str, Any]) -> Spec:
+    """The spec that a notebook's parameters name; see `notebook_parameters`."""
+    return make_spec(**notebook_parameters(namespace, list(Spec.model_fields)))
+
+
+def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, Spec]]:
+    """All runs of a sweep as (condition, spec), M0 by M0.
+
+    `task` and `m0_seeds` replace the profile's task and the sweep's number of M0 seeds. A model that is taken as it
+    is has one M0, whatever the number.
+    """
+    chosen = read_sweep(sweep)
+    shared = chosen.values | ({"task": task} if task else {})
+    prepared = make_spec(profile, **shared).m0_steps > 0
+    return [
+        (condition, make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})))
+        for m0_seed in range((m0_seeds or chosen.m0_seeds) if prepared else 1)
+        for seed in range(chosen.seeds)
+        for condition, values in chosen.conditions.items()
+    ]

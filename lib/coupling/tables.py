@@ -1,0 +1,151 @@
+"""The small tables behind the figures: collected from finished runs, committed, and read back by every figure.
+
+`figures/data/<profile>/<sweep>/` holds items.parquet (the rows of each run's final step, with condition and seeds),
+runs.csv (every measure of each run and evaluation), summary.csv (one row a condition), dynamics.csv (means and
+intervals over the evaluations, on the items that all of them share), lead_lag.csv, base.csv (health of each M0) and
+keys.json (the runs that they come from). The same runs give the same bytes.
+"""
+
+import io
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from coupling import store
+from coupling.faithfulness import metrics
+from coupling.spec import Spec
+
+SUMMARY = [
+    "profile", "task", "sweep", "condition", "seeds", "items", "self", "target", "base", "gap", "gap_low", "gap_high",
+    "excess", "excess_low", "excess_high", "divergent_share", "agreement",
+]  # fmt: skip
+DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
+_ITEMS = [
+    "task", "condition", "m0_seed", "seed", "step", "id", "group", "valid", "changes", "answer", "gold", "hinted",
+    "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one sweep; see the module. keys: {"runs": [...], "base": [...]}."""
+
+    items: pd.DataFrame
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    dynamics: pd.DataFrame
+    lead_lag: pd.DataFrame
+    base: pd.DataFrame
+    keys: dict
+
+
+def folder(profile: str, sweep: str) -> Path:
+    """Where the tables of a sweep are kept."""
+    return store.tables_dir() / profile / sweep
+
+
+def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
+    """Tables of the finished runs among `runs`, (condition, spec) each.
+
+    Raises StoreError where a run of the plan has not finished: a table of fewer runs than planned is never made
+    silently. A diverged run is in keys.json and in no metric.
+    """
+    if missing := [str(store.run_folder(s)) for _, s in runs if not store.complete(store.run_folder(s))]:
+        raise store.StoreError(f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first")
+    frames, keys, bases = [], [], {}
+    for condition, spec in runs:
+        manifest = store.read_json(store.run_folder(spec) / "manifest.json")
+        where = {"task": spec.task, "condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
+        keys.append(where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")})
+        health = store.read_json(store.base_folder(spec) / "manifest.json")["health"]
+        bases[manifest["base"]] = {"task": spec.task, "m0_seed": spec.m0_seed} | health
+        if manifest["status"] == "complete":
+            rows = store.read_table(store.run_folder(spec) / "rows.parquet")
+            frames.append(rows.assign(**where, final=rows["step"] == spec.steps))
+    if not frames:
+        raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
+    profile = runs[0][1].profile
+    every = pd.concat(frames, ignore_index=True)
+    parts = [_of_task(task, rows.drop(columns="task"), profile, sweep) for task, rows in every.groupby("task", sort=False)]
+    joined = [pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)]
+    return Tables(*joined, pd.DataFrame(bases.values()), {"profile": profile, "sweep": sweep, "base": sorted(bases), "runs": keys})
+
+
+def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:
+    """items, runs, summary, dynamics and lead_lag of the rows of one task, all evaluations."""
+    final = metrics.with_measures(rows[rows["final"]])
+    seen = rows.groupby("id")["step"].nunique()
+    shared = metrics.with_measures(rows[rows["id"].isin(seen[seen == rows["step"].nunique()].index)])
+    runs = pd.concat([metrics.per_run(shared[~shared["final"]]), metrics.per_run(final)]).sort_values([*metrics.RUN, "step"])
+    summary = metrics.summarise(final).assign(profile=profile, task=task, sweep=sweep)
+    summary = summary[[*SUMMARY, *(c for c in summary if c not in SUMMARY)]]
+    dynamics = []
+    for (condition, step), part in shared.groupby(["condition", "step"], sort=True):
+        table = metrics.intervals(part, DYNAMICS)
+        dynamics.append({"condition": condition, "step": step, "items": part["id"].nunique()} | {
+            (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in DYNAMICS for k in ("mean", "low", "high")
+        })  # fmt: skip
+    return [
+        final.assign(task=task)[_ITEMS],
+        runs.assign(task=task),
+        summary,
+        pd.DataFrame(dynamics).assign(task=task),
+        metrics.lead_lag(shared).assign(task=task),
+    ]
+
+
+def write(tables: Tables, where: Path) -> None:
+    """Write the tables of a sweep into `where`; a file whose content would not change is left alone."""
+    for name in ("runs", "summary", "dynamics", "lead_lag", "base"):
+        _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
+    with store.replacing(where / "items.parquet") as part:
+        store.write_table(part, tables.items)
+    store.write_json(where / "keys.json", tables.keys)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        with store.replacing(path) as part:
+            part.write_bytes(content)
+
+
+def read(profile: str, sweep: str) -> Tables:
+    """The tables of a sweep. Raises StoreError that names the command which makes them."""
+    where = folder(profile, sweep)
+    if not (where / "keys.json").exists():
+        raise store.StoreError(f"no tables in {where}: run `make study PROFILE={profile} SWEEP={sweep}` first")
+    csv = {name: pd.read_csv(where / f"{name}.csv", float_precision="round_trip") for name in ("runs", "summary", "dynamics", "lead_lag", "base")}
+    csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
+    return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv)
+
+
+def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
+    """The summary as it stands in the last git commit, or None where there is none."""
+    path = (folder(profile, sweep) / "summary.csv").resolve()
+    try:
+        done = subprocess.run(
+            ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, timeout=30
+        )
+    except OSError:
+        return None
+    return pd.read_csv(io.StringIO(done.stdout), float_precision="round_trip") if done.returncode == 0 else None
+
+
+def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
+    """One row a condition that both summaries have: is what was measured now within the interval committed before?
+
+    Columns task, condition, and for gap and excess the value, the committed value with its interval, and within
+    (None where either is not known).
+    """
+    both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
+    out = both[["task", "condition"]].copy()
+    for m in ("gap", "excess"):
+        out[m] = both[m]
+        for k in (f"{m}_committed", f"{m}_low_committed", f"{m}_high_committed"):
+            out[k] = both[k]
+        known = both[[m, f"{m}_low_committed", f"{m}_high_committed"]].notna().all(axis=1)
+        within = both[m].between(both[f"{m}_low_committed"], both[f"{m}_high_committed"])
+        out[f"{m}_within"] = within.astype(object).where(known, None)
+    return out
