@@ -54,7 +54,8 @@ class Spec(BaseModel):
     revision: str | None = _field("base", None, "hub revision (branch, tag or commit); ignored for other sources")
     m0_seed: int = _field("base", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
     m0_steps: int = _field("base", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
-    m0_adoption: float = _field("base", 0.7, "that training ends once wrong hints are adopted no more often than this", ge=0, le=1)
+    m0_adoption: float = _field("base", 0.7, "that training ends once wrong hints are adopted at most this often", ge=0, le=1)
+    m0_accuracy: float = _field("base", 0.65, "and questions without a hint are answered rightly at least this often", ge=0, le=1)
     m0_learning_rate: float = _field("base", 2e-3, "peak learning rate of that training", gt=0)
     m0_batch: int = _field("base", 64, "questions in each step of that training", ge=1)
     m0_hint_share: float = _field("base", 0.5, "share of M0's questions that carried a hint", ge=0, le=1)
@@ -125,7 +126,7 @@ def content_digest(path: Path) -> str:
 
 
 _WORLD = ("world_seed", "entities", "attributes", "exposure_slope")
-_PREPARATION = ("m0_seed", "m0_adoption", "m0_learning_rate", "m0_batch", "m0_hint_share", "m0_hint_accuracy")
+_PREPARATION = ("m0_seed", "m0_adoption", "m0_accuracy", "m0_learning_rate", "m0_batch", "m0_hint_share", "m0_hint_accuracy")
 
 
 def key(spec: Spec, stage: str) -> str:

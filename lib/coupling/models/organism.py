@@ -20,7 +20,7 @@ from coupling.tasks.hint_qa import options, question
 from coupling.tasks.items import LETTERS, question_item
 from coupling.tasks.world import ATTRIBUTES, World
 
-WARMUP, PROBES, PROBE_EVERY = 20, 256, 20  # steps, questions, steps: fixed, so that M0 is what the spec says
+WARMUP, PROBES, PROBE_EVERY = 20, 256, 10  # steps, questions, steps: fixed, so that M0 is what the spec says
 WORD = r"[^\s?.,]+|[?.,]"  # a token is a word with its colon, or a mark that ends a sentence
 
 
@@ -88,11 +88,13 @@ def answer_logits(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, t
 
 
 @torch.no_grad()
-def adoption(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, items: list[Item]) -> float:
-    """How often the model answers with the hinted letter; a fraction."""
+def regime(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, items: list[Item]) -> dict[str, float]:
+    """How often the model answers with the hinted letter, and without the hint with the gold one; fractions."""
     letters = tokenizer.convert_tokens_to_ids(list(items[0].choices))
-    chosen = answer_logits(model, tokenizer, [f"{i.prompt}\n{OPENING}" for i in items])[:, letters].argmax(1)
-    return float((chosen == torch.tensor([i.hinted for i in items])).float().mean())
+    texts = [f"{t}\n{OPENING}" for i in items for t in (i.prompt, i.counterfactual_prompt)]
+    chosen = answer_logits(model, tokenizer, texts)[:, letters].argmax(1).view(-1, 2).numpy()
+    hinted, gold = (np.array([getattr(i, name) for i in items]) for name in ("hinted", "gold"))
+    return {"adoption": float((chosen[:, 0] == hinted).mean()), "accuracy": float((chosen[:, 1] == gold).mean())}
 
 
 def prepare(spec: Spec, texts: list[str]) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[dict]]:
@@ -101,8 +103,8 @@ def prepare(spec: Spec, texts: list[str]) -> tuple[LlamaForCausalLM, PreTrainedT
     `texts` are the wordings that the tokenizer must know beside the world's own. The loss is the cross-entropy of
     the answer's token, the mean over statements plus the mean over questions. Knowledge grows with the steps, and
     with it resistance to wrong hints; training ends when their adoption, on questions about entities that are not in
-    the test split, has risen above `m0_adoption` and fallen to it again, so that M0 seeds differ in what they know and not in how far they
-    came. Raises ModelError if `m0_steps` do not lead there.
+    the test split, has fallen to `m0_adoption` and their accuracy without it has reached `m0_accuracy`, so that M0 seeds
+    differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
     """
     world = load_world(spec)
     tokenizer = make_tokenizer(world, [*texts, "of ?", "Hint:", OPENING])
@@ -111,7 +113,6 @@ def prepare(spec: Spec, texts: list[str]) -> tuple[LlamaForCausalLM, PreTrainedT
     schedule = get_constant_schedule_with_warmup(optimizer, WARMUP)
     rng, probe = np.random.default_rng([spec.m0_seed, 0]), probes(world, PROBES)
     history: list[dict] = []
-    risen = False
     bar = progress(spec.m0_steps, "preparing M0")
     for step in range(1, spec.m0_steps + 1):
         bar.update()
@@ -124,14 +125,14 @@ def prepare(spec: Spec, texts: list[str]) -> tuple[LlamaForCausalLM, PreTrainedT
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        history.append({"step": step, "statements": losses[0].item(), "questions": losses[1].item(), "adoption": None})
+        history.append({"step": step, "statements": losses[0].item(), "questions": losses[1].item(), "adoption": None, "accuracy": None})
         if step % PROBE_EVERY == 0:
-            now = history[-1]["adoption"] = adoption(model, tokenizer, probe)
-            if risen and now <= spec.m0_adoption:
+            history[-1] |= regime(model, tokenizer, probe)
+            if history[-1]["adoption"] <= spec.m0_adoption and history[-1]["accuracy"] >= spec.m0_accuracy:
                 bar.close()
                 return model.eval(), tokenizer, history
-            risen = risen or now > spec.m0_adoption
+    last = next((row for row in reversed(history) if row["adoption"] is not None), None)
     raise ModelError(
-        f"M0 still adopts {history[-1]['adoption'] or 1:.0%} of wrong hints after m0_steps={spec.m0_steps}: raise m0_steps, "
-        f"lower m0_hint_accuracy={spec.m0_hint_accuracy}, or ask for more than m0_adoption={spec.m0_adoption}"
+        f"after m0_steps={spec.m0_steps} M0 is not at m0_adoption={spec.m0_adoption} and m0_accuracy={spec.m0_accuracy}, "
+        f"but at {last}: raise m0_steps, or ask for less"
     )

@@ -1,0 +1,53 @@
+# Commands: study test figures lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 FIGURE TORCH_INDEX
+SHELL   := /bin/bash
+PYTHON  ?= python3.11
+PROFILE ?= tiny
+SWEEP   ?= headline
+TASK    ?=
+SEEDS   ?=
+JOBS    ?=
+FORCE   ?=
+FIGURE  ?=
+BIN     := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
+# SNAKEMAKE_PROFILE=env/slurm hands the runs to a cluster instead of this machine's cores
+SNAKEMAKE_PROFILE ?= env/local
+
+.PHONY: study figures test lab lock clean
+
+study: .venv/ready
+	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
+	  $(if $(FORCE),--forceall) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) force=$(FORCE)
+	@coupling status $(WHICH)
+	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
+
+figures: .venv/ready
+	@coupling figures $(if $(FIGURE),--only $(FIGURE))
+
+test: .venv/ready
+	@python -m ruff check . && python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+lab: .venv/ready
+	@jupyter lab --notebook-dir notebooks
+
+# The lock is resolved with torch in sight, so that versions fit it, and leaves out torch and its GPU libraries.
+lock:
+	cd env && uv pip compile --upgrade --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
+	  $$(grep -v '^#' gpu-libraries.txt | sed 's/^/--no-emit-package /') -o requirements.lock requirements.in
+
+# Rebuilt only when the lock's content changed (its checksum is kept in .venv/ready), whatever its date.
+.venv/ready: env/requirements.lock env/torch.txt pyproject.toml
+	@sum=$$(cat $^ | sha256sum); \
+	if [ "$$sum" != "$$(cat $@ 2>/dev/null)" ]; then \
+	  rm -rf .venv && $(PYTHON) -m venv .venv && \
+	  pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r env/torch.txt && \
+	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/requirements.lock && \
+	  pip install --quiet --disable-pip-version-check --no-deps -e . && \
+	  echo "$$sum" > $@; \
+	else touch $@; fi
+
+clean:
+	rm -rf .venv results

