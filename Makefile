@@ -19,9 +19,11 @@ SNAKEMAKE_PROFILE ?= env/local
 .PHONY: study figures test lab lock clean
 
 study: .venv/ready
+	@mkdir -p results && touch results/.batch
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
-	  $(if $(FORCE),--forceall) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) force=$(FORCE)
-	@coupling status $(WHICH)
+	  $(if $(FORCE),--forceall) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS)
+	@coupling status $(WHICH) --since results/.batch
+	@python -c "from coupling import figures; figures.write_index(); figures.write_readme()"
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 
 figures: .venv/ready

@@ -67,19 +67,28 @@ def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNam
 
 
 @app.command()
-def status(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
-    """Count the sweep's runs: complete, diverged, started, missing; and how many the last batch computed."""
+def status(
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    since: Annotated[Path | None, typer.Option(help="count runs that finished after this file was touched as computed")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the sweep's runs: complete, diverged, started, missing; and which of them a batch computed."""
+    new = 0
     counts = {"runs": 0, "complete": 0, "diverged": 0, "started": 0, "missing": 0}
     for _, s in specs.plan(profile, sweep, task or None, seeds or None):
         folder = store.run_folder(s)
         if store.complete(folder):
             state = store.read_json(folder / "manifest.json")["status"]
+            new += since is not None and (folder / "manifest.json").stat().st_mtime > since.stat().st_mtime
         else:
             state = "started" if folder.exists() else "missing"
         counts["runs"] += 1
         counts[state] += 1
-    batch = store.results_dir() / profile / f"{sweep}.batch.json"
-    counts |= store.read_json(batch) if batch.exists() else {}
+    if since is not None:
+        counts |= {"computed": new, "reused": counts["complete"] + counts["diverged"] - new}
     _show([counts], as_json)
 
 
@@ -127,9 +136,10 @@ def figures(only: Annotated[str, typer.Option(help="one figure: schematic, headl
         drawing.schematic_figure()
     for profile, sweep in drawing.drawn_sweeps():
         for name in specs.read_sweep(sweep).notebooks:
-            if not only or name.endswith(only):
+            if not only or name.endswith(f"_{only}"):
                 out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
                 _execute(store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep})
+    drawing.write_readme()
     index = drawing.write_index()
     print(f"figures drawn, listed in {index}")
 

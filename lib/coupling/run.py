@@ -18,12 +18,12 @@ import torch
 
 from coupling import store
 from coupling.behaviours import Behaviours, behaviours, health
-from coupling.explanations import WORDINGS, check_labels, forced_choice, generate, labels
+from coupling.explanations import WORDINGS, check_labels, forced_choice, generate, labels, request
 from coupling.faithfulness.rows import score
-from coupling.models import PACKAGES, Loaded, fetch, load_from, locate
+from coupling.models import PACKAGES, Loaded, fetch, load_from, locate, render
 from coupling.models.organism import prepare
-from coupling.spec import SCHEMA_VERSION, Spec, key
-from coupling.tasks import Item, load_items, needs
+from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
+from coupling.tasks import OPENING, Item, load_items, needs
 from coupling.training import Diverged, add_adapter, memory_ceiling, peak_memory_gb, train, training_set
 
 
@@ -141,6 +141,36 @@ def explain(spec: Spec, force: bool = False) -> Result:
                 _manifest(spec, "explain", explainer) | {"status": status, "error": error, "base": started.folder.name, "seconds": seconds},
             )
     return Result(spec, folder, fresh)
+
+
+def walkthrough(result: Result, index: int = 0) -> pd.DataFrame:
+    """One test item shown whole, a row for each step of the method: step, text (M0 untrained, letters as labels)."""
+    spec = result.spec
+    item = items_of(spec)[1][index]
+    m0 = load_m0(spec)
+    b0 = behaviours(m0, [item], 1)
+    opened = render(m0.tokenizer, item.prompt, OPENING)
+    choices = {k: ", ".join(f"{c} {np.exp(p):.3f}" for c, p in zip(item.choices, getattr(b0, k)[0], strict=True)) for k in ("x", "cf")}
+    rows = {
+        "x, the input with its cue": item.prompt,
+        "cue C": repr(item.cue),
+        "x without C": item.counterfactual_prompt,
+        "x as M0 reads it": opened,
+        "B(M0) on x": choices["x"],
+        "B(M0) on x without C": choices["cf"],
+        "explanation request": request(m0, item),
+        "label L(M0), by letter": labels([item], b0, "letter")[0],
+        "label L(M0), by content": labels([item], b0, "content")[0],
+        "what M0 says untrained, free": generate(m0, [item], "letter", 1)[0],
+        "what M0 says untrained, forced to a label": forced_choice(m0, [item], "letter", 1)[0],
+    }
+    return pd.DataFrame({"step": rows.keys(), "text": rows.values()})
+
+
+def report(notebook: str, result: Result) -> None:
+    """Print the command that reproduces the notebook of `result`, and whether the run was computed or reused."""
+    stages = ("items", "base") if result.folder.name.startswith("base-") else STAGES
+    store.report(notebook, given(result.spec, *stages), int(result.computed), int(not result.computed))
 
 
 def _training_behaviours(spec: Spec, m0: Loaded, items: list[Item]) -> Behaviours:

@@ -202,6 +202,12 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
     return spec
 
 
+def given(spec: Spec, *stages: str) -> dict[str, Any]:
+    """What to say beside nothing to get this spec again: its profile, and the fields of `stages` that differ from it."""
+    plain = make_spec(spec.profile)
+    return {"profile": spec.profile} | {n: getattr(spec, n) for n in fields_of(*stages) if getattr(spec, n) != getattr(plain, n)}
+
+
 class Sweep(BaseModel):
     """A named list of conditions on one profile: `sweeps/<name>.yaml`.
 

@@ -200,3 +200,9 @@ def complete(folder: Path) -> bool:
         return all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in files.items())
     except (StoreError, KeyError, TypeError):
         return False
+
+
+def report(notebook: str, parameters: dict[str, Any], computed: int, reused: int) -> None:
+    """Print the command that reproduces a notebook, and how many runs it computed and how many were there."""
+    pairs = "".join(f" -p {n}={v}" for n, v in parameters.items())
+    print(f"coupling notebook notebooks/{notebook}.ipynb out.ipynb{pairs}\nruns computed: {computed}, reused: {reused}")
