@@ -73,4 +73,7 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.requires_grad_(False)
+    # torch's CPU product copies the whole output matrix once a row when its half-precision input is a strided view of
+    # the last position, as transformers gives it: 15 GB for 32 rows of a vocabulary of 150,000
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
     return Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
