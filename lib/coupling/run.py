@@ -26,7 +26,6 @@ from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
 from coupling.tasks import OPENING, Item, load_items, needs
 from coupling.training import Diverged, add_adapter, memory_ceiling, peak_memory_gb, train, training_set
 
-
 WORK = ".work"  # what a run needs to go on after it was stopped
 
 

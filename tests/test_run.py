@@ -1,0 +1,204 @@
+"""The whole way at the smallest size: M0, labels, training, rows, tables, figures, the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SMALL
+from coupling import cli, figures, run, store, tables, training
+from coupling import spec as specs
+from coupling.explanations import LabelError
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_run_leaves_these_files_steps_and_rows(spec):
+    result = run.explain(spec)
+    assert result.computed
+    assert sorted(p.name for p in result.folder.iterdir() if not p.name.startswith(".")) == ["adapter", "history.parquet", "manifest.json", "rows.parquet"]
+    rows, history = result.table("rows"), result.table("history")
+    assert rows.groupby("step").size().to_dict() == {0: 16, 2: 16, 4: 16, 6: 24}
+    assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    first = rows[rows["step"] == 0]
+    assert (first["x"] == first["base_x"]).all()
+    assert np.allclose(first["kl_x"], 0, atol=1e-6)
+    manifest = result.manifest
+    assert manifest["status"] == "complete"
+    assert manifest["spec"] == spec.model_dump()
+    assert {"packages", "git_commit", "git_dirty", "hardware", "seconds", "peak_memory_gb", "model"} <= manifest.keys()
+    assert manifest["model"]["dtype"] == "float32"
+
+
+def test_twice_from_nothing_gives_identical_rows_and_another_seed_different_ones(spec, tmp_path, monkeypatch):
+    rows = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / name))
+        rows.append(run.explain(spec.model_copy(update={"seed": seed, "steps": 20, "learning_rate": 0.01})).table("rows"))
+    pd.testing.assert_frame_equal(rows[0], rows[1], check_exact=True)
+    assert not rows[0]["logp_x_0"].equals(rows[2]["logp_x_0"])
+    assert rows[0]["id"].equals(rows[2]["id"])
+
+
+def test_what_is_complete_is_reused_and_what_is_damaged_or_forced_is_computed(spec):
+    folder = run.explain(spec).folder
+    assert not run.explain(spec).computed
+    before = store.read_table(folder / "rows.parquet")
+    (folder / "rows.parquet").write_bytes(b"damaged")
+    assert run.explain(spec).computed
+    pd.testing.assert_frame_equal(store.read_table(folder / "rows.parquet"), before)
+    assert run.explain(spec, force=True).computed
+    assert not run.base(spec).computed
+
+
+KILLED = """
+import os, signal, sys
+from coupling import run, training, spec
+real = training.save_checkpoint
+def save(folder, model, optimizer, step, history):
+    real(folder, model, optimizer, step, history)
+    if step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+training.save_checkpoint = save
+import json
+run.explain(spec.make_spec(**json.loads(sys.argv[1])))
+"""
+
+
+def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tmp_path, monkeypatch):
+    want = run.explain(spec)
+    monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / "other"))
+    done = subprocess.run([sys.executable, "-c", KILLED, json.dumps({"profile": "tiny"} | SMALL)], env=os.environ, capture_output=True)
+    assert done.returncode == -9, done.stderr.decode()
+    assert not store.complete(store.run_folder(spec))
+    got = run.explain(spec)
+    pd.testing.assert_frame_equal(got.table("rows"), want.table("rows"), check_exact=True)
+    pd.testing.assert_frame_equal(got.table("history"), want.table("history"), check_exact=True)
+
+
+def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
+    strict = spec.model_copy(update={"allow_constant_labels": False})
+    monkeypatch.setattr(run, "labels", lambda items, b, f: ["stays at A"] * len(items))
+    monkeypatch.setattr(run, "train", lambda *a: pytest.fail("trained"))
+    with pytest.raises(LabelError, match="stays at A"):
+        run.explain(strict)
+
+
+def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
+    real = training._gradient
+    monkeypatch.setattr(training, "_gradient", lambda s, l, d, c: real(s, l, d, c) | {"loss": float("nan")})
+    result = run.explain(spec)
+    assert result.manifest["status"] == "diverged"
+    assert "step 1 of 6" in result.manifest["error"]
+    assert result.table("rows")["step"].unique().tolist() == [0]
+    with pytest.raises(store.StoreError, match="all 1 runs diverged"):
+        tables.collect("headline", [("KL on", spec)])
+
+
+def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
+    with pytest.raises(RuntimeError, match="m0_accuracy=1.0.*raise m0_steps"):
+        run.base(spec.model_copy(update={"m0_accuracy": 1.0}))
+
+
+@pytest.fixture
+def study(spec):
+    """Two M0 seeds x two explainers, with tables written where the commands look for them."""
+    plan = [
+        (c, spec.model_copy(update={"m0_seed": m, "seed": s, "kl_weight": k}))
+        for m in (0, 1) for s in (0, 1) for c, k in (("KL on", 1.0), ("KL off", 0.0))
+    ]  # fmt: skip
+    for _, one in plan[:-1]:
+        run.explain(one)
+    with pytest.raises(store.StoreError, match="1 of 8 runs have not finished"):
+        tables.collect("headline", plan)
+    run.explain(plan[-1][1])
+    tables.write(tables.collect("headline", plan), tables.folder("tiny", "headline"))
+    return plan
+
+
+def test_tables_figures_and_summary(study, tmp_path):
+    where = tables.folder("tiny", "headline")
+    before = {p.name: p.read_bytes() for p in where.iterdir()}
+    tables.write(tables.collect("headline", study), where)
+    assert {p.name: p.read_bytes() for p in where.iterdir()} == before
+    for name in figures.FIGURES:
+        drawn = figures.figure(name, "tiny", "headline")
+        assert drawn.axes
+        for ending in ("png", "pdf", "json"):
+            assert (store.figures_dir() / "tiny" / f"headline-{name}.{ending}").stat().st_size > 100
+    saved = store.read_json(store.figures_dir() / "tiny" / "headline-headline.json")
+    assert saved["runs"] == [specs.key(s, "explain") for _, s in study]
+    figures.schematic_figure()
+    assert "headline-dynamics" in figures.write_index().read_text()
+    assert "KL off" in figures.results_block()
+
+    invoke = CliRunner().invoke
+    rows = json.loads(invoke(cli.app, ["summary", "--json"]).stdout)
+    assert [list(r) for r in rows] == [tables.SUMMARY] * 2
+    items = store.read_table(where / "items.parquet")
+    for row in rows:
+        mine = items[items["condition"] == row["condition"]]
+        assert row["self"] == pytest.approx(mine["self"].mean())
+        assert row["gap"] == pytest.approx(mine["self"].mean() - mine["target"].mean())
+        assert (row["seeds"], row["items"]) == (2, 24)
+    assert "KL on" in invoke(cli.app, ["summary", "--compare"]).stdout
+
+
+def test_the_headline_draws_the_means_and_intervals_of_its_table(study):
+    data = tables.read("tiny", "headline")
+    drawn = figures.headline.draw(data.summary, data.runs)
+    bars = [c for c in drawn.axes[0].containers if hasattr(c, "lines")]
+    heights = sorted(float(c.lines[0].get_ydata()[0]) for c in bars)
+    assert heights == pytest.approx(sorted([*data.summary["self"], *data.summary["target"]]))
+
+
+def test_comparison_with_the_committed_summary():
+    now = pd.DataFrame({"task": ["t", "t"], "condition": ["a", "b"], "gap": [0.1, 0.5], "excess": [0.1, np.nan]})
+    for m in ("gap", "excess"):
+        now[f"{m}_low"], now[f"{m}_high"] = now[m] - 0.1, now[m] + 0.1
+    then = now.assign(gap=0.1, gap_low=0.0, gap_high=0.2)
+    assert tables.compare(now, then)["gap_within"].tolist() == [True, False]
+    assert tables.compare(now, then)["excess_within"].tolist() == [True, None]
+
+
+def test_nothing_to_draw_names_the_command_that_makes_it():
+    with pytest.raises(store.StoreError, match="make study PROFILE=tiny SWEEP=headline"):
+        tables.read("tiny", "headline")
+
+
+def test_commands(spec, monkeypatch):
+    invoke = CliRunner().invoke
+    assert {"name", "sources", "choices", "cues"} <= json.loads(invoke(cli.app, ["tasks", "--json"]).stdout)[0].keys()
+    assert len(json.loads(invoke(cli.app, ["plan", "--json", "--seeds", "5"]).stdout)) == 20
+    assert json.loads(invoke(cli.app, ["status", "--json"]).stdout)[0]["missing"] == 12
+    assert {r["name"] for r in json.loads(invoke(cli.app, ["fetch", "--json"]).stdout)} >= {"mmlu", "gemma-3-270m"}
+    assert "unknown package" in str(invoke(cli.app, ["fetch", "nothing"]).exception)
+    assert "unknown figure" in str(invoke(cli.app, ["figures", "--only", "x"]).exception)
+    text = invoke(cli.app, ["run", "--help"], terminal_width=200).stdout
+    assert all(f"--{name}" in text for name in specs.Spec.model_fields)
+    options = [w for n, v in SMALL.items() for w in ([f"--{n}"] if v is True else [f"--{n}", str(v)])]
+    done = json.loads(invoke(cli.app, ["run", "--json", *options]).stdout)
+    assert done[0]["status"] == "complete"
+    assert done[0]["key"] == specs.key(spec, "explain")
+
+
+def test_the_entry_point_says_errors_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["coupling", "run", "--rank", "0"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: rank=0")
+
+
+def test_a_walkthrough_shows_an_item_whole(spec, capsys):
+    base = run.base(spec)
+    shown = run.walkthrough(base).set_index("step")["text"]
+    assert shown["label L(M0), by letter"].startswith(("stays at", "changes to"))
+    assert "Without the hint?" in shown["explanation request"]
+    run.report("01_base_model", base)
+    assert "-p entities=24" in capsys.readouterr().out
