@@ -67,7 +67,7 @@ def test_a_local_folder_is_a_model_and_an_unknown_name_is_an_error(m0, items, tm
     m0.model.save_pretrained(tmp_path)
     m0.tokenizer.save_pretrained(tmp_path)
     again = load_from(locate(make_spec("medium", model=str(tmp_path))), "float32")
-    assert np.array_equal(behaviours(again, items[1], 8).x, behaviours(m0, items[1], 8).x)
+    assert np.allclose(behaviours(again, items[1], 8).x, behaviours(m0, items[1], 8).x, atol=1e-5)
     with pytest.raises(ModelError, match="nobody"):
         locate(make_spec("medium", model="nobody"))
     assert locate(make_spec("medium", model="owner/name")) == "owner/name"
@@ -112,4 +112,4 @@ def test_a_real_model_from_the_cache_answers_and_explains():
     assert len(generate(loaded, [item], "letter", 1)) == 1
     assert parse(item, forced_choice(loaded, [item], "letter", 1)[0], "letter")
     assert loaded.description()["dtype"] == "bfloat16"
-    assert next(loaded.model.parameters()).dtype == torch.bfloat16
+    assert loaded.description()["weights"] == ("float32" if loaded.device.type == "cpu" else "bfloat16")

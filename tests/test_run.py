@@ -91,7 +91,7 @@ def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
 
 def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
     real = training._gradient
-    monkeypatch.setattr(training, "_gradient", lambda s, l, d, c: real(s, l, d, c) | {"loss": float("nan")})
+    monkeypatch.setattr(training, "_gradient", lambda *of: real(*of) | {"loss": float("nan")})
     result = run.explain(spec)
     assert result.manifest["status"] == "diverged"
     assert "step 1 of 6" in result.manifest["error"]
@@ -101,7 +101,7 @@ def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
 
 
 def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
-    with pytest.raises(RuntimeError, match="m0_accuracy=1.0.*raise m0_steps"):
+    with pytest.raises(RuntimeError, match=r"m0_accuracy=1.0.*raise m0_steps"):
         run.base(spec.model_copy(update={"m0_accuracy": 1.0}))
 
 
@@ -179,8 +179,10 @@ def test_commands(spec, monkeypatch):
     assert {r["name"] for r in json.loads(invoke(cli.app, ["fetch", "--json"]).stdout)} >= {"mmlu", "gemma-3-270m"}
     assert "unknown package" in str(invoke(cli.app, ["fetch", "nothing"]).exception)
     assert "unknown figure" in str(invoke(cli.app, ["figures", "--only", "x"]).exception)
-    text = invoke(cli.app, ["run", "--help"], terminal_width=200).stdout
-    assert all(f"--{name}" in text for name in specs.Spec.model_fields)
+    text = " ".join(invoke(cli.app, ["run", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).stdout.split())
+    for name, field in specs.Spec.model_fields.items():
+        assert f"--{name}" in text
+        assert field.description[:30] in text
     options = [w for n, v in SMALL.items() for w in ([f"--{n}"] if v is True else [f"--{n}", str(v)])]
     done = json.loads(invoke(cli.app, ["run", "--json", *options]).stdout)
     assert done[0]["status"] == "complete"

@@ -27,7 +27,7 @@ def test_the_executed_notebook_and_hidden_files_are_no_part_of_the_result(tmp_pa
 def test_an_interrupted_write_leaves_the_old_file_and_no_part(tmp_path):
     path = tmp_path / "x.json"
     store.write_json(path, {"a": 1})
-    with pytest.raises(OSError, match="disk full"), store.replacing(path) as part:
+    with pytest.raises(OSError, match="disk full"), store.replacing(path) as part:  # noqa: PT012
         part.write_text("half")
         raise OSError("disk full")
     assert json.loads(path.read_text()) == {"a": 1}
@@ -43,10 +43,10 @@ def test_the_same_frame_gives_the_same_bytes(tmp_path):
 
 
 def test_missing_and_damaged_tables_are_named(tmp_path):
-    with pytest.raises(store.StoreError, match="nothing.parquet"):
+    with pytest.raises(store.StoreError, match=r"nothing\.parquet"):
         store.read_table(tmp_path / "nothing.parquet")
     (tmp_path / "bad.parquet").write_text("no")
-    with pytest.raises(store.StoreError, match="bad.parquet"):
+    with pytest.raises(store.StoreError, match=r"bad\.parquet"):
         store.read_table(tmp_path / "bad.parquet")
 
 

@@ -13,6 +13,7 @@ from coupling import spec as specs
 from coupling import store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The study's command line.")
+Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
 SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}")]
@@ -193,7 +194,7 @@ def _run_signature() -> inspect.Signature:
         option = typer.Option(f"--{name}" if kind is not bool else f"--{name}/--no-{name}", help=field.description + default, show_default=False)
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]))
     extra = [
-        inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, typer.Option("--force", help="compute again from nothing")]),
+        inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Force),
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
     ]
     return inspect.Signature(parameters + extra)

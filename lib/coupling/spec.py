@@ -60,7 +60,7 @@ class Spec(BaseModel):
     m0_batch: int = _field("base", 64, "questions in each step of that training", ge=1)
     m0_hint_share: float = _field("base", 0.5, "share of M0's questions that carried a hint", ge=0, le=1)
     m0_hint_accuracy: float = _field("base", 0.85, "how often those hints were right", ge=0, le=1)
-    dtype: Literal["float32", "bfloat16"] = _field("base", "float32", "precision of the frozen weights and products; adapters are float32")
+    dtype: Literal["float32", "bfloat16"] = _field("base", "float32", "precision of products (bfloat16 under autocast); adapters are float32")
     threads: int = _field("base", 1, "CPU threads of a run; sums round differently with another number", ge=1)
     eval_batch: int = _field("base", 256, "items in one evaluation batch; half precision depends on the shape", ge=1)
 

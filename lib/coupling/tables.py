@@ -22,6 +22,7 @@ SUMMARY = [
     "excess", "excess_low", "excess_high", "divergent_share", "agreement",
 ]  # fmt: skip
 DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
+_CSV = ("runs", "summary", "dynamics", "lead_lag", "base")
 _ITEMS = [
     "task", "condition", "m0_seed", "seed", "step", "id", "group", "valid", "changes", "answer", "gold", "hinted",
     "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
@@ -98,7 +99,7 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
 
 def write(tables: Tables, where: Path) -> None:
     """Write the tables of a sweep into `where`; a file whose content would not change is left alone."""
-    for name in ("runs", "summary", "dynamics", "lead_lag", "base"):
+    for name in _CSV:
         _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
     with store.replacing(where / "items.parquet") as part:
         store.write_table(part, tables.items)
@@ -116,7 +117,7 @@ def read(profile: str, sweep: str) -> Tables:
     where = folder(profile, sweep)
     if not (where / "keys.json").exists():
         raise store.StoreError(f"no tables in {where}: run `make study PROFILE={profile} SWEEP={sweep}` first")
-    csv = {name: pd.read_csv(where / f"{name}.csv", float_precision="round_trip") for name in ("runs", "summary", "dynamics", "lead_lag", "base")}
+    csv = {name: pd.read_csv(where / f"{name}.csv") for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv)
 
@@ -130,7 +131,7 @@ def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
         )
     except OSError:
         return None
-    return pd.read_csv(io.StringIO(done.stdout), float_precision="round_trip") if done.returncode == 0 else None
+    return pd.read_csv(io.StringIO(done.stdout)) if done.returncode == 0 else None
 
 
 def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,8 @@ A frame of many runs has the columns condition, m0_seed and seed beside those of
 and m0_seed share their label source S and differ in the explainer's seed alone.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -153,7 +155,7 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
     for run, part in frame.groupby(RUN, sort=True):
         steps = sorted(part["step"].unique())
         wide = {s: part[part["step"] == s].set_index("id") for s in steps}
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             a, b = wide[before].align(wide[after], join="inner", axis=0)
             apart = (a["says"] >= 0) & (a["says"] != a["does"])
             a, b = a[apart], b[apart]

@@ -16,7 +16,10 @@ BOXES = {  # name: (x, y, text, colour)
     "says": (5.0, 0.0, "explanations E(M_t)\nwhat M_t says", "#D9EFE6"),
     "does": (7.5, 0.0, "current behaviour B(M_t)\n→ L(M_t)", "#D6E8F5"),
 }
-ARROWS = [("x", "m0", "arc3"), ("m0", "labels", "arc3"), ("labels", "train", "arc3"), ("m0", "train", "arc3"), ("train", "says", "arc3"), ("train", "does", "arc3,rad=0.35")]
+ARROWS = [
+    ("x", "m0", "arc3"), ("m0", "labels", "arc3"), ("labels", "train", "arc3"), ("m0", "train", "arc3"),
+    ("train", "says", "arc3"), ("train", "does", "arc3,rad=0.35"),
+]  # fmt: skip
 WIDTH, HEIGHT = 2.0, 0.85
 
 

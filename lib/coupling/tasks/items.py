@@ -96,8 +96,9 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
             for name in ("id", "group", "prompt", "cue"):
                 if not isinstance(row[name], str) or not row[name]:
                     raise TaskError(f"{name} must be a non-empty string, not {row[name]!r}")
-            for name in ("choices", "contents"):
-                value = row.setdefault(name, row["choices"])
+            row.setdefault("contents", row["choices"])
+            for name in ("contents", "choices"):
+                value = row[name]
                 if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
                     raise TaskError(f"{name} must be a list of strings, not {value!r}")
                 row[name] = tuple(value)
