@@ -41,7 +41,7 @@ lock:
 	  $$(grep -v '^#' gpu-libraries.txt | sed 's/^/--no-emit-package /') -o requirements.lock requirements.in
 
 # Rebuilt only when the lock's content changed (its checksum is kept in .venv/ready), whatever its date.
-.venv/ready: env/requirements.lock env/torch.txt pyproject.toml
+.venv/ready: env/requirements.lock env/torch.txt
 	@sum=$$(cat $^ | sha256sum); \
 	if [ "$$sum" != "$$(cat $@ 2>/dev/null)" ]; then \
 	  rm -rf .venv && $(PYTHON) -m venv .venv && \

@@ -2,7 +2,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
 from coupling.behaviours import behaviour_seams, behaviours
 from coupling.explanations import Claim, explanation_ids, forced_choice, generate, parse, render_label
 from coupling.models import ModelError, encode, load_from, locate, packages, seam
