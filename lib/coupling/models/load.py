@@ -74,7 +74,7 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
         model = AutoModelForCausalLM.from_pretrained(
             source, revision=revision, dtype=weights, use_safetensors=True, attn_implementation="sdpa"
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot load {source}: {str(error).splitlines()[0]}; take a packaged model or a local folder") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
