@@ -82,8 +82,9 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
     runs = pd.concat([metrics.per_run(shared[~shared["final"]]), metrics.per_run(final)]).sort_values([*metrics.RUN, "step"])
     summary = metrics.summarise(final).assign(profile=profile, task=task, sweep=sweep)
     summary = summary[[*SUMMARY, *(c for c in summary if c not in SUMMARY)]]
+    shared["condition"] = pd.Categorical(shared["condition"], list(dict.fromkeys(rows["condition"])))  # in the sweep's order
     dynamics = []
-    for (condition, step), part in shared.groupby(["condition", "step"], sort=True):
+    for (condition, step), part in shared.groupby(["condition", "step"], sort=True, observed=True):
         table = metrics.intervals(part, DYNAMICS)
         dynamics.append({"condition": condition, "step": step, "items": part["id"].nunique()} | {
             (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in DYNAMICS for k in ("mean", "low", "high")
@@ -93,7 +94,7 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
         runs.assign(task=task),
         summary,
         pd.DataFrame(dynamics).assign(task=task),
-        metrics.lead_lag(shared).assign(task=task),
+        metrics.lead_lag(shared.astype({"condition": str})).assign(task=task),
     ]
 
 

@@ -26,6 +26,9 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                 _mark(left, place + shift, measure, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], mine[measure])
             for shift, measure in ((-0.17, "gap"), (0.17, "excess")):
                 _mark(right, place + shift, measure, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], mine[measure])
+                if np.isfinite(row[measure]):
+                    right.annotate(f"{row[measure]:+.3f}", (place + shift, row[measure]), xytext=(0, 12), textcoords="offset points",
+                                   ha="center", fontsize=6, color=COLOURS[measure])  # fmt: skip
             for name, dash in (("best_constant", ":"), ("gold", "--")):
                 left.hlines(row[name], place - 0.4, place + 0.4, colors=COLOURS["baseline"], linestyles=dash, lw=1.2,
                             label={"best_constant": "best constant label", "gold": "gold answer"}[name])  # fmt: skip
