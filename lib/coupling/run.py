@@ -121,7 +121,8 @@ def explain(spec: Spec, force: bool = False) -> Result:
                     return
                 n = len(test) if step == spec.steps else min(spec.interim_items, len(test))
                 base_b = Behaviours(b0.ids[:n], b0.x[:n], b0.cf[:n])
-                now = behaviours(explainer, test[:n], spec.eval_batch)
+                # a fresh adapter changes nothing (a test holds it to that): at step 0 M_t is M0
+                now = behaviours(explainer, test[:n], spec.eval_batch) if step else base_b
                 said = generate(explainer, test[:n], spec.label_format, spec.eval_batch)
                 store.write_table(path, score(test[:n], said, spec.label_format, now, base_b, base_b, step))
 
