@@ -70,10 +70,10 @@ def results_block() -> str:
             f"### {profile}, {sweep}",
             f"![headline](figures/{profile}/{sweep}-headline.png)",
             f"{first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run; 95 % intervals.",
-            "| task | condition | self | target | gap | excess gap | divergent |\n|---|---|---|---|---|---|---|\n"
+            "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |\n|---|---|---|---|---|---|---|---|\n"
             + "\n".join(
                 f"| {r['task']} | {r['condition']} | {r['self']:.3f} | {r['target']:.3f} | {_interval(r, 'gap')} | "
-                f"{_interval(r, 'excess')} | {r['divergent_share']:.3f} |"
+                f"{_interval(r, 'excess')} | {r['divergent_share']:.3f} | {r['collapsed']} of {r['runs']} |"
                 for _, r in summary.iterrows()
             ),
         ]

@@ -31,7 +31,7 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                                    ha="center", fontsize=6, color=COLOURS[measure])  # fmt: skip
             for name, dash in (("best_constant", ":"), ("gold", "--")):
                 left.hlines(row[name], place - 0.4, place + 0.4, colors=COLOURS["baseline"], linestyles=dash, lw=1.2,
-                            label={"best_constant": "best constant label", "gold": "gold answer"}[name])  # fmt: skip
+                            label={"best_constant": "best constant label", "gold": "gold answer (content match)"}[name])  # fmt: skip
         for axis in (left, right):
             axis.set_xticks(range(len(rows)), rows["condition"])
             axis.set_xlim(-0.6, len(rows) - 0.4)
@@ -43,8 +43,10 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         right.margins(y=0.25)
     first = summary.iloc[0]
     over = "M0 seeds" if first["seeds"] > 1 else "explainer seeds"
+    collapsed = ", ".join(f"{r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
     caption(figure, f"Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
-            f"Bars: 95 % two-way bootstrap over {over} and groups; small points: runs.")  # fmt: skip
+            f"Bars: 95 % two-way bootstrap over {over} and groups; small points: runs.\n"
+            f"Runs flagged as collapsed: {collapsed}.")  # fmt: skip
     return figure
 
 
