@@ -217,6 +217,7 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
     """Within the block, an allocation beyond the ceiling raises MemoryCeiling instead of exhausting the machine.
 
     On CPUs the kernel refuses it (RLIMIT_DATA, Linux), on GPUs torch's allocator does; elsewhere there is no ceiling.
+    What the process has reserved and never touched (thread stacks, arenas: some 3 GB) does not count.
     """
     limit = int(gigabytes * 1e9)
     message = f"the run needs more than memory_gb={gigabytes:g}: lower micro_batch or eval_batch, or raise memory_gb"
@@ -225,7 +226,7 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
     elif sys.platform == "linux":
         before = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit + _untouched(), before[1]))
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -237,6 +238,12 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
     finally:
         if not torch.cuda.is_available() and sys.platform == "linux":
             resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _untouched() -> int:
+    """Bytes that this process has reserved for data and never touched (Linux)."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return max(0, int(status["VmData"].split()[0]) - int(status["RssAnon"].split()[0])) * 1024
 
 
 def peak_memory_gb() -> float:
