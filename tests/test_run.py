@@ -13,6 +13,7 @@ from conftest import SMALL
 from coupling import cli, figures, run, store, tables, training
 from coupling import spec as specs
 from coupling.explanations import LabelError
+from coupling.tasks import TaskError
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +88,15 @@ def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
     monkeypatch.setattr(run, "train", lambda *a: pytest.fail("trained"))
     with pytest.raises(LabelError, match="stays at A"):
         run.explain(strict)
+
+
+def test_bad_items_end_a_run_before_any_compute(tmp_path, monkeypatch):
+    row = {"group": "g", "prompt": "Q? hint A", "cue": " hint A", "choices": ["A", "B"]}
+    path = tmp_path / "items.jsonl"
+    path.write_text("\n".join(json.dumps(row | {"id": s, "split": s}) for s in ("train", "test")))
+    monkeypatch.setattr(run, "load_m0", lambda *a: pytest.fail("loaded a model"))
+    with pytest.raises(TaskError, match="1 groups stand in training and in test"):
+        run.explain(specs.make_spec("medium", task=f"file:{path}"))
 
 
 def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):

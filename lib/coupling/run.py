@@ -68,6 +68,7 @@ def base(spec: Spec, force: bool = False) -> Result:
     with _working(folder, spec, force) as fresh:
         if fresh:
             start = time.monotonic()
+            _, test = items_of(spec)  # bad items end the run before any compute
             if spec.m0_steps:
                 model, tokenizer, history = prepare(spec, WORDINGS)
                 model.save_pretrained(folder / "model")
@@ -75,7 +76,6 @@ def base(spec: Spec, force: bool = False) -> Result:
                 store.write_table(folder / "history.parquet", pd.DataFrame(history))
             prepared = time.monotonic()
             m0 = load_m0(spec)
-            _, test = items_of(spec)
             b0 = behaviours(m0, test, spec.eval_batch)
             store.write_table(folder / "behaviours.parquet", b0.frame())
             truth = labels(test, b0, "letter")
