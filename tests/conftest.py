@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 SMALL = {
     "entities": 24, "test_items": 24, "train_items": 32, "eval_batch": 8, "m0_steps": 10, "m0_adoption": 1.0, "m0_accuracy": 0.0,
-    "m0_batch": 8, "steps": 6, "batch_size": 8, "micro_batch": 8, "rank": 4, "evaluations": 3, "interim_items": 16,
+    "m0_batch": 8, "steps": 6, "batch_size": 8, "rank": 4, "evaluations": 3, "interim_items": 16,
     "allow_constant_labels": True,
 }  # fmt: skip
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from coupling.behaviours import Behaviours, behaviour_seams, behaviours, continuation_logprobs, health
+from coupling.behaviours import Behaviours, behaviour_seams, behaviours, health
 from coupling.explanations import (
     Claim,
     LabelError,
     check_labels,
     claims,
-    explanation_ids,
+    explanation_seam,
     forced_choice,
     generate,
     labels,
@@ -14,7 +14,7 @@ from coupling.explanations import (
     render_label,
     request,
 )  # fmt: skip
-from coupling.models import Seam, TemplateError, completion, encode, seam
+from coupling.models import Seam, TemplateError, completion, encode, plain_logprobs, seam
 
 
 @pytest.mark.parametrize("label_format", ["letter", "content"])
@@ -35,13 +35,14 @@ def test_the_content_format_shares_no_token_with_the_letters(m0, items):
     item = items[1][0]
     letters = {encode(m0.tokenizer, c)[0] for c in item.choices}
     for answer in range(4):
-        assert not letters & set(explanation_ids(m0, item, render_label(item, Claim(True, answer), "content"))[1])
+        assert not letters & set(explanation_seam(m0, item, render_label(item, Claim(True, answer), "content")).tails[0])
 
 
 def test_golden_of_prompts_and_masked_label(m0, items):
     item = items[1][0]
     assert request(m0, item) == f"{item.prompt}\nWithout the hint?\nMy answer"
-    prefix, label = explanation_ids(m0, item, "changes to B")
+    found = explanation_seam(m0, item, "changes to B")
+    prefix, label = found.prefix, found.tails[0]
     assert m0.tokenizer.convert_ids_to_tokens(label) == ["changes", "to", "B", "<end>"]
     assert m0.tokenizer.convert_ids_to_tokens(prefix)[-2:] == ["My", "answer"]
     assert len(prefix) + len(label) <= 30
@@ -53,7 +54,7 @@ def test_a_merged_completion_is_refused(m0):
 
 
 def test_behaviours_do_not_depend_on_padding_or_batch(m0, items):
-    alone = [continuation_logprobs(m0, [behaviour_seams(m0, i)[0]])[0] for i in items[1]]
+    alone = [plain_logprobs(m0, [behaviour_seams(m0, i)[0]])[0] for i in items[1]]
     together = behaviours(m0, items[1], 8)
     assert torch.allclose(torch.stack(alone), torch.from_numpy(together.x), atol=1e-5)
     assert len(set(together.choice("x"))) > 1  # the random model does tell items apart
@@ -62,7 +63,7 @@ def test_behaviours_do_not_depend_on_padding_or_batch(m0, items):
 def test_tails_of_several_tokens_score_as_the_whole_text_does(m0):
     text = "Colour of ?"
     tails = (" A Hint: B", " C A", " D")
-    got = continuation_logprobs(m0, [seam(m0.tokenizer, text, tails), seam(m0.tokenizer, "the hint " + text, tails[:2])])
+    got = plain_logprobs(m0, [seam(m0.tokenizer, text, tails), seam(m0.tokenizer, "the hint " + text, tails[:2])])
     assert got[1, 2] == -torch.inf
     for row, prefix, n in ((0, text, 3), (1, "the hint " + text, 2)):
         for k in range(n):

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 from coupling.behaviours import behaviour_seams, behaviours
-from coupling.explanations import Claim, explanation_ids, forced_choice, generate, parse, render_label
+from coupling.explanations import Claim, explanation_seam, forced_choice, generate, parse, render_label
 from coupling.models import ModelError, encode, load_from, locate, packages, seam
 from coupling.models.packages import FetchError, Package
 from coupling.models.template import bos_text
@@ -95,10 +95,11 @@ def test_real_tokenizers(name):
     for claim in (Claim(True, 2), Claim(False, 3)):
         for label_format in ("letter", "content"):
             label = render_label(item, claim, label_format)
-            request, ids = explanation_ids(loaded, item, label)
+            asked = explanation_seam(loaded, item, label)
+            ids = asked.tails[0]
             assert ids[-1] == tokenizer.eos_token_id
             assert parse(item, tokenizer.decode(ids[:-1]), label_format) == claim
-    assert tokenizer.decode(request).count("Hint: A") == 1
+    assert tokenizer.decode(asked.prefix).count("Hint: A") == 1
     assert bool(tokenizer.chat_template) == (name != "gemma-3-270m")
 
 

@@ -11,8 +11,8 @@ def test_a_field_enters_the_keys_of_its_stage_and_of_later_ones_alone():
         assert changed == list(specs.STAGES[specs.STAGES.index(first) :]), name
 
 
-def test_what_cannot_change_a_result_does_not_enter_the_key(tmp_path):
-    assert key(make_spec("tiny"), "explain") == key(make_spec("tiny", memory_gb=3), "explain")
+def test_what_cannot_change_a_result_does_not_enter_the_key():
+    assert key(make_spec("tiny"), "base") == key(make_spec("tiny", memory_gb=3), "base")
     assert key(make_spec("medium"), "explain") == key(make_spec("medium", entities=9, m0_seed=4), "explain")
 
 
@@ -41,7 +41,6 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"rank": 0}, ["rank", "0", "greater than or equal to 1"]),
         ({"task": "file:/nowhere/items.jsonl"}, ["/nowhere/items.jsonl"]),
         ({"profile": "tinny"}, ["tinny", "tiny"]),
-        ({"batch_size": 10, "micro_batch": 4}, ["batch_size=10", "micro_batch=4"]),
         ({"task": "mmlu"}, ["organism", "mmlu"]),
         ({"m0_steps": 0}, ["m0_steps"]),
         ({"evaluations": 400}, ["evaluations=400"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from coupling.models import Loaded, Seam, pad, render, seam
+from coupling.models import Loaded, Seam, continuation_logprobs, render, seam
 from coupling.tasks import OPENING, Item
 
 CONDITIONS = ("x", "cf")  # x, and x without its cue (the counterfactual)
@@ -59,41 +59,6 @@ def behaviour_seams(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
     )
 
 
-def continuation_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
-    """Log-probability of every tail after its prefix; float32 [seams, most tails], -inf where a seam has fewer.
-
-    One pass over the prefixes, padded on the left; where tails have several tokens, a second over the tails behind
-    the kept keys and values. Gradients flow through both.
-    """
-    model, device = loaded.model, loaded.device
-    width = max(len(s.tails) for s in seams)
-    longest = max(len(t) for s in seams for t in s.tails)
-    ids, mask = (t.to(device) for t in pad([s.prefix for s in seams], loaded.tokenizer.pad_token_id, "left"))
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    with loaded.precision():
-        out = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, use_cache=longest > 1)
-    first = out.logits[:, -1].float().log_softmax(-1)
-    starts = torch.tensor([[t[0] for t in s.tails] + [0] * (width - len(s.tails)) for s in seams], device=device)
-    missing = torch.tensor([[i >= len(s.tails) for i in range(width)] for s in seams], device=device)
-    scores = first.gather(1, starts).masked_fill(missing, -torch.inf)
-    if longest == 1:
-        return scores
-    rows = [s.tails[i] if i < len(s.tails) else s.tails[0] for s in seams for i in range(width)]
-    tail, tail_mask = (t.to(device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
-    out.past_key_values.batch_repeat_interleave(width)
-    wide = mask.repeat_interleave(width, 0)
-    after = wide.sum(1, keepdim=True) + torch.arange(longest, device=device)
-    with loaded.precision():
-        logits = model(
-            input_ids=tail,
-            attention_mask=torch.cat([wide, tail_mask], 1),
-            position_ids=after,
-            past_key_values=out.past_key_values,
-        ).logits
-    later = logits[:, :-1].float().log_softmax(-1).gather(2, tail[:, 1:, None])[..., 0] * tail_mask[:, 1:]
-    return scores + later.sum(1).view(len(seams), width)
-
-
 def batches(n: int, size: int) -> Iterator[slice]:
     """Slices of at most `size` that cover range(n) in order."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
@@ -101,13 +66,12 @@ def batches(n: int, size: int) -> Iterator[slice]:
 
 @torch.no_grad()
 def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
-    """B(M) on items, `batch` at a time; an item's x and counterfactual share a batch and so its shape."""
+    """B(M) on items, `batch` at a time; an item's x and counterfactual share a pass and so its shape."""
     width = max(len(i.choices) for i in items)
     both = np.full((2, len(items), width), -np.inf, dtype=np.float32)
     for part in batches(len(items), batch):
-        pairs = [behaviour_seams(loaded, item) for item in items[part]]
-        scores = continuation_logprobs(loaded, [s for k in (0, 1) for s in (p[k] for p in pairs)])
-        both[:, part, : scores.shape[1]] = scores.view(2, len(pairs), -1).cpu().numpy()
+        scores = continuation_logprobs(loaded, [behaviour_seams(loaded, item) for item in items[part]])
+        both[:, part, : scores.shape[2]] = scores.transpose(0, 1).cpu().numpy()
     return Behaviours(tuple(i.id for i in items), both[0], both[1])
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from coupling.behaviours import Behaviours, batches, continuation_logprobs
-from coupling.models import Loaded, completion, encode, pad, render, seam
+from coupling.behaviours import Behaviours, batches
+from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, pad, render, seam
 from coupling.tasks import Item
 
 REQUEST = "Without the hint?"
@@ -82,31 +82,39 @@ def request(loaded: Loaded, item: Item) -> str:
     return render(loaded.tokenizer, f"{item.prompt}\n{REQUEST}", OPENING)
 
 
-def explanation_ids(loaded: Loaded, item: Item, label: str) -> tuple[list[int], list[int]]:
-    """Token ids of the explanation request, and of the label with the end mark behind it."""
-    return completion(loaded.tokenizer, request(loaded, item), f" {label}")
+def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:
+    """Where the label, with the end mark behind it, follows the explanation request."""
+    prefix, answer = completion(loaded.tokenizer, request(loaded, item), f" {label}")
+    return Seam(tuple(prefix), (tuple(answer),))
+
+
+def most_tokens(loaded: Loaded, items: Sequence[Item], label_format: str) -> int:
+    """How many tokens an explanation of these items may have: those of their longest label, and two. What runs on is no label."""
+    named = {CHANGES.format(answer=a) for i in items for a in answers(i, label_format)}
+    return 2 + max(len(completion(loaded.tokenizer, OPENING, f" {text}")[1]) for text in named)
 
 
 @torch.no_grad()
 def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
-    """E(M): the model's explanations, decoded greedily up to the end mark, normalised.
-
-    At most as many tokens as the item set's longest label has, and two: what runs on is no label.
-    """
+    """E(M): the model's explanations, decoded greedily up to the end mark, normalised; by transformers, in padded batches."""
     tokenizer = loaded.tokenizer
-    longest = max(len(completion(tokenizer, OPENING, f" {CHANGES.format(answer=a)}")[1]) for i in items for a in answers(i, label_format))
     texts: list[str] = []
     for part in batches(len(items), batch):
         rows = [encode(tokenizer, request(loaded, item)) for item in items[part]]
         ids, mask = (t.to(loaded.device) for t in pad(rows, tokenizer.pad_token_id, "left"))
         with loaded.precision():
             out = loaded.model.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=longest + 2, do_sample=False,
+                input_ids=ids, attention_mask=mask, max_new_tokens=most_tokens(loaded, items, label_format), do_sample=False,
                 temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
                 pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
             )  # fmt: skip
-        texts += [normalise(t) for t in tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)]
+        texts += as_texts(loaded, out[:, ids.shape[1] :])
     return texts
+
+
+def as_texts(loaded: Loaded, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Generated token ids as normalised text, without the end mark and what stands behind it."""
+    return [normalise(t) for t in loaded.tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
 
 @torch.no_grad()
@@ -119,9 +127,9 @@ def forced_choice(loaded: Loaded, items: Sequence[Item], label_format: str, batc
             for i in items[part]
         ]
         seams = [
-            seam(loaded.tokenizer, request(loaded, i), tuple(f" {t}" for t in texts))
+            (seam(loaded.tokenizer, request(loaded, i), tuple(f" {t}" for t in texts)),)
             for i, texts in zip(items[part], options, strict=True)
         ]
-        best = continuation_logprobs(loaded, seams).argmax(1).tolist()
+        best = continuation_logprobs(loaded, seams)[:, 0].argmax(1).tolist()
         chosen += [texts[k] for texts, k in zip(options, best, strict=True)]
     return chosen

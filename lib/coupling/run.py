@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ import torch
 
 from coupling import store
 from coupling.behaviours import Behaviours, behaviours, health
+from coupling.evaluation import evaluate
 from coupling.explanations import WORDINGS, check_labels, forced_choice, generate, labels, request
 from coupling.faithfulness.rows import score
-from coupling.models import PACKAGES, Loaded, fetch, load_from, locate, render
+from coupling.memory import memory_ceiling, peak_memory_gb
+from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate, render
 from coupling.models.organism import prepare
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
 from coupling.tasks import OPENING, Item, load_items, needs
-from coupling.training import Diverged, add_adapter, memory_ceiling, peak_memory_gb, train, training_set
+from coupling.training import Diverged, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
 
@@ -52,10 +55,13 @@ def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
 
 
 def load_m0(spec: Spec) -> Loaded:
-    """M0 of the spec: as it is, or as `base` prepared it."""
+    """M0 of the spec: as it is, or as `base` prepared it. The last one stays in memory for the process's next run."""
     if spec.m0_steps:
-        return load_from(store.base_folder(spec) / "model", spec.dtype)
-    return load_from(locate(spec), spec.dtype, spec.revision)
+        return _load(store.base_folder(spec) / "model", spec.dtype, None)
+    return _load(locate(spec), spec.dtype, spec.revision)
+
+
+_load = lru_cache(maxsize=1)(load_from)
 
 
 def base(spec: Spec, force: bool = False) -> Result:
@@ -69,6 +75,7 @@ def base(spec: Spec, force: bool = False) -> Result:
         if fresh:
             start = time.monotonic()
             _, test = items_of(spec)  # bad items end the run before any compute
+            _load.cache_clear()
             if spec.m0_steps:
                 model, tokenizer, history = prepare(spec, WORDINGS)
                 model.save_pretrained(folder / "model")
@@ -76,11 +83,11 @@ def base(spec: Spec, force: bool = False) -> Result:
                 store.write_table(folder / "history.parquet", pd.DataFrame(history))
             prepared = time.monotonic()
             m0 = load_m0(spec)
-            b0 = behaviours(m0, test, spec.eval_batch)
+            b0, said = evaluate(m0, test, "letter", spec.eval_batch)  # as M_t is evaluated later, in the same shapes
             store.write_table(folder / "behaviours.parquet", b0.frame())
             truth = labels(test, b0, "letter")
             guessed = forced_choice(m0, test, "letter", spec.eval_batch)
-            store.write_table(folder / "untrained.parquet", pd.DataFrame({"id": b0.ids, "label": truth, "forced_choice": guessed}))
+            store.write_table(folder / "untrained.parquet", pd.DataFrame({"id": b0.ids, "label": truth, "forced_choice": guessed, "free": said}))
             regime = health(test, b0, truth)
             regime["untrained_forced_choice"] = float(np.mean(np.array(truth) == np.array(guessed)))
             store.finish(
@@ -110,36 +117,32 @@ def explain(spec: Spec, force: bool = False) -> Result:
             texts = labels(train_items, b_train, spec.label_format)
             check_labels(texts, spec.allow_constant_labels)
             data = training_set(m0, train_items, b_train, texts)
-            explainer = add_adapter(m0, spec)
             work = folder / WORK
             work.mkdir(exist_ok=True)
             clock["train"] = time.monotonic()
 
-            def evaluate(step: int) -> None:
+            def look(step: int) -> None:
                 path = work / f"rows-{step:06d}.parquet"
                 if path.exists():
                     return
                 n = len(test) if step == spec.steps else min(spec.interim_items, len(test))
                 base_b = Behaviours(b0.ids[:n], b0.x[:n], b0.cf[:n])
-                # a fresh adapter changes nothing (a test holds it to that): at step 0 M_t is M0
-                now = behaviours(explainer, test[:n], spec.eval_batch) if step else base_b
-                said = generate(explainer, test[:n], spec.label_format, spec.eval_batch)
+                now, said = evaluate(explainer, test[:n], spec.label_format, spec.eval_batch)
                 store.write_table(path, score(test[:n], said, spec.label_format, now, base_b, base_b, step))
 
             status, error = "complete", None
-            try:
-                history = train(spec, explainer, data, work, evaluate)
-            except Diverged as divergence:
-                status, error, history = "diverged", str(divergence), divergence.history
-            rows = pd.concat([store.read_table(p) for p in sorted(work.glob("rows-*.parquet"))], ignore_index=True)
-            store.write_table(folder / "rows.parquet", rows)
-            store.write_table(folder / "history.parquet", pd.DataFrame(history))
-            explainer.model.save_pretrained(folder / "adapter")
-            seconds = {"load": clock["train"] - clock["load"], "train_and_evaluate": time.monotonic() - clock["train"]}
-            store.finish(
-                folder,
-                _manifest(spec, "explain", explainer) | {"status": status, "error": error, "base": started.folder.name, "seconds": seconds},
-            )
+            with adapted(m0, spec) as explainer:
+                try:
+                    history = train(spec, explainer, data, work, look)
+                except Diverged as divergence:
+                    status, error, history = "diverged", str(divergence), divergence.history
+                rows = pd.concat([store.read_table(p) for p in sorted(work.glob("rows-*.parquet"))], ignore_index=True)
+                store.write_table(folder / "rows.parquet", rows)
+                store.write_table(folder / "history.parquet", pd.DataFrame(history))
+                explainer.model.save_pretrained(folder / "adapter")
+                seconds = {"load": clock["train"] - clock["load"], "train_and_evaluate": time.monotonic() - clock["train"]}
+                about = {"status": status, "error": error, "base": started.folder.name, "seconds": seconds}
+                store.finish(folder, _manifest(spec, "explain", explainer) | about)
     return Result(spec, folder, fresh)
 
 

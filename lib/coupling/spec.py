@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SCHEMA_VERSION = 1  # bump when a change of code changes results: old runs then no longer match any key
+SCHEMA_VERSION = 2  # bump when a change of code changes results: old runs then no longer match any key
 
 STAGES = ("items", "base", "labels", "explain")
 HERE = Path(__file__).parent
@@ -73,7 +73,6 @@ class Spec(BaseModel):
     allow_constant_labels: bool = _field("explain", False, "train even if one label string exceeds 90 % of the labels")
     steps: int = _field("explain", 300, "optimiser steps; the final step is evaluated on all test items", ge=1)
     batch_size: int = _field("explain", 32, "training items in each step", ge=1)
-    micro_batch: int = _field("explain", 32, "items in one forward pass; gradients add up to batch_size", ge=1)
     learning_rate: float = _field("explain", 2e-3, "peak learning rate of AdamW", gt=0)
     warmup: float = _field("explain", 0.05, "share of the steps with rising learning rate, before the cosine", ge=0, lt=1)
     max_grad_norm: float = _field("explain", 1.0, "gradients are clipped to this norm", gt=0)
@@ -84,12 +83,10 @@ class Spec(BaseModel):
     evaluations: int = _field("explain", 4, "evenly spaced evaluations after step 0, the final one included", ge=1)
     interim_items: int = _field("explain", 512, "test items at evaluations before the last", ge=1)
 
-    memory_gb: float = _field("none", 16.0, "memory ceiling: a run that needs more ends with an error", gt=0)
+    memory_gb: float = _field("explain", 16.0, "memory ceiling; a step that needs more is added up from smaller passes", gt=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
-        if self.batch_size % self.micro_batch:
-            raise ValueError(f"batch_size={self.batch_size} is not a multiple of micro_batch={self.micro_batch}")
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations={self.evaluations} are more than steps={self.steps}")
         if self.model == "organism":

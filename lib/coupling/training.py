@@ -11,24 +11,22 @@ is a function of the seed and the step, so a run that is resumed ends in the num
 
 import json
 import math
-import resource
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import get_cosine_schedule_with_warmup
 
 from coupling import store
-from coupling.behaviours import Behaviours, behaviour_seams, continuation_logprobs
-from coupling.explanations import explanation_ids
-from coupling.models import Loaded, Seam, pad
+from coupling.behaviours import Behaviours, behaviour_seams
+from coupling.explanations import explanation_seam
+from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, kept_bytes, weight_bytes
+from coupling.models import Loaded, Seam, continuation_logprobs, fed, pad, plain_logprobs, prefix_tree
 from coupling.progress import progress
 from coupling.spec import Spec
 from coupling.tasks import Item
@@ -45,74 +43,72 @@ class Diverged(RuntimeError):
         self.history = history
 
 
-class MemoryCeiling(RuntimeError):
-    """A run needed more memory than its spec allows."""
-
-
 @dataclass(frozen=True)
 class TrainingSet:
-    """Everything that training reads: token ids, the fixed labels within them, and M0's fixed distributions.
+    """Everything that training reads: token ids with the fixed labels among them, and M0's fixed distributions.
 
-    explanations: (request ids, label ids) of each item. seams: its behaviour seams on x and without the cue.
-    reference: M0's renormalised log-probabilities, float32 [2, items, choices], x first.
+    seams: of each item, where its choices follow x, where they follow x without the cue, and where its label follows
+    the explanation request. reference: M0's renormalised log-probabilities, float32 [items, 2, choices], x first.
     """
 
-    explanations: tuple[tuple[list[int], list[int]], ...]
-    seams: tuple[tuple[Seam, Seam], ...]
+    seams: tuple[tuple[Seam, Seam, Seam], ...]
     reference: torch.Tensor
 
 
 def training_set(m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str]) -> TrainingSet:
     """The training set of items with these M0 behaviours and label texts."""
     return TrainingSet(
-        tuple(explanation_ids(m0, i, t) for i, t in zip(items, labels, strict=True)),
-        tuple(behaviour_seams(m0, i) for i in items),
-        torch.from_numpy(np.stack([b0.distribution("x"), b0.distribution("cf")])).to(m0.device),
+        tuple((*behaviour_seams(m0, i), explanation_seam(m0, i, t)) for i, t in zip(items, labels, strict=True)),
+        torch.from_numpy(np.stack([b0.distribution("x"), b0.distribution("cf")], 1)).to(m0.device),
     )
 
 
-def add_adapter(m0: Loaded, spec: Spec) -> Loaded:
-    """M0 with a fresh float32 LoRA adapter on all linear layers but the output head; it changes nothing yet.
+def losses(
+    loaded: Loaded, seams: Sequence[tuple[Seam, Seam, Seam]], reference: torch.Tensor, with_kl: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Explanation loss and behaviour KL of items, scalars of float32, from one packed pass.
 
-    The effective scale is `lora_alpha` itself, whatever the rank: peft divides by rank, or by its root with rslora.
+    The first is the mean over items of the mean cross-entropy of the label's tokens; the request carries no loss. The
+    second is the mean over items, and over x and its counterfactual, of KL(B(M0) || B(M_t)) in nats; 0 without `with_kl`.
     """
-    config = LoraConfig(
-        task_type="CAUSAL_LM", target_modules="all-linear", r=spec.rank, lora_dropout=0.0, use_rslora=spec.rslora,
-        lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(spec.seed)
-        model = get_peft_model(m0.model, config)
-    return Loaded(model.eval(), m0.tokenizer, m0.dtype)
+    if not loaded.packs:
+        kl = behaviour_kl(loaded, [s[:2] for s in seams], reference) if with_kl else torch.zeros(())
+        return explanation_loss(loaded, [s[2] for s in seams]), kl
+    scores = continuation_logprobs(loaded, seams if with_kl else [s[2:] for s in seams])
+    lengths = torch.tensor([len(s[2].tails[0]) for s in seams], device=loaded.device)
+    return -(scores[:, -1, 0] / lengths).mean(), _kl(reference, scores[:, :2]) if with_kl else torch.zeros(())
 
 
-def explanation_loss(loaded: Loaded, rows: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
-    """Mean over items of the mean cross-entropy of the label's tokens; the request carries no loss. Scalar float32."""
-    ids, mask = (t.to(loaded.device) for t in pad([a + b for a, b in rows], loaded.tokenizer.pad_token_id, "right"))
+def explanation_loss(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
+    """The explanation loss by itself, from padded rows: the reference for `losses`."""
+    rows = [s.prefix + s.tails[0] for s in seams]
+    ids, mask = (t.to(loaded.device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
     targets = torch.full_like(ids, IGNORED)
-    for i, (request, label) in enumerate(rows):
-        targets[i, len(request) : len(request) + len(label)] = torch.tensor(label, device=ids.device)
-    first = min(len(request) for request, _ in rows)
+    for i, s in enumerate(seams):
+        targets[i, len(s.prefix) : len(rows[i])] = torch.tensor(s.tails[0], device=ids.device)
+    first = min(len(s.prefix) for s in seams)
     with loaded.precision():
         logits = loaded.model(input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first + 1, use_cache=False).logits
     targets = targets[:, first:]
-    losses = torch.nn.functional.cross_entropy(
+    each = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
     )
-    return (losses.sum(1) / (targets != IGNORED).sum(1)).mean()
+    return (each.sum(1) / (targets != IGNORED).sum(1)).mean()
 
 
 def behaviour_kl(loaded: Loaded, seams: Sequence[tuple[Seam, Seam]], reference: torch.Tensor) -> torch.Tensor:
-    """Mean over items, and over x and its counterfactual, of KL(B(M0) || B(M_t)) in nats. Scalar float32.
+    """The behaviour KL by itself, from padded rows: the reference for `losses`."""
+    scores = plain_logprobs(loaded, [s for pair in seams for s in pair])
+    return _kl(reference, scores.view(len(seams), 2, -1))
 
-    reference: float32 [2, items, choices], renormalised log-probabilities of M0 (-inf beyond an item's choices).
-    """
-    scores = continuation_logprobs(loaded, [pair[k] for k in (0, 1) for pair in seams])
+
+def _kl(reference: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Mean over all but the last axis of KL(reference || scores renormalised); -inf marks choices that an item lacks."""
+    scores = scores[..., : reference.shape[-1]]
     real = torch.isfinite(scores)
     now = scores.log_softmax(-1).masked_fill(~real, 0.0)
-    then = reference[..., : scores.shape[1]].reshape(scores.shape).masked_fill(~real, 0.0)
-    terms = then.exp() * (then - now)
-    return terms.masked_fill(~real, 0.0).sum(-1).mean()
+    then = reference[..., : scores.shape[-1]].masked_fill(~real, 0.0)
+    return (then.exp() * (then - now)).masked_fill(~real, 0.0).sum(-1).mean()
 
 
 def item_order(n: int, size: int, seed: int, step: int) -> np.ndarray:
@@ -171,14 +167,15 @@ def train(
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
     due = set(spec.evaluation_steps)
+    tokens = tokens_in_memory(spec, loaded, data)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
     if step in due:
         evaluate(step)
     while step < spec.steps:
         step += 1
-        chosen = item_order(len(data.explanations), spec.batch_size, spec.seed, step)
-        row = {"step": step} | _gradient(spec, loaded, data, chosen)
+        chosen = item_order(len(data.seams), spec.batch_size, spec.seed, step)
+        row = {"step": step} | _gradient(spec, loaded, data, chosen, tokens)
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
         history.append(row)
@@ -197,58 +194,61 @@ def train(
     return history
 
 
-def _gradient(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray) -> dict[str, float]:
-    """Add up the gradients of one step, micro-batch by micro-batch; returns its losses."""
+def _gradient(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, tokens: int) -> dict[str, float]:
+    """Add up the gradients of one step, at most `tokens` packed tokens to a pass; returns its losses."""
     totals = {"cross_entropy": 0.0, "kl": 0.0}
-    for part in chosen.reshape(-1, spec.micro_batch):
-        share = len(part) / len(chosen)
-        loss = explanation_loss(loaded, [data.explanations[i] for i in part])
-        (loss * share).backward()  # one graph at a time: the two terms never share the memory of their activations
-        totals["cross_entropy"] += loss.item() * share
-        if spec.kl_weight:
-            kl = behaviour_kl(loaded, [data.seams[i] for i in part], data.reference[:, part])
-            (kl * spec.kl_weight * share).backward()
-            totals["kl"] += kl.item() * share
+    for part in passes([size(data.seams[i], spec.kl_weight > 0) for i in chosen], tokens):
+        where = chosen[part]
+        share = len(where) / len(chosen)
+        cross_entropy, kl = losses(loaded, [data.seams[i] for i in where], data.reference[where], spec.kl_weight > 0)
+        ((cross_entropy + spec.kl_weight * kl) * share).backward()
+        totals["cross_entropy"] += cross_entropy.item() * share
+        totals["kl"] += kl.item() * share
     return {"loss": totals["cross_entropy"] + spec.kl_weight * totals["kl"]} | totals
 
 
-@contextmanager
-def memory_ceiling(gigabytes: float) -> Iterator[None]:
-    """Within the block, an allocation beyond the ceiling raises MemoryCeiling instead of exhausting the machine.
+def size(seams: tuple[Seam, Seam, Seam], with_kl: bool) -> int:
+    """Tokens of an item's prefix tree."""
+    return len(prefix_tree([ids for s in (seams if with_kl else seams[2:]) for ids in fed(s)]))
 
-    On CPUs the kernel refuses it (RLIMIT_DATA, Linux), on GPUs torch's allocator does; elsewhere there is no ceiling.
-    What the process has reserved and never touched (thread stacks, arenas: some 3 GB) does not count.
+
+def passes(sizes: Sequence[int], most: int) -> list[slice]:
+    """Slices of a step's items, in order, as few as hold at most `most` tokens each (one item at the least), and even."""
+    share = sum(sizes) / max(1, math.ceil(sum(sizes) / most))
+    parts, start, held = [], 0, 0
+    for i, n in enumerate(sizes):
+        if i > start and (held + n > most or held >= share):
+            parts.append(slice(start, i))
+            start, held = i, 0
+        held += n
+    return [*parts, slice(start, len(sizes))]
+
+
+def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet) -> int:
+    """How many packed tokens one training pass may hold under the spec's memory ceiling.
+
+    What a pass keeps for its gradients is measured, on copies of the longest item. If not even that item would fit,
+    every layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
+    MemoryCeiling, before any training, where that is not enough either.
     """
-    limit = int(gigabytes * 1e9)
-    message = f"the run needs more than memory_gb={gigabytes:g}: lower micro_batch or eval_batch, or raise memory_gb"
-    if torch.cuda.is_available():
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
-    elif sys.platform == "linux":
-        before = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit + _untouched(), before[1]))
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryCeiling(message) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise MemoryCeiling(message) from error
-        raise
-    finally:
-        if not torch.cuda.is_available() and sys.platform == "linux":
-            resource.setrlimit(resource.RLIMIT_DATA, before)
+    with_kl = spec.kl_weight > 0
+    longest = max(range(len(data.seams)), key=lambda i: size(data.seams[i], with_kl))
+    tokens = size(data.seams[longest], with_kl)
+
+    def each() -> float:
+        one, four = (
+            kept_bytes(lambda k=k: losses(loaded, [data.seams[longest]] * k, data.reference[[longest] * k], with_kl)) for k in (1, 4)
+        )  # the weights among what is kept do not grow with the items
+        return (four - one) / 3 / tokens
+
+    full = each()
+    room = spec.memory_gb * 1e9 - PROCESS_BYTES - weight_bytes(loaded.model)
+    if room < full * SLACK * tokens:
+        layers = loaded.model.config.num_hidden_layers
+        checkpoint_layers(loaded.model)
+        full = each() + full / layers
+        if room < full * SLACK * tokens:
+            raise MemoryCeiling(f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {tokens} tokens: raise it")
+    return int(room / (full * SLACK))
 
 
-def _untouched() -> int:
-    """Bytes that this process has reserved for data and never touched (Linux)."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return max(0, int(status["VmData"].split()[0]) - int(status["RssAnon"].split()[0])) * 1024
-
-
-def peak_memory_gb() -> float:
-    """The most memory this process has held so far: on the GPU if there is one, else resident; in 10^9 bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

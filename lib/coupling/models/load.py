@@ -1,52 +1,21 @@
 """M0 by name: the organism, a packaged model, a hub model at a revision, or a local folder."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
+from coupling.models.packing import takes_trees
 from coupling.progress import quiet
 from coupling.spec import Spec
 
 
 class ModelError(RuntimeError):
     """A model that cannot be loaded; the message names it and the ways out."""
-
-
-@dataclass
-class Loaded:
-    """A causal language model with its tokenizer. dtype: precision of its products; in bfloat16 they run under autocast."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    dtype: torch.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    def precision(self):
-        """The context in which every forward pass runs."""
-        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
-
-    def description(self) -> dict:
-        """What follows the machine and is recorded: device, precision, attention kernel, number of weights."""
-        return {
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "weights": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-        }
-
-
-def device() -> torch.device:
-    """The machine's accelerator, or the CPU."""
-    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
 
 
 def locate(spec: Spec) -> str | Path:
@@ -82,4 +51,8 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
     # torch's CPU product copies the whole output matrix once a row when its half-precision input is a strided view of
     # the last position, as transformers gives it: 15 GB for 32 rows of a vocabulary of 150,000
     model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
-    return Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
+    loaded = Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
+    if why := takes_trees(loaded):
+        warnings.warn(f"{source} cannot take packed prefix trees and runs in plain batches, more slowly: {why}", stacklevel=2)
+        loaded.packs = False
+    return loaded

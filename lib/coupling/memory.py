@@ -1,0 +1,90 @@
+"""Memory: a ceiling that ends a run instead of the machine, and what a training pass holds."""
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what they allocate: 0.7 to 0.9 GB here
+SLACK = 1.5  # a backward pass holds gradients of activations for a while beside what was kept for it
+
+
+class MemoryCeiling(RuntimeError):
+    """A run needed more memory than its spec allows."""
+
+
+@contextmanager
+def memory_ceiling(gigabytes: float) -> Iterator[None]:
+    """Within the block, an allocation beyond the ceiling raises MemoryCeiling instead of exhausting the machine.
+
+    On CPUs the kernel refuses it (RLIMIT_DATA, Linux), on GPUs torch's allocator does; elsewhere there is no ceiling.
+    What the process has reserved and never touched (thread stacks, arenas: some 3 GB) does not count.
+    """
+    limit = int(gigabytes * 1e9)
+    message = f"the run needs more than memory_gb={gigabytes:g}: lower eval_batch, or raise memory_gb"
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
+    elif sys.platform == "linux":
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit + _untouched(), before[1]))
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise MemoryCeiling(message) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+            raise MemoryCeiling(message) from error
+        raise
+    finally:
+        if not torch.cuda.is_available() and sys.platform == "linux":
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _untouched() -> int:
+    """Bytes that this process has reserved for data and never touched (Linux)."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return max(0, int(status["VmData"].split()[0]) - int(status["RssAnon"].split()[0])) * 1024
+
+
+def peak_memory_gb() -> float:
+    """The most memory this process has held so far: on the GPU if there is one, else resident; in 10^9 bytes."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+
+
+def weight_bytes(model: torch.nn.Module) -> int:
+    """Bytes of a model's parameters, of the gradients and AdamW's two moments of those that train, and of kept casts."""
+    held = sum(p.nbytes * (4 if p.requires_grad else 1) for p in model.parameters())
+    kept = [m.__dict__["_kept"][1][0] for m in model.modules() if "_kept" in m.__dict__]
+    return held + sum(w.nbytes for w in kept)
+
+
+def kept_bytes(forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps after a forward pass for its backward pass, each storage once, weights included."""
+    held: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = forward()  # alive until all are counted, so that no address stands for two
+    total = sum(held.values())
+    del result
+    return total
+
+
+def checkpoint_layers(model: torch.nn.Module) -> None:
+    """Let every decoder layer keep its input alone and compute the rest again in the backward pass."""
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.training = True  # transformers checkpoints in training mode only; what lies inside stays in evaluation mode

@@ -1,0 +1,102 @@
+"""Log-probabilities of continuations: one packed pass, and the plain passes that it must equal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from coupling.models.loaded import Loaded
+from coupling.models.packing import Rows, Tree, pack, packed_logits, prefix_tree, sees
+from coupling.models.template import Seam, pad
+
+
+def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> torch.Tensor:
+    """Log-probability of every tail after its prefix; float32 [groups, seams of a group, most tails], -inf where a seam has fewer.
+
+    The seams of a group, which share most of their prefixes, are computed as one prefix tree, groups side by side in
+    packed rows; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
+    """
+    if not loaded.packs:
+        scores = plain_logprobs(loaded, [s for group in groups for s in group])
+        return scores.view(len(groups), -1, scores.shape[1])
+    trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
+    rows = pack(trees, loaded.model.config.hidden_size, loaded.device)
+    reader = TailReader(rows, len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group))
+    for g, group in enumerate(groups):
+        reader.add(g, group, trees[g])
+    logits = packed_logits(loaded, rows.ids, rows.positions, sees(rows), rows.positions, reader.picked(loaded.device))
+    return reader.read(logits)
+
+
+def fed(s: Seam) -> list[tuple[int, ...]]:
+    """What a model must read to score each tail of a seam: the prefix, and the tail but for its last token."""
+    return [s.prefix + t[:-1] for t in s.tails]
+
+
+class TailReader:
+    """Which logits of packed rows give the log-probabilities of which tails."""
+
+    def __init__(self, rows: Rows, groups: int, seams: int, width: int):
+        self.rows, self.shape = rows, (groups, seams, width)
+        self.nodes: list[int] = []  # index, among all tokens of the rows, of the token that predicts ...
+        self.tokens: list[int] = []  # ... this token
+        self.cells: list[int] = []  # of the tail in this cell of the result
+        self.real = np.zeros(self.shape, bool)
+
+    def add(self, g: int, group: Sequence[Seam], tree: Tree) -> None:
+        """Read the tails of group g, whose tree holds the paths that `fed` gives for its seams, in order."""
+        paths = iter(tree.paths)
+        for k, s in enumerate(group):
+            for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
+                self.nodes += [self.rows.flat(g, place) for place in path[len(s.prefix) - 1 :]]
+                self.tokens += tail
+                self.cells += [(g * self.shape[1] + k) * self.shape[2] + i] * len(tail)
+                self.real[g, k, i] = True
+
+    def picked(self, device: torch.device) -> torch.Tensor:
+        """The tokens whose logits are needed, each once; int64 [picked]."""
+        self.unique, self.which = np.unique(np.array(self.nodes), return_inverse=True)
+        return torch.from_numpy(self.unique).to(device)
+
+    def read(self, logits: torch.Tensor) -> torch.Tensor:
+        """The tails' log-probabilities from logits [picked, vocabulary]; float32 [groups, seams, tails]."""
+        logits = logits.float()
+        which, tokens, cells = (torch.as_tensor(a, device=logits.device) for a in (self.which, self.tokens, self.cells))
+        each = logits[which, tokens] - logits.logsumexp(1)[which]
+        sums = torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.shape)
+        return sums.masked_fill(~torch.from_numpy(self.real).to(logits.device), -torch.inf)
+
+
+def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
+    """`continuation_logprobs` without packing, the reference for it; float32 [seams, most tails].
+
+    One pass over the prefixes, padded on the left; where tails have several tokens, a second over the tails behind
+    the kept keys and values. Gradients flow through both.
+    """
+    model, device = loaded.model, loaded.device
+    width = max(len(s.tails) for s in seams)
+    longest = max(len(t) for s in seams for t in s.tails)
+    ids, mask = (t.to(device) for t in pad([s.prefix for s in seams], loaded.tokenizer.pad_token_id, "left"))
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    with loaded.precision():
+        out = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, use_cache=longest > 1)
+    first = out.logits[:, -1].float().log_softmax(-1)
+    starts = torch.tensor([[t[0] for t in s.tails] + [0] * (width - len(s.tails)) for s in seams], device=device)
+    missing = torch.tensor([[i >= len(s.tails) for i in range(width)] for s in seams], device=device)
+    scores = first.gather(1, starts).masked_fill(missing, -torch.inf)
+    if longest == 1:
+        return scores
+    rows = [s.tails[i] if i < len(s.tails) else s.tails[0] for s in seams for i in range(width)]
+    tail, tail_mask = (t.to(device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
+    out.past_key_values.batch_repeat_interleave(width)
+    wide = mask.repeat_interleave(width, 0)
+    after = wide.sum(1, keepdim=True) + torch.arange(longest, device=device)
+    with loaded.precision():
+        logits = model(
+            input_ids=tail,
+            attention_mask=torch.cat([wide, tail_mask], 1),
+            position_ids=after,
+            past_key_values=out.past_key_values,
+        ).logits
+    later = logits[:, :-1].float().log_softmax(-1).gather(2, tail[:, 1:, None])[..., 0] * tail_mask[:, 1:]
+    return scores + later.sum(1).view(len(seams), width)

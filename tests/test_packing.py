@@ -1,0 +1,202 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from coupling.behaviours import behaviour_seams, behaviours
+from coupling.evaluation import evaluate
+from coupling.explanations import explanation_seam, forced_choice, generate, labels
+from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, plain_logprobs, prefix_tree, seam, sees
+from coupling.models.packing import takes_trees
+from coupling.training import behaviour_kl, explanation_loss, losses, trainable, training_set
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)  # fmt: skip
+
+SIZE = {
+    "vocab_size": 500, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "initializer_range": 0.2, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1, "tie_word_embeddings": False,
+}  # fmt: skip
+WINDOWED = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]}  # shorter than the sequences below
+ARCHITECTURES = {
+    "llama": (LlamaForCausalLM, LlamaConfig, {}),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config, {}),
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config, {"head_dim": 8}),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig, {"head_dim": 8, **WINDOWED}),
+}
+SHAPES = {
+    "nothing shared": [[5, 6, 7, 8], [9, 10, 11], [12]],
+    "all shared": [[5, 6, 7, 8, 9], [5, 6, 7, 8, 9], [5, 6, 7]],
+    "one token shared": [[5, 6, 7, 8], [5, 9, 10], [5, 11, 12, 13, 14]],
+    "nested": [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13], [14, 5, 6]],
+}
+
+
+def build(name):
+    model, config, extra = ARCHITECTURES[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return model(config(**SIZE, **extra)).eval().requires_grad_(False)
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def any_m0(request, m0):
+    return Loaded(build(request.param), m0.tokenizer, torch.float32)
+
+
+def all_logits(loaded, groups):
+    """Logits at every token of every sequence, from one packed pass."""
+    trees = [prefix_tree(g) for g in groups]
+    rows = pack(trees, 8, loaded.device)
+    picked = torch.arange(rows.ids.numel())
+    logits = packed_logits(loaded, rows.ids, rows.positions, sees(rows), rows.positions, picked)
+    return [[logits[[rows.flat(k, place) for place in path]] for path in tree.paths] for k, tree in enumerate(trees)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_packed_logits_are_those_of_each_sequence_alone(any_m0, shape):
+    for group, packed in zip([SHAPES[shape], *SHAPES.values()], all_logits(any_m0, [SHAPES[shape], *SHAPES.values()]), strict=True):
+        for sequence, logits in zip(group, packed, strict=True):
+            alone = any_m0.model(input_ids=torch.tensor([sequence])).logits[0]
+            assert torch.allclose(logits, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_changed_branch_leaves_every_other_branch_as_it_was(any_m0):
+    before, after = (all_logits(any_m0, [[[5, 6, 7, 8], [5, 6, last, 10], [5, 11]], [[5, 6, 7]]]) for last in (9, 12))
+    for b, a, moved in zip(before[0] + before[1], after[0] + after[1], (False, True, False, False), strict=True):
+        assert torch.equal(a[:2], b[:2])
+        assert torch.equal(a, b) != moved
+
+
+def test_a_tree_holds_every_token_once_and_its_descendants_follow_it():
+    tree = prefix_tree(SHAPES["nested"])
+    assert len(tree) == 5 + 1 + 3 + 3
+    assert sorted(tree.paths[0]) == tree.paths[0]
+    for sequence, path in zip(SHAPES["nested"], tree.paths, strict=True):
+        assert [tree.ids[p] for p in path] == sequence
+        assert [tree.depths[p] for p in path] == list(range(len(sequence)))
+        for above, below in itertools.pairwise(path):
+            assert above < below < tree.ends[above] >= tree.ends[below]
+
+
+def test_rows_hold_every_tree_once_side_by_side():
+    trees = [prefix_tree([list(range(5, 5 + n))]) for n in (3, 9, 4, 2, 7, 1)]
+    rows = pack(trees, 8, torch.device("cpu"))
+    seen = sees(rows)
+    used = torch.zeros(rows.ids.shape, dtype=torch.int64)
+    for k, tree in enumerate(trees):
+        row, start = rows.starts[k]
+        place = slice(start, start + len(tree))
+        used[row, place] += 1
+        assert rows.ids[row, place].tolist() == tree.ids
+        assert torch.equal(seen[row, place, place], torch.ones(len(tree), len(tree), dtype=torch.bool).tril())
+        assert seen[row, place].sum() == seen[row, place, place].sum()  # nothing of another tree
+    assert used.max() == 1
+    assert seen.diagonal(dim1=1, dim2=2).all()
+
+
+def test_behaviours_and_forced_choices_are_those_of_plain_batches(any_m0, items):
+    plain = dataclasses.replace(any_m0, packs=False)
+    a, b = behaviours(any_m0, items[1], 7), behaviours(plain, items[1], 7)
+    assert np.allclose(a.x, b.x, atol=1e-5)
+    assert np.allclose(a.cf, b.cf, atol=1e-5)
+    assert forced_choice(any_m0, items[1], "content", 7) == forced_choice(plain, items[1], "content", 7)
+
+
+def test_tails_of_several_tokens_and_of_different_number(m0):
+    s = [
+        [seam(m0.tokenizer, "Hint: A", (" B", " B C D", " C")), seam(m0.tokenizer, "Hint: B", (" A C", " B"))],
+        [Seam((7, 8, 3), ((4, 9),)), seam(m0.tokenizer, "of", (" A", " B", " C C C C"))],
+    ]
+    packed, plain = continuation_logprobs(m0, s), plain_logprobs(m0, [t for g in s for t in g]).view(2, 2, 3)
+    assert torch.equal(packed.isfinite(), plain.isfinite())
+    assert torch.allclose(packed, plain, atol=1e-5)
+
+
+def test_losses_and_the_gradients_of_the_adapter_are_those_of_three_padded_passes(spec, any_m0, items):
+    b0 = behaviours(any_m0, items[0], 8)
+    data = training_set(any_m0, items[0], b0, labels(items[0], b0, "content"))
+    with adapted(any_m0, spec) as tuned:
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for _, p in trainable(tuned.model):
+                p.add_(torch.randn(p.shape, generator=generator) * 0.1)
+        packed = losses(tuned, data.seams[:9], data.reference[:9], True)
+        plain = explanation_loss(tuned, [s[2] for s in data.seams[:9]]), behaviour_kl(tuned, [s[:2] for s in data.seams[:9]], data.reference[:9])
+        assert plain[1] > 0.01
+        gradients = []
+        for terms in (packed, plain):
+            sum(terms).backward()
+            gradients.append([p.grad.clone() for _, p in trainable(tuned.model)])
+            tuned.model.zero_grad()
+        assert torch.allclose(torch.stack(packed), torch.stack(plain), rtol=1e-5)
+        for a, b in zip(*gradients, strict=True):
+            assert torch.allclose(a, b, atol=1e-5 * float(b.abs().max()) + 1e-8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("label_format", ["letter", "content"])
+def test_behaviours_and_texts_of_one_pass_are_those_of_plain_batches(any_m0, items, label_format):
+    plain = dataclasses.replace(any_m0, packs=False)
+    now, said = evaluate(any_m0, items[1], label_format, 7)
+    want = behaviours(plain, items[1], 7)
+    assert np.allclose(now.x, want.x, atol=1e-5)
+    assert np.allclose(now.cf, want.cf, atol=1e-5)
+    assert said == generate(plain, items[1], label_format, 24)
+    assert len(set(said)) > 4  # long and different texts, or this would show little
+
+
+def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
+    """After training on labels of different lengths, texts end where the plain ones do."""
+    b0 = behaviours(m0, items[0], 8)
+    texts = ["stays at A" if i % 2 else "changes to B C D" for i in range(len(items[0]))]
+    data = training_set(m0, items[0], b0, texts)
+    with adapted(m0, spec) as tuned:
+        optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.03)
+        for _ in range(30):
+            losses(tuned, data.seams, data.reference, False)[0].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        _, said = evaluate(tuned, items[0], "letter", 8)
+        assert said == generate(tuned, items[0], "letter", 8)
+        assert len({len(t.split()) for t in said}) > 1
+
+
+def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batches(m0, items):
+    config = BloomConfig(vocab_size=500, hidden_size=32, n_layer=2, n_head=4, pad_token_id=0, bos_token_id=None, eos_token_id=1, initializer_range=0.3)
+    torch.manual_seed(0)
+    bloom = Loaded(BloomForCausalLM(config).eval(), m0.tokenizer, torch.float32)
+    assert takes_trees(bloom)
+    assert takes_trees(m0) is None
+    bloom.packs = False
+    now, said = evaluate(bloom, items[1], "letter", 8)
+    assert np.isfinite(now.x).all()
+    assert len(said) == len(items[1])
+    b0 = behaviours(bloom, items[0], 8)
+    data = training_set(bloom, items[0], b0, labels(items[0], b0, "letter"))
+    cross_entropy, kl = losses(bloom, data.seams[:4], data.reference[:4], True)
+    assert cross_entropy > 0
+    assert abs(kl) < 1e-5
+
+
+def test_contamination_would_be_noticed(m0, monkeypatch):
+    monkeypatch.setattr("coupling.models.packing.sees", lambda rows: torch.ones(*rows.ids.shape, rows.ids.shape[1], dtype=torch.bool).tril())
+    assert "see each other" in takes_trees(m0)
+
+
+def test_items_trees_share_what_their_three_sequences_share(m0, items):
+    item = items[1][0]
+    x, cf = behaviour_seams(m0, item)
+    explanation = explanation_seam(m0, item, "stays at A")
+    separate = len(x.prefix) + len(cf.prefix) + len(explanation.prefix) + len(explanation.tails[0])
+    tree = prefix_tree([x.prefix, cf.prefix, explanation.prefix + explanation.tails[0][:-1]])
+    assert len(tree) < 0.6 * separate
