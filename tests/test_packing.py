@@ -7,7 +7,7 @@ import torch
 from coupling.behaviours import behaviour_seams, behaviours
 from coupling.evaluation import evaluate
 from coupling.explanations import explanation_seam, forced_choice, generate, labels
-from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, plain_logprobs, prefix_tree, seam, sees
+from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, packing, plain_logprobs, prefix_tree, seam
 from coupling.models.packing import takes_trees
 from coupling.training import behaviour_kl, explanation_loss, losses, trainable, training_set
 from transformers import (
@@ -57,10 +57,9 @@ def any_m0(request, m0):
 def all_logits(loaded, groups):
     """Logits at every token of every sequence, from one packed pass."""
     trees = [prefix_tree(g) for g in groups]
-    rows = pack(trees, 8, loaded.device)
-    picked = torch.arange(rows.ids.numel())
-    logits = packed_logits(loaded, rows.ids, rows.positions, sees(rows), rows.positions, picked)
-    return [[logits[[rows.flat(k, place) for place in path]] for path in tree.paths] for k, tree in enumerate(trees)]
+    row = pack(trees, loaded.device)
+    logits = packed_logits(loaded, row, torch.arange(row.ids.numel()))
+    return [[logits[[row.starts[k] + place for place in path]] for path in tree.paths] for k, tree in enumerate(trees)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -89,20 +88,30 @@ def test_a_tree_holds_every_token_once_and_its_descendants_follow_it():
             assert above < below < tree.ends[above] >= tree.ends[below]
 
 
-def test_rows_hold_every_tree_once_side_by_side():
-    trees = [prefix_tree([list(range(5, 5 + n))]) for n in (3, 9, 4, 2, 7, 1)]
-    rows = pack(trees, 8, torch.device("cpu"))
-    seen = sees(rows)
-    used = torch.zeros(rows.ids.shape, dtype=torch.int64)
+def test_a_row_holds_every_tree_once_and_its_blocks_lead_there_and_back():
+    trees = [prefix_tree([list(range(5, 5 + n)), [5, 30]]) for n in (3, 9, 4, 2, 7, 1)]
+    row = pack(trees, torch.device("cpu"))
+    assert row.ids[0].tolist() == [i for t in trees for i in t.ids]
+    assert torch.equal(row.blocks.flatten()[row.places], torch.arange(row.ids.numel()))
     for k, tree in enumerate(trees):
-        row, start = rows.starts[k]
-        place = slice(start, start + len(tree))
-        used[row, place] += 1
-        assert rows.ids[row, place].tolist() == tree.ids
-        assert torch.equal(seen[row, place, place], torch.ones(len(tree), len(tree), dtype=torch.bool).tril())
-        assert seen[row, place].sum() == seen[row, place, place].sum()  # nothing of another tree
-    assert used.max() == 1
-    assert seen.diagonal(dim1=1, dim2=2).all()
+        place = slice(row.starts[k], row.starts[k] + len(tree))
+        assert row.ids[0, place].tolist() == tree.ids
+        assert (row.ends[0, place] - row.starts[k]).tolist() == tree.ends
+        assert row.ids[0][row.blocks[k, : len(tree)]].tolist() == tree.ids
+
+
+def test_the_two_masks_let_tokens_see_the_same(m0):
+    """FlexAttention's mask, which only GPUs use, against the one that every other test here uses."""
+    row = pack([prefix_tree(g) for g in SHAPES.values()], torch.device("cpu"))
+    for window in (None, 3):
+        blocks = packing._block_mask(row, torch.float32, window)[:, 0] == 0
+        flat = torch.zeros(row.ids.numel(), row.ids.numel(), dtype=torch.bool)
+        for k, start in enumerate(row.starts):
+            n = (row.places // row.blocks.shape[1] == k).sum()
+            flat[start : start + n, start : start + n] = blocks[k, :n, :n]
+        sees = packing._flex_mask(row, torch.float32, window).mask_mod
+        places = torch.arange(row.ids.numel())
+        assert torch.equal(sees(0, 0, places[:, None], places), flat)
 
 
 def test_behaviours_and_forced_choices_are_those_of_plain_batches(any_m0, items):
@@ -189,7 +198,8 @@ def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batc
 
 
 def test_contamination_would_be_noticed(m0, monkeypatch):
-    monkeypatch.setattr("coupling.models.packing.sees", lambda rows: torch.ones(*rows.ids.shape, rows.ids.shape[1], dtype=torch.bool).tril())
+    everything = torch.zeros(1, 1, 11, 11).masked_fill(~torch.ones(11, 11, dtype=torch.bool).tril(), -torch.inf)
+    monkeypatch.setattr(packing, "_block_mask", lambda *_: everything)
     assert "see each other" in takes_trees(m0)
 
 

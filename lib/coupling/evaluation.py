@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from coupling.behaviours import Behaviours, batches, behaviour_seams, behaviours
 from coupling.explanations import as_texts, generate, most_tokens, request
-from coupling.models import Loaded, TailReader, encode, fed, pack, packed_logits, prefix_tree, sees
+from coupling.models import Loaded, TailReader, encode, fed, pack, packed_logits, pad, prefix_tree
 from coupling.tasks import Item
 
 
@@ -33,44 +33,38 @@ def evaluate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
             prefix_tree([*(ids for s in g for ids in fed(s)), encode(loaded.tokenizer, request(loaded, i))])
             for g, i in zip(groups, items[part], strict=True)
         ]
-        rows = pack(trees, loaded.model.config.hidden_size, loaded.device)
-        reader = TailReader(rows, len(groups), 2, both.shape[2])
+        row = pack(trees, loaded.device)
+        reader = TailReader(row, len(groups), 2, both.shape[2])
         for k, group in enumerate(groups):
             reader.add(k, group, trees[k])
-        tails, starts = reader.picked(loaded.device), [t.paths[-1][-1] for t in trees]
-        ends = torch.tensor([rows.flat(k, place) for k, place in enumerate(starts)], device=loaded.device)
-        seen, cache = sees(rows), DynamicCache()  # without the model's config, so that no layer drops what lies outside its window
-        logits = packed_logits(loaded, rows.ids, rows.positions, seen, rows.positions, torch.cat([tails, ends]), cache)
+        tails = reader.picked(loaded.device)
+        paths = [[start + place for place in t.paths[-1]] for start, t in zip(row.starts, trees, strict=True)]
+        cache = DynamicCache()  # without the model's config, so that no layer drops what lies outside its window
+        logits = packed_logits(loaded, row, torch.cat([tails, torch.tensor([p[-1] for p in paths], device=loaded.device)]), cache)
         both[:, part] = reader.read(logits[: len(tails)]).transpose(0, 1).cpu().numpy()
-        texts += as_texts(loaded, _decode(loaded, rows, seen, ends, logits[len(tails) :].argmax(1), cache, limit))
+        texts += as_texts(loaded, _decode(loaded, paths, logits[len(tails) :].argmax(1), cache, limit))
     return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts
 
 
-def _decode(loaded, rows, seen, ends, first, cache, limit) -> list[list[int]]:
-    """Go on greedily from each of the tokens `ends`, whose next ones are `first`, up to the end mark or `limit` tokens.
+def _decode(loaded: Loaded, paths: list[list[int]], first: torch.Tensor, cache: DynamicCache, limit: int) -> list[list[int]]:
+    """Go on greedily behind each of `paths` (places in the cache), whose next tokens are `first`, up to the end mark.
 
-    Each pass adds one token of every branch to its row; a branch sees what its last token saw, and its own tokens.
+    The keys and values of each path are taken from the cache once, padded on the left; from there on it is a plain
+    batch with a cache. Returns at most `limit` tokens each, without the end mark.
     """
-    tokenizer, (height, length) = loaded.tokenizer, rows.ids.shape
-    row = ends // length
-    slot = torch.zeros_like(row)  # which of its row's branches each is
-    for r in row.unique():
-        slot[row == r] = torch.arange(int((row == r).sum()), device=row.device)
-    width = int(slot.max()) + 1
-    place = row * width + slot
-    behind = torch.zeros(height * width, length, dtype=torch.bool, device=row.device)
-    behind[place] = seen.flatten(0, 1)[ends]
-    behind, own = behind.view(height, width, length), torch.eye(width, dtype=torch.bool, device=row.device).expand(height, -1, -1)
-    positions = torch.zeros(height * width, dtype=torch.int64, device=row.device)
-    positions[place] = rows.positions.flatten()[ends]
-    positions, keys = positions.view(height, width), rows.positions
-    ids = torch.full((height * width,), tokenizer.pad_token_id, device=row.device)
-    said, done = [first], first == tokenizer.eos_token_id
+    end = loaded.tokenizer.eos_token_id
+    places, mask = (t.to(loaded.device) for t in pad(paths, 0, "left"))
+    own = DynamicCache()
+    for n, layer in enumerate(cache.layers):
+        own.update(*(states[0][:, places].transpose(0, 1) for states in (layer.keys, layer.values)), n)
+    said, done = [first], first == end
     while len(said) < limit and not done.all():
-        ids[place] = said[-1]
-        positions = positions + 1
-        behind, keys = torch.cat([behind, own], 2), torch.cat([keys, positions], 1)
-        said.append(packed_logits(loaded, ids.view(height, width), positions, behind, keys, place, cache).argmax(1))
-        done |= said[-1] == tokenizer.eos_token_id
-    out = torch.stack(said, 1).tolist()
-    return [t[: t.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in t else t for t in out]
+        mask = torch.nn.functional.pad(mask, (0, 1), value=1)
+        with loaded.precision():
+            logits = loaded.model(
+                input_ids=said[-1][:, None], attention_mask=mask, position_ids=mask.sum(1, keepdim=True) - 1, past_key_values=own
+            ).logits
+        said.append(logits[:, -1].argmax(1))
+        done |= said[-1] == end
+    rows = torch.stack(said, 1).tolist()
+    return [t[: t.index(end)] if end in t else t for t in rows]

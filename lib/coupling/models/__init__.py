@@ -4,12 +4,12 @@ from coupling.models.adapter import adapted
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded
 from coupling.models.packages import PACKAGES, FetchError, fetch
-from coupling.models.packing import pack, packed_logits, prefix_tree, sees
+from coupling.models.packing import pack, packed_logits, prefix_tree
 from coupling.models.scoring import TailReader, continuation_logprobs, fed, plain_logprobs
 from coupling.models.template import Seam, TemplateError, completion, encode, pad, render, seam
 
 __all__ = [
     "PACKAGES", "FetchError", "Loaded", "ModelError", "Seam", "TailReader", "TemplateError",
     "adapted", "completion", "continuation_logprobs", "encode", "fed", "fetch", "load_from", "locate", "pack", "packed_logits",
-    "pad", "plain_logprobs", "prefix_tree", "render", "seam", "sees",
+    "pad", "plain_logprobs", "prefix_tree", "render", "seam",
 ]  # fmt: skip

@@ -1,22 +1,28 @@
-"""Prefix-tree packing: sequences that begin alike are computed once, and several such trees share a row.
+"""Prefix-tree packing: sequences that begin alike are computed once, and trees stand side by side without padding.
 
 A tree keeps its tokens in depth-first order, so that the descendants of a token follow it directly. Then token j is
 token i or one of its ancestors if and only if j <= i < ends[j], and three integers a token say everything: its id,
-its depth, which is its position, and where its subtree ends. Trees stand in a row one behind the other; no token sees
-another tree, and the few places that remain at the end of a row see only themselves.
+its depth, which is its position, and where its subtree ends.
+
+All trees of a pass make one row of tokens, which is all that the model's other layers see. For attention, a function of
+our own in transformers' attention interface takes each tree by itself (SDPA with an explicit mask), or, on GPUs, leaves
+what no token sees to FlexAttention's block mask. So no token sees another tree, and none is computed against it either.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from transformers import Cache
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
+from transformers.integrations.flex_attention import flex_attention_forward
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from coupling.models.loaded import Loaded
 
-ROW_LENGTHS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)  # lengths of a row that are tried, in longest trees
+ATTENTION = "prefix_trees"  # our name in transformers' attention interface
 
 
 @dataclass(frozen=True)
@@ -59,103 +65,131 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Packed trees: ids, positions and ends, int64 [rows, length]; tree k begins at starts[k] = (row, place)."""
+class Row:
+    """Trees one behind the other, tree k from starts[k] on.
+
+    ids, positions, ends: int64 [1, tokens], ends counted in the row. blocks: int64 [trees, longest tree], where in the
+    row each tree's tokens stand (beyond its size, its first token's place). places: int64 [tokens], where in the blocks,
+    counted through, each token stands.
+    """
 
     ids: torch.Tensor
     positions: torch.Tensor
     ends: torch.Tensor
-    starts: list[tuple[int, int]]
-
-    def flat(self, tree: int, place: int) -> int:
-        """The index of a tree's token among the tokens of all rows."""
-        row, start = self.starts[tree]
-        return row * self.ids.shape[1] + start + place
+    blocks: torch.Tensor
+    places: torch.Tensor
+    starts: list[int]
 
 
-def pack(trees: Sequence[Tree], width: int, device: torch.device) -> Rows:
-    """Trees in rows of the length that costs least in a model of hidden size `width`.
+def pack(trees: Sequence[Tree], device: torch.device) -> Row:
+    """Trees side by side in one row."""
+    sizes = torch.tensor([len(t) for t in trees])
+    starts = sizes.cumsum(0) - sizes
+    within = torch.arange(int(sizes.max()))
+    real = within < sizes[:, None]
+    ids, positions, ends = (
+        torch.tensor([v for t in trees for v in getattr(t, name)])[None].to(device) for name in ("ids", "depths", "ends")
+    )
+    ends = ends + starts.repeat_interleave(sizes).to(device)
+    blocks = (starts[:, None] + within.where(real, 0)).to(device)
+    return Row(ids, positions, ends, blocks, real.flatten().nonzero()[:, 0].to(device), starts.tolist())
 
-    Long rows leave less room unused, but attention is computed between all tokens of a row: beside some 24 width^2
-    operations of the linear layers, a token costs 4 width length there.
+
+def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
+    """Logits of the `picked` tokens alone (places in the row), in the model's own precision; [picked, vocabulary].
+
+    cache: filled with the keys and values of the row's tokens, in its order. Gradients flow through.
     """
-    sizes = [len(t) for t in trees]
-    order = sorted(range(len(trees)), key=lambda k: -sizes[k])
-    tried = [_fill(sizes, order, round(max(sizes) * factor)) for factor in ROW_LENGTHS]
-    rows = min(tried, key=lambda rows: len(rows) * (n := max(map(sum, ([sizes[k] for k in row] for row in rows)))) * (6 * width + n))
-    length = max(sum(sizes[k] for k in row) for row in rows)
-    ids, positions = np.zeros((2, len(rows), length), np.int64)
-    ends = np.broadcast_to(np.arange(1, length + 1), ids.shape).copy()
-    starts: list[tuple[int, int]] = [(0, 0)] * len(trees)
-    for r, row in enumerate(rows):
-        start = 0
-        for k in row:
-            place = slice(start, start + sizes[k])
-            ids[r, place], positions[r, place] = trees[k].ids, trees[k].depths
-            ends[r, place] = np.add(trees[k].ends, start)
-            starts[k] = (r, start)
-            start += sizes[k]
-    return Rows(*(torch.from_numpy(a).to(device) for a in (ids, positions, ends)), starts)
-
-
-def _fill(sizes: list[int], order: list[int], length: int) -> list[list[int]]:
-    """First fit, largest first: the trees of each row."""
-    rows: list[list[int]] = []
-    room: list[int] = []
-    for k in order:
-        r = next((r for r, free in enumerate(room) if free >= sizes[k]), None)
-        if r is None:
-            r = len(rows)
-            rows.append([])
-            room.append(length)
-        rows[r].append(k)
-        room[r] -= sizes[k]
-    return rows
-
-
-def sees(rows: Rows) -> torch.Tensor:
-    """Which tokens of its row each token sees: its ancestors and itself; bool [rows, length, length]."""
-    places = torch.arange(rows.ids.shape[1], device=rows.ids.device)
-    return (places[:, None] >= places) & (places[:, None] < rows.ends[:, None, :])
-
-
-def packed_logits(
-    loaded: Loaded, ids: torch.Tensor, positions: torch.Tensor, seen: torch.Tensor, key_positions: torch.Tensor,
-    picked: torch.Tensor, cache: Cache | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """Logits of the `picked` tokens alone (indices among all of `ids`), in the model's own precision; [picked, vocabulary].
-
-    ids, positions: int64 [rows, length]; seen: bool [rows, length, keys], the keys being those in the cache and then
-    the tokens themselves; key_positions: int64 [rows, keys].
-    """
+    if loaded.model.config._attn_implementation != ATTENTION:
+        loaded.model.set_attn_implementation(ATTENTION)
     with _picking(loaded, picked), loaded.precision():
         return loaded.model(
-            input_ids=ids, position_ids=positions, attention_mask=_masks(loaded, seen, positions, key_positions),
+            input_ids=row.ids, position_ids=row.positions, attention_mask=_masks(loaded, row), trees=row,
             past_key_values=cache, use_cache=cache is not None,
         ).logits[0]  # fmt: skip
 
 
-def _masks(loaded: Loaded, seen: torch.Tensor, positions: torch.Tensor, key_positions: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
-    """The attention masks of `seen`, additive, as transformers takes them: [rows, 1, length, keys], by kind of layer if need be."""
+def _masks(loaded: Loaded, row: Row) -> torch.Tensor | BlockMask | dict[str, torch.Tensor | BlockMask]:
+    """The row's attention mask; one for each kind of layer where some see no further back than a window."""
     config = loaded.model.config
     window, kinds = getattr(config, "sliding_window", None), set(getattr(config, "layer_types", None) or ())
     slides = window is not None and (not kinds or "sliding_attention" in kinds)
-    if not slides or int(positions.max()) < window:
-        return _additive(seen, loaded.dtype)
-    near = _additive(seen & (positions[:, :, None] - key_positions[:, None, :] < window), loaded.dtype)
-    return {"full_attention": _additive(seen, loaded.dtype), "sliding_attention": near} if kinds else near
+    mask = _flex_mask if loaded.device.type == "cuda" else _block_mask
+    if not slides or int(row.positions.max()) < window:
+        return mask(row, loaded.dtype)
+    near = mask(row, loaded.dtype, window)
+    return {"full_attention": mask(row, loaded.dtype), "sliding_attention": near} if kinds else near
 
 
-def _additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torch.Tensor:
+    """What to add to the attention scores within each tree, 0 or -inf; [trees, 1, longest, longest].
+
+    The places beyond a tree's size see themselves alone, and nobody sees them.
+    """
+    within = torch.arange(row.blocks.shape[1], device=row.blocks.device)
+    real = torch.zeros_like(row.blocks, dtype=torch.bool)
+    real.view(-1)[row.places] = True
+    ends = (row.ends[0][row.blocks] - row.blocks[:, :1]).where(real, within + 1)
+    seen = (within[:, None] >= within) & (within[:, None] < ends[:, None, :])
+    if window is not None:
+        depth = row.positions[0][row.blocks]
+        seen &= (depth[:, :, None] - depth[:, None, :] < window) | ~real[:, None, :]
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)[:, None]
+
+
+def _flex_mask(row: Row, _: torch.dtype, window: int | None = None) -> BlockMask:
+    """The same for FlexAttention, over the whole row."""
+    ends, depth, tokens = row.ends[0], row.positions[0], row.ids.shape[1]
+
+    def sees(_batch, _head, q, k):
+        ancestor = (q >= k) & (q < ends[k])
+        return ancestor if window is None else ancestor & (depth[q] - depth[k] < window)
+
+    return create_block_mask(sees, None, None, tokens, tokens, device=row.ids.device)
+
+
+def attend(module, query, key, value, attention_mask, trees: Row | None = None, **kwargs):
+    """Attention in transformers' interface: within each of `trees` alone; without them, SDPA as it comes.
+
+    query, key, value: [1, heads, tokens, head size]; returns [1, tokens, heads, head size] and no weights.
+    """
+    if trees is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    if isinstance(attention_mask, BlockMask):
+        return flex_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    height, width = trees.blocks.shape
+    blocks = trees.blocks.flatten()
+
+    def grouped(states: torch.Tensor) -> torch.Tensor:
+        _, heads, _, size = states.shape
+        tokens = states[0].transpose(0, 1).reshape(-1, heads * size)
+        return _Rearranged.apply(tokens, blocks, trees.places).view(height, width, heads, size).transpose(1, 2)
+
+    out, _ = sdpa_attention_forward(module, *map(grouped, (query, key, value)), attention_mask, **kwargs)
+    return _Rearranged.apply(out.flatten(2).flatten(0, 1), trees.places, blocks).view(1, -1, *out.shape[2:]), None
+
+
+AttentionInterface.register(ATTENTION, attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+class _Rearranged(torch.autograd.Function):
+    """Rows of x in another order, some more than once. There is no gradient for what is there twice: nobody reads it."""
+
+    @staticmethod
+    def forward(ctx, x, order, back):
+        ctx.back = back
+        return x.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy.index_select(0, ctx.back), None, None
 
 
 @contextmanager
 def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
     """Within the block, the output head is computed for these tokens alone."""
-    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(
-        lambda _, inputs: (inputs[0].flatten(0, 1).index_select(0, picked)[None],)
-    )
+    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].index_select(1, picked),))
     try:
         yield
     finally:
@@ -166,15 +200,18 @@ def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
 def takes_trees(loaded: Loaded) -> str | None:
     """Try a small tree on the model: None if each branch comes out as it does alone, else what went wrong."""
     branches = [[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]]
+    before = loaded.model.config._attn_implementation
     try:
         tree = prefix_tree(branches)
-        rows = pack([tree], 1, loaded.device)
-        places = torch.tensor([path[-1] for path in tree.paths], device=loaded.device)
-        packed = packed_logits(loaded, rows.ids, rows.positions, sees(rows), rows.positions, places).float()
+        packed = packed_logits(loaded, pack([tree], loaded.device), torch.tensor([path[-1] for path in tree.paths], device=loaded.device)).float()
         with loaded.precision():
             alone = torch.stack([loaded.model(input_ids=torch.tensor([b], device=loaded.device)).logits[0, -1].float() for b in branches])
     except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        loaded.model.config._attn_implementation = before
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     # other branches' tokens move logits by about their own spread; rounding moves them by far less
     off = float(((packed - alone).abs().amax(1) / alone.std(1)).max())
-    return None if off < (1e-2 if loaded.dtype == torch.float32 else 0.3) else f"branches see each other (logits off by {off:.2g} standard deviations)"
+    if off < (1e-2 if loaded.dtype == torch.float32 else 0.3):
+        return None
+    loaded.model.config._attn_implementation = before
+    return f"branches see each other (logits off by {off:.2g} standard deviations)"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from coupling.models.loaded import Loaded
-from coupling.models.packing import Rows, Tree, pack, packed_logits, prefix_tree, sees
+from coupling.models.packing import Row, Tree, pack, packed_logits, prefix_tree
 from coupling.models.template import Seam, pad
 
 
@@ -14,18 +14,17 @@ def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> t
     """Log-probability of every tail after its prefix; float32 [groups, seams of a group, most tails], -inf where a seam has fewer.
 
     The seams of a group, which share most of their prefixes, are computed as one prefix tree, groups side by side in
-    packed rows; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
+    packed row; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
     """
     if not loaded.packs:
         scores = plain_logprobs(loaded, [s for group in groups for s in group])
         return scores.view(len(groups), -1, scores.shape[1])
     trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
-    rows = pack(trees, loaded.model.config.hidden_size, loaded.device)
-    reader = TailReader(rows, len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group))
+    row = pack(trees, loaded.device)
+    reader = TailReader(row, len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group))
     for g, group in enumerate(groups):
         reader.add(g, group, trees[g])
-    logits = packed_logits(loaded, rows.ids, rows.positions, sees(rows), rows.positions, reader.picked(loaded.device))
-    return reader.read(logits)
+    return reader.read(packed_logits(loaded, row, reader.picked(loaded.device)))
 
 
 def fed(s: Seam) -> list[tuple[int, ...]]:
@@ -34,11 +33,11 @@ def fed(s: Seam) -> list[tuple[int, ...]]:
 
 
 class TailReader:
-    """Which logits of packed rows give the log-probabilities of which tails."""
+    """Which logits of a packed row give the log-probabilities of which tails."""
 
-    def __init__(self, rows: Rows, groups: int, seams: int, width: int):
-        self.rows, self.shape = rows, (groups, seams, width)
-        self.nodes: list[int] = []  # index, among all tokens of the rows, of the token that predicts ...
+    def __init__(self, row: Row, groups: int, seams: int, width: int):
+        self.row, self.shape = row, (groups, seams, width)
+        self.nodes: list[int] = []  # place in the row of the token that predicts ...
         self.tokens: list[int] = []  # ... this token
         self.cells: list[int] = []  # of the tail in this cell of the result
         self.real = np.zeros(self.shape, bool)
@@ -48,7 +47,7 @@ class TailReader:
         paths = iter(tree.paths)
         for k, s in enumerate(group):
             for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
-                self.nodes += [self.rows.flat(g, place) for place in path[len(s.prefix) - 1 :]]
+                self.nodes += [self.row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
                 self.tokens += tail
                 self.cells += [(g * self.shape[1] + k) * self.shape[2] + i] * len(tail)
                 self.real[g, k, i] = True
