@@ -20,8 +20,9 @@ SNAKEMAKE_PROFILE ?= env/local
 
 study: .venv/ready
 	@mkdir -p results && touch results/.batch
+	@$(if $(FORCE),coupling clear $(WHICH))
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
-	  $(if $(FORCE),--forceall) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS)
+	  --resources mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())") --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS)
 	@coupling status $(WHICH) --since results/.batch
 	@python -c "from coupling import figures; figures.write_index(); figures.write_readme()"
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare

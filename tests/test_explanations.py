@@ -100,7 +100,7 @@ def test_behaviours_survive_their_frame(m0, items):
 def test_greedy_texts_are_those_of_a_loop_without_cache_or_padding(m0, items):
     texts = generate(m0, items[1][:6], "letter", 4)
     for item, text in zip(items[1][:6], texts, strict=True):
-        ids = encode(m0.tokenizer, request(m0, item))
+        ids = [*encode(m0.tokenizer, request(m0, item))]
         start = len(ids)
         while len(ids) - start < 6:
             ids.append(int(m0.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))

@@ -94,6 +94,14 @@ def status(
 
 
 @app.command()
+def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+    """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
+    for _, s in specs.plan(profile, sweep, task or None, seeds or None):
+        for folder in (store.base_folder(s), store.run_folder(s)):
+            store.clear(folder)
+
+
+@app.command()
 def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Make the tables of a sweep from its finished runs."""
     from coupling import tables
@@ -135,11 +143,13 @@ def figures(only: Annotated[str, typer.Option(help="one figure: schematic, headl
         raise specs.SpecError(f"unknown figure {only!r}: {specs.suggest(only, known)}")
     if not only or only == "schematic":
         drawing.schematic_figure()
+    jobs = []
     for profile, sweep in drawing.drawn_sweeps():
         for name in specs.read_sweep(sweep).notebooks:
             if not only or name.endswith(f"_{only}"):
                 out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
-                _execute(store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep})
+                jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
+    _execute(*jobs)
     drawing.write_readme()
     index = drawing.write_index()
     print(f"figures drawn, listed in {index}")
@@ -152,15 +162,51 @@ def _value(text: str) -> Any:
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def _execute(source: Path, out: Path, parameters: dict[str, Any]) -> None:
-    """Execute a notebook from its pristine file; the same file may not be its output."""
-    import papermill
+def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
+    """Execute notebooks (source, executed notebook, parameters) one after the other, each from its pristine file.
 
-    if source.resolve() == out.resolve():
-        raise specs.SpecError(f"{out} is the notebook itself: give another file for the executed one")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    They share one kernel, emptied in between, so that its start and the imports are paid once. What fails does not stop
+    the others; the last error is raised at the end.
+    """
+    import papermill
+    from jupyter_client.manager import start_new_kernel
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class SharedKernel(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, km, **kwargs):
+            return PapermillNotebookClient(nb_man, km=km, kernel_name=kernel_name, timeout=None).execute(cleanup_kc=False)
+
+    papermill_engines.register("shared", SharedKernel)
     os.environ["COUPLING_QUIET"] = "1"
-    papermill.execute_notebook(str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False, kernel_name="python3")
+    kernel, failed = None, None
+    try:
+        for source, out, parameters in jobs:
+            if source.resolve() == out.resolve():
+                raise specs.SpecError(f"{out} is the notebook itself: give another file for the executed one")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            if kernel is None or not kernel.is_alive():
+                kernel, client = start_new_kernel(kernel_name="python3", cwd=str(source.parent), extra_arguments=["--log-level=40"])
+            else:
+                client = kernel.blocking_client()
+                client.start_channels()
+                client.wait_for_ready(timeout=60)
+                client.execute("get_ipython().reset(new_session=True)", silent=True, reply=True, timeout=60)
+            client.stop_channels()
+            try:
+                papermill.execute_notebook(
+                    str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False,
+                    kernel_name="python3", engine_name="shared", km=kernel,
+                )  # fmt: skip
+            except Exception as error:  # whatever went wrong in one notebook, the next one is tried
+                print(f"{out}: {error}", file=sys.stderr)
+                failed = error
+    finally:
+        if kernel is not None:
+            kernel.shutdown_kernel(now=True)
+    if failed:
+        raise failed
 
 
 @app.command()
@@ -171,7 +217,13 @@ def notebook(
 ) -> None:
     """Execute one notebook with parameters, as papermill does, and fail where it fails."""
     pairs = dict(p.split("=", 1) for p in parameter or [])
-    _execute(source, out, {n: _value(v) for n, v in pairs.items()})
+    _execute((source, out, {n: _value(v) for n, v in pairs.items()}))
+
+
+@app.command()
+def notebooks(jobs: Annotated[str, typer.Argument(help="JSON: a list of [source, executed notebook, {name: value}]")]) -> None:
+    """Execute notebooks one after the other in one kernel, for batches of small runs; fail at the end if any failed."""
+    _execute(*((Path(source), Path(out), parameters) for source, out, parameters in json.loads(jobs)))
 
 
 def run(force: bool = False, as_json: bool = False, **values: Any) -> None:

@@ -85,7 +85,7 @@ def request(loaded: Loaded, item: Item) -> str:
 def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:
     """Where the label, with the end mark behind it, follows the explanation request."""
     prefix, answer = completion(loaded.tokenizer, request(loaded, item), f" {label}")
-    return Seam(tuple(prefix), (tuple(answer),))
+    return Seam(prefix, (answer,))
 
 
 def most_tokens(loaded: Loaded, items: Sequence[Item], label_format: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -47,16 +48,36 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
 
 def _untouched() -> int:
     """Bytes that this process has reserved for data and never touched (Linux)."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    status = _status()
     return max(0, int(status["VmData"].split()[0]) - int(status["RssAnon"].split()[0])) * 1024
 
 
+def _status() -> dict[str, str]:
+    return dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+
+
 def peak_memory_gb() -> float:
-    """The most memory this process has held so far: on the GPU if there is one, else resident; in 10^9 bytes."""
+    """The most memory this process has held since `forget_peak`: on the GPU if there is one, else resident; 10^9 bytes."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+    if sys.platform == "linux":
+        return int(_status()["VmHWM"].split()[0]) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
+
+
+def forget_peak() -> None:
+    """Begin `peak_memory_gb` anew, where the system can (GPUs, Linux): a kernel may hold several runs."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def machine_megabytes() -> int:
+    """Memory that this machine or, if less, its container gives to all processes together; 10^6 bytes."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    contained = [int(limit.read_text())] if limit.is_file() and limit.read_text().strip().isdigit() else []
+    return min([psutil.virtual_memory().total, *contained]) // 10**6
 
 
 def weight_bytes(model: torch.nn.Module) -> int:

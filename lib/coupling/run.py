@@ -22,7 +22,7 @@ from coupling.behaviours import Behaviours, behaviours, health
 from coupling.evaluation import evaluate
 from coupling.explanations import WORDINGS, check_labels, forced_choice, generate, labels, request
 from coupling.faithfulness.rows import score
-from coupling.memory import memory_ceiling, peak_memory_gb
+from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate, render
 from coupling.models.organism import prepare
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
@@ -211,6 +211,7 @@ def _working(folder: Path, spec: Spec, force: bool) -> Iterator[bool]:
         if force:
             store.clear(folder)
         torch.set_num_threads(spec.threads)
+        forget_peak()
         try:
             with memory_ceiling(spec.memory_gb):
                 yield True

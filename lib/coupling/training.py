@@ -175,7 +175,7 @@ def train(
     while step < spec.steps:
         step += 1
         chosen = item_order(len(data.seams), spec.batch_size, spec.seed, step)
-        row = {"step": step} | _gradient(spec, loaded, data, chosen, tokens)
+        row = {"step": step} | add_gradients(spec, loaded, data, chosen, tokens)
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
         history.append(row)
@@ -194,7 +194,7 @@ def train(
     return history
 
 
-def _gradient(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, tokens: int) -> dict[str, float]:
+def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, tokens: int) -> dict[str, float]:
     """Add up the gradients of one step, at most `tokens` packed tokens to a pass; returns its losses."""
     totals = {"cross_entropy": 0.0, "kl": 0.0}
     for part in passes([size(data.seams[i], spec.kl_weight > 0) for i in chosen], tokens):
