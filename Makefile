@@ -1,4 +1,4 @@
-# Commands: study test figures lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 FIGURE TORCH_INDEX
+# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 FIGURE TORCH_INDEX
 SHELL   := /bin/bash
 PYTHON  ?= python3.11
 PROFILE ?= tiny
@@ -16,7 +16,7 @@ WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if 
 # SNAKEMAKE_PROFILE=env/slurm hands the runs to a cluster instead of this machine's cores
 SNAKEMAKE_PROFILE ?= env/local
 
-.PHONY: study figures test lab lock clean
+.PHONY: study figures test bench lab lock clean
 
 study: .venv/ready
 	@mkdir -p results && touch results/.batch
@@ -32,6 +32,11 @@ figures: .venv/ready
 
 test: .venv/ready
 	@python -m ruff check . && python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+# Parts that are there are kept (results/bench); FORCE=1 takes all of them again.
+bench: .venv/ready
+	@$(if $(FORCE),rm -rf results/bench)
+	@coupling bench && coupling figures --only speed
 
 lab: .venv/ready
 	@jupyter lab --notebook-dir notebooks

@@ -88,3 +88,27 @@ def test_profiles_of_the_batch_engine_are_read():
 
     assert yaml.safe_load((ROOT / "env/local/config.yaml").read_text())["keep-going"] is True
     assert json.dumps(yaml.safe_load((ROOT / "env/slurm/config.yaml").read_text()))
+
+
+def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(tmp_path):
+    def write(name, *cells):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook.cells[0].metadata["tags"] = ["parameters"]
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        return [str(tmp_path / f"{name}.ipynb"), str(tmp_path / "out" / f"{name}.ipynb"), {"where": str(tmp_path / name)}]
+
+    note = "import os, pathlib; pathlib.Path(where).write_text(f\"{os.getpid()} {'leak' in globals()}\")"
+    jobs = [
+        write("first", "where = ''", "leak = 1", note),
+        write("fails", "where = ''", "raise ValueError('as it should')"),
+        write("dies", "where = ''", "import os; os._exit(1)"),
+        write("last", "where = ''", note),
+        write("again", "where = ''", note),
+    ]
+    done = subprocess.run([sys.executable, "-c", "from coupling.cli import main; main()", "notebooks", json.dumps(jobs)], capture_output=True, text=True)
+    assert done.returncode
+    assert "as it should" in done.stderr
+    assert "dies.ipynb" in done.stderr
+    first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
+    assert [first[1], last[1], again[1]] == ["True", "False", "False"]
+    assert last[0] == again[0] != first[0]  # one kernel for all, until it died

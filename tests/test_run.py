@@ -100,8 +100,8 @@ def test_bad_items_end_a_run_before_any_compute(tmp_path, monkeypatch):
 
 
 def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
-    real = training._gradient
-    monkeypatch.setattr(training, "_gradient", lambda *of: real(*of) | {"loss": float("nan")})
+    real = training.add_gradients
+    monkeypatch.setattr(training, "add_gradients", lambda *of: real(*of) | {"loss": float("nan")})
     result = run.explain(spec)
     assert result.manifest["status"] == "diverged"
     assert "step 1 of 6" in result.manifest["error"]

@@ -94,6 +94,14 @@ def status(
 
 
 @app.command()
+def bench() -> None:
+    """Measure the engine against the plain reference, side by side, and draw the figures of it: about half an hour."""
+    from coupling import bench as measuring
+
+    measuring.main()
+
+
+@app.command()
 def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
     for _, s in specs.plan(profile, sweep, task or None, seeds or None):
@@ -134,11 +142,11 @@ def summary(
 
 
 @app.command()
-def figures(only: Annotated[str, typer.Option(help="one figure: schematic, headline, dynamics")] = "") -> None:
+def figures(only: Annotated[str, typer.Option(help="one figure alone, for instance headline")] = "") -> None:
     """Redraw figures from the committed tables by executing their notebooks; no training."""
     from coupling import figures as drawing
 
-    known = ["schematic", *drawing.FIGURES]
+    known = ["schematic", *drawing.FIGURES, *drawing.STUDY_FIGURES]
     if only and only not in known:
         raise specs.SpecError(f"unknown figure {only!r}: {specs.suggest(only, known)}")
     if not only or only == "schematic":
@@ -149,6 +157,8 @@ def figures(only: Annotated[str, typer.Option(help="one figure: schematic, headl
             if not only or name.endswith(f"_{only}"):
                 out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
                 jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
+    if (store.tables_dir() / "bench.parquet").exists() and only in ("", *drawing.STUDY_FIGURES):
+        jobs.append((store.root() / "notebooks" / "30_speed.ipynb", store.results_dir() / "30_speed.ipynb", {}))
     _execute(*jobs)
     drawing.write_readme()
     index = drawing.write_index()

@@ -3,15 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from coupling import store, tables
-from coupling.figures import dynamics, headline, schematic, style
+from coupling.figures import dynamics, headline, schematic, speed, style
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
 FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
     "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs)),
     "dynamics": (dynamics.WHAT, lambda t: dynamics.draw(t.dynamics, t.runs)),
+}
+
+# The same for figures of the whole study, each drawn from the table of that name in figures/data.
+STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure]]] = {
+    "speed": (speed.WHAT, "bench", speed.draw),
+    "scaling": (speed.WHAT_SCALING, "bench_scaling", speed.draw_scaling),
 }
 
 
@@ -37,6 +44,21 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
     return drawn
 
 
+def study_figure(name: str) -> Figure:
+    """Draw one figure of the whole study, saved as figures/<name>. Raises StoreError where its table is missing."""
+    _, table, draw = STUDY_FIGURES[name]
+    data = study_table(table)
+    style.apply()
+    drawn = draw(data)
+    style.save(drawn, store.figures_dir() / name)
+    return drawn
+
+
+def study_table(name: str) -> pd.DataFrame:
+    """A table of the whole study, figures/data/<name>.parquet. Raises StoreError where it is missing."""
+    return store.read_table(store.tables_dir() / f"{name}.parquet")
+
+
 def drawn_sweeps() -> list[tuple[str, str]]:
     """(profile, sweep) of every sweep that has tables."""
     return sorted((p.parent.parent.name, p.parent.name) for p in store.tables_dir().glob("*/*/keys.json"))
@@ -46,6 +68,7 @@ def write_index() -> Path:
     """Write figures/README.md: every figure there is, what it shows, and the runs behind it."""
     lines = ["# Figures", "", "Drawn by `make figures` from the tables in `data/`; this page is generated too.", ""]
     lines += [f"- [schematic](schematic.png): {schematic.WHAT}"]
+    lines += [f"- [{n}]({n}.png): {what}" for n, (what, _, _) in STUDY_FIGURES.items() if (store.figures_dir() / f"{n}.png").exists()]
     for profile, sweep in drawn_sweeps():
         for name, (what, _) in FIGURES.items():
             path = f"{profile}/{sweep}-{name}"
@@ -94,6 +117,6 @@ def write_readme() -> None:
         path.write_text(f"{head}{MARKS[0]}\n\n{results_block()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
 
 
-def report(notebook: str, profile: str, sweep: str) -> None:
+def report(notebook: str, **parameters: str) -> None:
     """Print the command that reproduces a figure notebook; it computes no run."""
-    store.report(notebook, {"profile": profile, "sweep": sweep}, 0, len(tables.read(profile, sweep).keys["runs"]))
+    store.report(notebook, parameters, 0, len(tables.read(**parameters).keys["runs"]) if parameters else 0)
