@@ -92,7 +92,7 @@ def test_profiles_of_the_batch_engine_are_read():
 
 def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(tmp_path):
     def write(name, *cells):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata={"language_info": {"name": "python"}})
         notebook.cells[0].metadata["tags"] = ["parameters"]
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
         return [str(tmp_path / f"{name}.ipynb"), str(tmp_path / "out" / f"{name}.ipynb"), {"where": str(tmp_path / name)}]

@@ -179,42 +179,49 @@ def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
     the others; the last error is raised at the end.
     """
     import papermill
-    from jupyter_client.manager import start_new_kernel
+    from jupyter_core.utils import run_sync
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
     class SharedKernel(NBClientEngine):
+        kernel = None
+
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, km, **kwargs):
-            return PapermillNotebookClient(nb_man, km=km, kernel_name=kernel_name, timeout=None).execute(cleanup_kc=False)
+        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+            if cls.kernel is not None and not run_sync(cls.kernel.is_alive)():
+                cls.kernel = None
+            if cls.kernel is not None:
+                client = cls.kernel.blocking_client()
+                client.start_channels()
+                client.wait_for_ready(timeout=60)
+                client.execute("get_ipython().reset(new_session=True)", silent=True, reply=True, timeout=60)
+                client.stop_channels()
+            quiet = ["--log-level=40"]  # each kernel warns that it talks to itself in plain text
+            runner = PapermillNotebookClient(nb_man, km=cls.kernel, kernel_name=kernel_name, timeout=None, extra_arguments=quiet)
+            try:
+                return runner.execute(cleanup_kc=False)
+            finally:
+                cls.kernel = runner.km
 
     papermill_engines.register("shared", SharedKernel)
     os.environ["COUPLING_QUIET"] = "1"
-    kernel, failed = None, None
+    failed = None
     try:
         for source, out, parameters in jobs:
             if source.resolve() == out.resolve():
                 raise specs.SpecError(f"{out} is the notebook itself: give another file for the executed one")
             out.parent.mkdir(parents=True, exist_ok=True)
-            if kernel is None or not kernel.is_alive():
-                kernel, client = start_new_kernel(kernel_name="python3", cwd=str(source.parent), extra_arguments=["--log-level=40"])
-            else:
-                client = kernel.blocking_client()
-                client.start_channels()
-                client.wait_for_ready(timeout=60)
-                client.execute("get_ipython().reset(new_session=True)", silent=True, reply=True, timeout=60)
-            client.stop_channels()
             try:
                 papermill.execute_notebook(
                     str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False,
-                    kernel_name="python3", engine_name="shared", km=kernel,
+                    kernel_name="python3", engine_name="shared",
                 )  # fmt: skip
             except Exception as error:  # whatever went wrong in one notebook, the next one is tried
                 print(f"{out}: {error}", file=sys.stderr)
                 failed = error
     finally:
-        if kernel is not None:
-            kernel.shutdown_kernel(now=True)
+        if SharedKernel.kernel is not None:
+            run_sync(SharedKernel.kernel.shutdown_kernel)(now=True)
     if failed:
         raise failed
 
