@@ -111,5 +111,6 @@ def test_a_real_model_from_the_cache_answers_and_explains():
     assert (b.mass("x") > 0.1).all()  # chance would be four in 49,152 words
     assert len(generate(loaded, [item], "letter", 1)) == 1
     assert parse(item, forced_choice(loaded, [item], "letter", 1)[0], "letter")
+    assert loaded.packs
     assert loaded.description()["dtype"] == "bfloat16"
     assert loaded.description()["weights"] == ("float32" if loaded.device.type == "cpu" else "bfloat16")

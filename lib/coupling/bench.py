@@ -185,14 +185,14 @@ def throughputs(name: str) -> list[dict]:
         trial = {}
         for dtype in (torch.float32, torch.bfloat16):
             bench.in_precision(dtype)
-            bench.train("reference", 0)  # the first call pays for what is set up once
-            trial[dtype] = seconds(lambda: bench.train("reference", 0))
+            bench.train("reference", 0, 1)  # the first call pays for what is set up once
+            trial[dtype] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, case["step"]))) for _ in range(3))
         dtype = min(trial, key=trial.get)
         bench.in_precision(dtype)
         precision = str(dtype).removeprefix("torch.")
         for which in ("reference", "engine"):
-            bench.train(which, 0)
-            bench.evaluate(which, items[: case["batch"]])
+            bench.train(which, 0, 1)
+            bench.evaluate(which, items[:1])
         times = {m: {"reference": [], "engine": []} for m in ("train", "evaluate")}
         peaks, share = [], {"reference": [], "engine": []}
         for first in range(0, len(items), case["step"]):
@@ -300,7 +300,7 @@ def _scaled(name: str, axis: str, value: float, spec: Spec, m0: Loaded, items: l
         bench = bench_on(name, spec, m0, tuned, items)
         each = {}
         for which in ("reference", "engine"):
-            bench.train(which, 0, n)
+            bench.train(which, 0, 1)
             each[which] = statistics.median(seconds(lambda which=which: bench.train(which, 0, n)) for _ in range(2)) / n
         tokens = statistics.mean(size(s, True) for s in bench.data.seams[:n])
     return {"axis": axis, "value": float(value), "model": name, "tokens": tokens, "unit": f"s/item, {spec.dtype}"} | each
