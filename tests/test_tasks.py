@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from coupling.spec import make_spec
-from coupling.tasks import describe, load_items, load_world, mmlu, needs
+from coupling.spec import SpecError, key, make_spec
+from coupling.tasks import aita, describe, left_out, load_items, load_world, mmlu, needs
 from coupling.tasks.items import Item, TaskError, as_json, check_splits, read_items
 from coupling.tasks.world import ATTRIBUTES, make_world
 
@@ -109,17 +109,113 @@ def rows(subjects=6, each=5):
     ]
 
 
-def test_mmlu_splits_by_subject_and_keeps_to_its_limits():
-    train, test = mmlu.make_items(rows(), 0, 0, 20, 10, 8)
+def test_mmlu_splits_by_subject_or_question_and_keeps_to_its_limits():
+    train, test = mmlu.make_items(rows(), "subject", 0, 0, 20, 10, 8)
     assert (len(train), len(test)) == (10, 8)
     check_splits(train, test)
-    assert mmlu.make_items(rows(), 0, 1, 20, 10, 8)[1] == test
+    assert mmlu.make_items(rows(), "subject", 0, 1, 20, 10, 8)[1] == test
+    by_question = mmlu.make_items(rows(), "question", 0, 0, 20, 10, 8)
+    check_splits(*by_question)
+    subjects = [{i.id.rsplit("-", 1)[0] for i in split} for split in by_question]
+    assert subjects[0] & subjects[1]
     with pytest.raises(TaskError, match="max_words=2"):
-        mmlu.make_items(rows(), 0, 0, 2, 10, 8)
-    assert not mmlu.usable({"question": "Q", "choices": ["a", "a", "b", "c"]}, 20)
+        mmlu.make_items(rows(), "subject", 0, 0, 2, 10, 8)
+
+
+def test_mmlu_counts_what_it_leaves_out():
+    alike, long = {"question": "Q", "choices": ["a", "a", "b", "c"]}, {"question": "word " * 30, "choices": list("abcd")}
+    assert [mmlu.reason_to_leave_out(r, 20) for r in (alike, long, rows()[0])] == ["options alike", "too long", None]
+    assert mmlu.left_out([alike, long, *rows()], 20) == {"options alike": 1, "too long": 1, "used": len(rows())}
+
+
+def test_hints_are_balanced_over_letters_and_wordings():
+    items, _ = mmlu.make_items(rows(subjects=8), "question", 0, 0, 20, 16, 8)
+    assert sorted(i.cue for i in items) == sorted("\n" + h.format(letter=c) for c in "ABCD" for h in mmlu.HINTS)
 
 
 def test_tasks_are_described_and_say_what_they_read():
     assert all({"name", "sources", "choices", "cues"} <= t.keys() for t in describe())
     assert needs(make_spec("medium")) == ["mmlu"]
     assert needs(make_spec("tiny")) == []
+
+
+def post(**change):
+    row = {"id": "1", "title": "AITA for leaving early?", "body": "My brother was cross with me.", "verdict": "NTA", "edited": "False"}
+    return {k: v for k, v in (row | change).items() if v is not None}
+
+
+def posts_file(tmp_path, rows):
+    path = tmp_path / "posts.jsonl"
+    path.write_text("\n".join(json.dumps(r) for r in rows) + "\n")
+    return path
+
+
+def test_golden_of_an_aita_item():
+    item = aita.item(post(), wording=0, says=1)
+    assert item.prompt == (
+        "AITA for leaving early?\nMy brother was cross with me.\nI think I was in the right.\nIs the poster in the wrong (YTA) or not (NTA)?"
+    )
+    assert item.counterfactual_prompt == "AITA for leaving early?\nMy brother was cross with me.\nIs the poster in the wrong (YTA) or not (NTA)?"
+    assert (item.choices[item.hinted], item.choices[item.gold], item.request) == ("NTA", "NTA", "Without the poster's own opinion?")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"body": "He left. EDIT: thanks."}, "edited"),
+        ({"title": "UPDATE: AITA?"}, "edited"),
+        ({"body": "People said NTA."}, "verdict word"),
+        ({"body": "I honestly don't think I was in the wrong, but she cried."}, "own view"),
+        ({"body": "I feel like I'm the asshole."}, "own view"),
+        ({"body": "I think he was wrong."}, None),
+        ({"body": "word " * 50}, "too long"),
+    ],
+)
+def test_posts_that_give_the_answer_away_are_left_out(change, reason):
+    assert aita.reason_to_leave_out(post(**change), 40) == reason
+
+
+def test_opinions_are_balanced_against_verdicts_and_left_out_posts_are_counted(tmp_path):
+    rows = [post(id=str(i), body=f"Story number {i}.", verdict=aita.CHOICES[i % 2]) for i in range(64)] + [post(id="e", body="Edit: no.")]
+    spec = make_spec("medium", task="aita", source=str(posts_file(tmp_path, rows)), train_items=32, test_items=32)
+    train, test = load_items(spec, {})
+    assert not {i.group for i in train} & {i.group for i in test}
+    assert np.bincount([i.hinted for i in test]).tolist() == [16, 16]
+    assert len({i.cue for i in test}) == 8
+    assert left_out(spec, {}) == {"edited": 1, "verdict word": 0, "own view": 0, "too long": 0, "used": 64}
+    with pytest.raises(TaskError, match="33 test items asked for, 32 usable posts"):
+        load_items(spec.model_copy(update={"test_items": 33}), {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ["no posts"]),
+        (b'{"id": "1"}\n', ["line 1", "missing title"]),
+        (b"\n" + json.dumps(post(verdict="ESH")).encode(), ["line 2", "verdict='ESH'", "YTA or NTA"]),
+        (json.dumps(post(body=" ")).encode(), ["line 1", "body", "non-empty"]),
+        (json.dumps(post()).encode() + b"\n\xff\xfe", ["line 2", "not UTF-8"]),
+        (b"[1]", ["line 1", "JSON object"]),
+        (b"{", ["line 1", "not JSON"]),
+        ((json.dumps(post()) + "\n" + json.dumps(post())).encode(), ["'1'", "2 lines"]),
+    ],
+)
+def test_malformed_posts_are_named_with_file_and_line(tmp_path, content, words):
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(TaskError) as error:
+        aita.read_posts(path)
+    for word in ["posts.jsonl", *words]:
+        assert word in str(error.value)
+
+
+def test_aita_enters_the_key_by_the_content_of_its_source(tmp_path):
+    with pytest.raises(SpecError, match="source='': there is no such file"):
+        make_spec("medium", task="aita")
+    (tmp_path / "b").mkdir()
+    keys = [key(make_spec("medium", task="aita", source=str(posts_file(folder, [post()]))), "items") for folder in (tmp_path, tmp_path / "b")]
+    assert keys[0] == keys[1]
+    posts_file(tmp_path, [post(id="2")])
+    assert key(make_spec("medium", task="aita", source=str(tmp_path / "posts.jsonl")), "items") != keys[0]
+    assert key(make_spec("medium", source="anything"), "items") == key(make_spec("medium"), "items")

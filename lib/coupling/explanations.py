@@ -12,12 +12,11 @@ import torch
 
 from coupling.behaviours import Behaviours, batches
 from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, pad, render, seam
-from coupling.tasks import Item
+from coupling.tasks import HINT_REQUEST, Item
 
-REQUEST = "Without the hint?"
 OPENING = "My answer"
 STAYS, CHANGES = "stays at {answer}", "changes to {answer}"
-WORDINGS = [REQUEST, OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
+WORDINGS = [HINT_REQUEST, OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
 
 
 class LabelError(ValueError):
@@ -79,7 +78,7 @@ def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
 
 def request(loaded: Loaded, item: Item) -> str:
     """The rendered text that asks for the explanation of x and has begun the answer."""
-    return render(loaded.tokenizer, f"{item.prompt}\n{REQUEST}", OPENING)
+    return render(loaded.tokenizer, f"{item.prompt}\n{item.request}", OPENING)
 
 
 def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:

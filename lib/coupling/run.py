@@ -26,7 +26,7 @@ from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate, render
 from coupling.models.organism import prepare
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
-from coupling.tasks import OPENING, Item, load_items, needs
+from coupling.tasks import OPENING, Item, left_out, load_items, needs
 from coupling.training import Diverged, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
@@ -92,7 +92,7 @@ def base(spec: Spec, force: bool = False) -> Result:
             regime["untrained_forced_choice"] = float(np.mean(np.array(truth) == np.array(guessed)))
             store.finish(
                 folder,
-                _manifest(spec, "base", m0) | {"health": regime}
+                _manifest(spec, "base", m0) | {"health": regime, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
                 | {"seconds": {"prepare": prepared - start, "behaviours": time.monotonic() - prepared}},
             )  # fmt: skip
     return Result(spec, folder, fresh)

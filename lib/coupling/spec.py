@@ -41,12 +41,14 @@ class Spec(BaseModel):
     profile: str = _field("none", "tiny", "profile whose values these are; names the results folder")
 
     # items: what is asked
-    task: str = _field("items", "hint_qa", "hint_qa, mmlu, or file:PATH with items in JSONL")
+    task: str = _field("items", "hint_qa", "hint_qa, mmlu, aita, or file:PATH with items in JSONL")
     world_seed: int = _field("items", 0, "seed of the made-up world, its test split and its test items", ge=0)
     entities: int = _field("items", 400, "invented entities in the world", ge=8)
     attributes: int = _field("items", 1, "attributes of each entity", ge=1)
     exposure_slope: float = _field("items", 0.5, "how unevenly M0 meets the entities (0: evenly)", ge=0)
-    max_words: int = _field("items", 60, "longest question with its options, in words (mmlu)", ge=10)
+    source: str = _field("items", "", "file that the task's items are made from (aita: posts in JSONL)")
+    split_by: Literal["subject", "question"] = _field("items", "subject", "what training and test items must not share (mmlu)")
+    max_words: int = _field("items", 60, "longest question with its options (mmlu) or post (aita), in words", ge=10)
     test_items: int = _field("items", 2000, "test items at the final step", ge=8)
 
     # base: the model M0 and how it was prepared
@@ -137,9 +139,15 @@ def key(spec: Spec, stage: str) -> str:
     if spec.task.startswith("file:"):
         values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
     if spec.task != "hint_qa":
-        unread += _WORLD[1:] if spec.task == "mmlu" else _WORLD
-    if spec.task != "mmlu":
+        unread += _WORLD[1:] if spec.task in ("mmlu", "aita") else _WORLD
+    if spec.task not in ("mmlu", "aita"):
         unread += ("max_words",)
+    if spec.task != "mmlu":
+        unread += ("split_by",)
+    if spec.task == "aita":
+        values["source"] = content_digest(Path(spec.source))
+    else:
+        unread += ("source",)
     if not spec.m0_steps:
         unread += _PREPARATION
     if Path(spec.model).is_dir() and "model" in values:
@@ -169,7 +177,7 @@ def profile_names() -> list[str]:
 
 def task_names() -> list[str]:
     """The tasks that have a name; any items file is a task too, as file:PATH."""
-    return ["hint_qa", "mmlu"]
+    return ["hint_qa", "mmlu", "aita"]
 
 
 def make_spec(profile: str = "tiny", **values: Any) -> Spec:
@@ -196,6 +204,8 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
             raise SpecError(f"task={spec.task}: there is no file {path.resolve()}; give the path of a JSONL file of items")
     elif spec.task not in task_names():
         raise SpecError(f"unknown task {spec.task!r}: {suggest(spec.task, task_names())}; or give file:PATH")
+    if spec.task == "aita" and not Path(spec.source).is_file():
+        raise SpecError(f"source={spec.source!r}: there is no such file; task=aita needs a JSONL file of posts (id, title, body, verdict)")
     return spec
 
 

