@@ -86,7 +86,7 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(small,
     monkeypatch.setattr(bench, "memory", lambda name, which: 2.0)
     monkeypatch.setattr(bench, "workers", lambda: bench._row("worker_scaling", "tiny", 1.0, 1.9, "steps/s"))
     point = {"axis": "rank", "model": "tiny", "tokens": 9.0, "unit": "s/item", "reference": 2.0, "engine": 1.0}
-    monkeypatch.setattr(bench, "scaling", lambda: [point | {"value": v} for v in (1.0, 2.0)])
+    monkeypatch.setattr(bench, "scaling", lambda measured: [point | {"value": v} for v in (1.0, 2.0)])
     bench.main()
     bench.main()
     assert taken == ["tiny"]  # what was measured is kept

@@ -48,6 +48,7 @@ CASES: dict[str, dict] = {
     "Qwen2.5-Coder-1.5B": {"profile": "medium", "values": {}, "items": 16, "step": 8, "plain": 2, "batch": 16},
 }
 SCALING = "SmolLM2-135M"
+BLOCK = 4  # steps or batches of one path in a row
 PEAK_SIZE = 2048  # of the square products that measure the machine's peak
 
 
@@ -186,7 +187,7 @@ def throughputs(name: str) -> list[dict]:
         for dtype in (torch.float32, torch.bfloat16):
             bench.in_precision(dtype)
             bench.train("reference", 0, 1)  # the first call pays for what is set up once
-            trial[dtype] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, case["step"]))) for _ in range(3))
+            trial[dtype] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, case["plain"]))) for _ in range(3))
         dtype = min(trial, key=trial.get)
         bench.in_precision(dtype)
         precision = str(dtype).removeprefix("torch.")
@@ -195,15 +196,18 @@ def throughputs(name: str) -> list[dict]:
             bench.evaluate(which, items[:1])
         times = {m: {"reference": [], "engine": []} for m in ("train", "evaluate")}
         peaks, share = [], {"reference": [], "engine": []}
-        for first in range(0, len(items), case["step"]):
+        # several steps of one path, then the same of the other: whoever comes first after a change pays for memory anew
+        for start in range(0, len(items), BLOCK * case["step"]):
             peaks.append(max(peak_rate(torch.float32), peak_rate(torch.bfloat16)))
             for which in ("reference", "engine"):
-                times["train"][which].append(seconds(lambda which=which, first=first: bench.train(which, first)))
-                share[which].append(bench.counted(first) / times["train"][which][-1] / peaks[-1])
-        for first in range(0, len(items), case["batch"]):
-            part = items[first : first + case["batch"]]
+                for first in range(start, min(start + BLOCK * case["step"], len(items)), case["step"]):
+                    times["train"][which].append(seconds(lambda which=which, first=first: bench.train(which, first)))
+                    share[which].append(bench.counted(first) / times["train"][which][-1] / peaks[-1])
+        for start in range(0, len(items), BLOCK * case["batch"]):
             for which in ("reference", "engine"):
-                times["evaluate"][which].append(seconds(lambda which=which, part=part: bench.evaluate(which, part)))
+                for first in range(start, min(start + BLOCK * case["batch"], len(items)), case["batch"]):
+                    part = items[first : first + case["batch"]]
+                    times["evaluate"][which].append(seconds(lambda which=which, part=part: bench.evaluate(which, part)))
     rows = [
         _row(measure, name, *(n / statistics.median(times[kind][w]) for w in ("reference", "engine")), f"items/s, {precision}")
         for measure, kind, n in (("train_throughput", "train", case["step"]), ("eval_throughput", "evaluate", min(case["batch"], len(items))))
@@ -217,7 +221,7 @@ def _row(measure: str, model: str, reference: float, engine: float, unit: str) -
 
 
 def memory(name: str, which: str) -> float:
-    """Peak resident memory in 10^9 bytes of two training steps and one evaluation, in a process of their own."""
+    """Peak resident memory in 10^9 bytes of a training step, its optimiser included, and one evaluation, in a process of their own."""
     code = f"from coupling import bench; print(bench.memory_here({name!r}, {which!r}))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     if done.returncode:
@@ -230,8 +234,7 @@ def memory_here(name: str, which: str) -> float:
     spec, m0, items = prepared(name)
     with adapted(m0, spec) as tuned:
         bench = bench_on(name, spec, m0, tuned, items)
-        for first in (0, bench.step):
-            bench.train(which, first)
+        bench.train(which, 0)
         bench.evaluate(which, items[: CASES[name]["batch"]])
         return peak_memory_gb()
 
@@ -281,17 +284,22 @@ def worker(steps: int) -> None:
         print(seconds(lambda: [bench.train("engine", i * bench.step) for i in range(steps)]), flush=True)
 
 
-def scaling() -> list[dict]:
-    """Seconds an item of a training step, as the step's items, the prompt's length, the rank and the model grow."""
+def scaling(measured: list[dict]) -> list[dict]:
+    """Seconds an item of a training step, as the step's items, the prompt's length, the rank and the model grow.
+
+    The last axis is taken from the throughputs that are `measured` already.
+    """
     rows = []
+    for row in measured:
+        if row["measure"] == "train_throughput":
+            weights = sum(p.numel() for p in prepared(row["model"], train_items=16)[1].model.parameters())
+            point = {"axis": "weights of the model", "value": float(weights), "model": row["model"], "tokens": None, "unit": "s/item"}
+            rows.append(point | {which: 1 / row[which] for which in ("reference", "engine")})
     grids = [("items", "step", [4, 8, 16, 32]), ("words of the longest prompt", "max_words", [20, 40, 80, 150]), ("rank", "rank", [4, 32, 128])]
     for axis, field, values in grids:
         for value in values:
             spec, m0, items = prepared(SCALING, train_items=32, **({} if field == "step" else {field: value}))
             rows.append(_scaled(SCALING, axis, value, spec, m0, items, value if field == "step" else 8))
-    for name in CASES:
-        spec, m0, items = prepared(name, train_items=16)
-        rows.append(_scaled(name, "weights of the model", sum(p.numel() for p in m0.model.parameters()), spec, m0, items, 8))
     return rows
 
 
@@ -311,8 +319,8 @@ def main() -> None:
     parts = store.results_dir() / "bench"
     wanted: dict[str, Callable[[], list[dict]]] = {f"throughputs-{n}": (lambda n=n: throughputs(n)) for n in CASES}
     wanted |= {f"memory-{n}": (lambda n=n: [_row("peak_memory", n, memory(n, "reference"), memory(n, "engine"), "GB")]) for n in CASES}
-    wanted |= {"workers": lambda: [workers()], "scaling": scaling}
     tables: dict[str, list[dict]] = {}
+    wanted |= {"workers": lambda: [workers()], "scaling": lambda: scaling([row for rows in tables.values() for row in rows])}
     for name, take in wanted.items():
         path = parts / f"{name}.json"
         if not path.exists():

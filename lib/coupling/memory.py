@@ -83,8 +83,8 @@ def machine_megabytes() -> int:
 def weight_bytes(model: torch.nn.Module) -> int:
     """Bytes of a model's parameters, of the gradients and AdamW's two moments of those that train, and of kept casts."""
     held = sum(p.nbytes * (4 if p.requires_grad else 1) for p in model.parameters())
-    kept = [m.__dict__["_kept"][1][0] for m in model.modules() if "_kept" in m.__dict__]
-    return held + sum(w.nbytes for w in kept)
+    kept = {w.data_ptr(): w.nbytes for m in model.modules() if "_kept" in m.__dict__ for w in m.__dict__["_kept"][1][:1]}
+    return held + sum(n for place, n in kept.items() if place not in {p.data_ptr() for p in model.parameters()})
 
 
 def kept_bytes(forward: Callable[[], object]) -> int:
