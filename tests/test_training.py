@@ -85,19 +85,19 @@ def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_g
 
     with adapted(m0, spec) as tuned:
         stir(tuned)
-        plain = gradient(tuned)
-        roomy, tight = (tokens_in_memory(at(1.0 + g), tuned, data) for g in (0.2, 0.02))
+        plain, sizes = gradient(tuned), [size(s, True) for s in data.seams]
+        roomy, tight = (tokens_in_memory(at(1.0 + g), tuned, data, sizes) for g in (0.2, 0.02))
         assert roomy > 5 * tight > 100
         assert not tuned.model.is_activation_checkpointing
         item = size(data.seams[0], True) * (0.2e9 - 0.02e9) / (roomy - tight)  # bytes that it takes
-        few = tokens_in_memory(at(1.0 + (weight_bytes(tuned.model) + 0.8 * item) / 1e9), tuned, data)
+        few = tokens_in_memory(at(1.0 + (weight_bytes(tuned.model) + 0.8 * item) / 1e9), tuned, data, sizes)
         assert 0 < few < tight
         assert tuned.model.is_activation_checkpointing
         tuned.model.zero_grad()
         for a, b in zip(gradient(tuned), plain, strict=True):
             assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
         with pytest.raises(MemoryCeiling, match=r"one training item of .* tokens: raise it"):
-            tokens_in_memory(at(1.0), tuned, data)
+            tokens_in_memory(at(1.0), tuned, data, sizes)
 
 
 class Killed(Exception):

@@ -34,6 +34,7 @@ from coupling.training import (
     add_gradients,
     behaviour_kl,
     explanation_loss,
+    passes,
     size,
     tokens_in_memory,
     trainable,
@@ -65,6 +66,7 @@ class Bench:
     tokens: int = 0  # that a pass of the engine may hold, once it is known
 
     def __post_init__(self) -> None:
+        self.sizes = [size(s, True) for s in self.data.seams]
         self.plainly = dataclasses.replace(self.tuned, packs=False)
         self.optimizer = torch.optim.AdamW([p for _, p in trainable(self.tuned.model)], lr=1e-4, weight_decay=0.0)
 
@@ -74,7 +76,6 @@ class Bench:
 
     def train(self, which: str, first: int, n: int | None = None) -> float:
         """One optimiser step on items from `first` on, by the "reference" or the "engine"; returns its loss."""
-        (peft_forward if which == "reference" else accelerate)(self.tuned.model)
         loss = self.gradients(which, [(first + i) % len(self.items) for i in range(n or self.step)])
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -82,9 +83,11 @@ class Bench:
 
     def gradients(self, which: str, chosen: list[int]) -> float:
         """Add the gradients of cross-entropy + KL of these items to the adapter's; returns the loss."""
+        (peft_forward if which == "reference" else accelerate)(self.tuned.model)
         if which == "engine":
-            self.tokens = self.tokens or tokens_in_memory(self.spec, self.tuned, self.data)
-            return add_gradients(self.spec, self.tuned, self.data, np.array(chosen), self.tokens)["loss"]
+            self.tokens = self.tokens or tokens_in_memory(self.spec, self.tuned, self.data, self.sizes)
+            parts = passes([self.sizes[i] for i in chosen], self.tokens)
+            return add_gradients(self.spec, self.tuned, self.data, np.array(chosen), parts)["loss"]
         total = 0.0
         for start in range(0, len(chosen), self.plain):
             part = chosen[start : start + self.plain]
@@ -116,7 +119,7 @@ class Bench:
         head = base.get_output_embeddings().weight.numel()
         inner = sum(m.weight.numel() for n, m in base.named_modules() if isinstance(m, torch.nn.Linear) and n.endswith("base_layer"))
         chosen = [(first + i) % len(self.items) for i in range(self.step)]
-        tokens = sum(size(self.data.seams[i], True) for i in chosen)
+        tokens = sum(self.sizes[i] for i in chosen)
         predicted = sum(2 + len(self.data.seams[i][2].tails[0]) for i in chosen)
         return 4.0 * (inner * tokens + head * predicted)
 
@@ -147,7 +150,6 @@ def check(bench: Bench, n: int) -> None:
     bench.in_precision(torch.float32)
     found = {}
     for which in ("reference", "engine"):
-        (peft_forward if which == "reference" else accelerate)(bench.tuned.model)
         found[which] = (bench.gradients(which, list(range(min(n, bench.step)))), *bench.evaluate(which, bench.items[:n]))
         bench.optimizer.zero_grad(set_to_none=True)
     (loss_a, b_a, said_a), (loss_b, b_b, said_b) = found.values()
@@ -178,10 +180,8 @@ def throughputs(name: str) -> list[dict]:
     spec, m0, items = prepared(name)
     with adapted(m0, spec) as tuned:
         bench = bench_on(name, spec, m0, tuned, items)
-        for i in range(0, len(items), case["step"]):  # away from zero, so that the check says something
-            if i >= 4 * case["step"]:
-                break
-            bench.train("engine", i)
+        for first in range(0, min(len(items), 4 * case["step"]), case["step"]):  # away from zero, so that the check says something
+            bench.train("engine", first)
         check(bench, min(16, case["batch"]))
         trial = {}
         for dtype in (torch.float32, torch.bfloat16):
@@ -251,10 +251,9 @@ def workers(steps: int = 60, repetitions: int = 3) -> dict:
 
 
 def _rate(cores: list[int], steps: int) -> float:
-    code = f"import os; os.sched_setaffinity(0, {{{{{{core}}}}}}); from coupling import bench; bench.worker({steps})"
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code.format(core=core)],
+            [sys.executable, "-W", "ignore", "-c", f"from coupling import bench; bench.worker({core}, {steps})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -273,8 +272,9 @@ def _rate(cores: list[int], steps: int) -> float:
     return sum(steps / t for t in took)
 
 
-def worker(steps: int) -> None:
-    """Warm up, wait for a line of input, train for `steps` steps and print the seconds."""
+def worker(core: int, steps: int) -> None:
+    """Stay on one core, warm up, wait for a line of input, train for `steps` steps and print the seconds."""
+    os.sched_setaffinity(0, {core})
     spec, m0, items = prepared("tiny", threads=1)
     with adapted(m0, spec) as tuned:
         bench = bench_on("tiny", spec, m0, tuned, items)
@@ -310,7 +310,7 @@ def _scaled(name: str, axis: str, value: float, spec: Spec, m0: Loaded, items: l
         for which in ("reference", "engine"):
             bench.train(which, 0, 1)
             each[which] = statistics.median(seconds(lambda which=which: bench.train(which, 0, n)) for _ in range(2)) / n
-        tokens = statistics.mean(size(s, True) for s in bench.data.seams[:n])
+        tokens = statistics.mean(bench.sizes[:n])
     return {"axis": axis, "value": float(value), "model": name, "tokens": tokens, "unit": f"s/item, {spec.dtype}"} | each
 
 

@@ -95,7 +95,7 @@ def status(
 
 @app.command()
 def bench() -> None:
-    """Measure the engine against the plain reference, side by side, and draw the figures of it: about half an hour."""
+    """Measure the engine against the plain reference, side by side, and write the tables of it."""
     from coupling import bench as measuring
 
     measuring.main()

@@ -34,15 +34,13 @@ def evaluate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
             for g, i in zip(groups, items[part], strict=True)
         ]
         row = pack(trees, loaded.device)
-        reader = TailReader(row, len(groups), 2, both.shape[2])
-        for k, group in enumerate(groups):
-            reader.add(k, group, trees[k])
-        tails = reader.picked(loaded.device)
+        reader = TailReader(row, trees, groups)
         paths = [[start + place for place in t.paths[-1]] for start, t in zip(row.starts, trees, strict=True)]
         cache = DynamicCache()  # without the model's config, so that no layer drops what lies outside its window
-        logits = packed_logits(loaded, row, torch.cat([tails, torch.tensor([p[-1] for p in paths], device=loaded.device)]), cache)
-        both[:, part] = reader.read(logits[: len(tails)]).transpose(0, 1).cpu().numpy()
-        texts += as_texts(loaded, _decode(loaded, paths, logits[len(tails) :].argmax(1), cache, limit))
+        logits = packed_logits(loaded, row, torch.cat([reader.picked, torch.tensor([p[-1] for p in paths], device=loaded.device)]), cache)
+        scores = reader.read(logits[: len(reader.picked)])
+        both[:, part, : scores.shape[2]] = scores.transpose(0, 1).cpu().numpy()
+        texts += as_texts(loaded, _decode(loaded, paths, logits[len(reader.picked) :].argmax(1), cache, limit))
     return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts
 
 

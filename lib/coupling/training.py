@@ -165,7 +165,8 @@ def train(
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
     due = set(spec.evaluation_steps)
-    tokens = tokens_in_memory(spec, loaded, data)
+    sizes = [size(s, spec.kl_weight > 0) for s in data.seams]
+    tokens = tokens_in_memory(spec, loaded, data, sizes)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
     if step in due:
@@ -173,7 +174,7 @@ def train(
     while step < spec.steps:
         step += 1
         chosen = item_order(len(data.seams), spec.batch_size, spec.seed, step)
-        row = {"step": step} | add_gradients(spec, loaded, data, chosen, tokens)
+        row = {"step": step} | add_gradients(spec, loaded, data, chosen, passes([sizes[i] for i in chosen], tokens))
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
         history.append(row)
@@ -192,10 +193,10 @@ def train(
     return history
 
 
-def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, tokens: int) -> dict[str, float]:
-    """Add up the gradients of one step, at most `tokens` packed tokens to a pass; returns its losses."""
+def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, parts: Sequence[slice]) -> dict[str, float]:
+    """Add up the gradients of one step, each part of its items in a pass of its own; returns its losses."""
     totals = {"cross_entropy": 0.0, "kl": 0.0}
-    for part in passes([size(data.seams[i], spec.kl_weight > 0) for i in chosen], tokens):
+    for part in parts:
         where = chosen[part]
         share = len(where) / len(chosen)
         cross_entropy, kl = losses(loaded, [data.seams[i] for i in where], data.reference[where], spec.kl_weight > 0)
@@ -222,15 +223,14 @@ def passes(sizes: Sequence[int], most: int) -> list[slice]:
     return [*parts, slice(start, len(sizes))]
 
 
-def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet) -> int:
-    """How many packed tokens one training pass may hold under the spec's memory ceiling.
+def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Sequence[int]) -> int:
+    """How many packed tokens one training pass may hold under the spec's memory ceiling. sizes: the items', by `size`.
 
     What a pass keeps for its gradients is measured, on copies of the shortest item. If the longest would not fit, every
     layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
     MemoryCeiling, before any training, where that is not enough either.
     """
     with_kl = spec.kl_weight > 0
-    sizes = [size(s, with_kl) for s in data.seams]
     shortest, tokens = int(np.argmin(sizes)), max(sizes)
 
     def each() -> float:

@@ -14,17 +14,15 @@ def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> t
     """Log-probability of every tail after its prefix; float32 [groups, seams of a group, most tails], -inf where a seam has fewer.
 
     The seams of a group, which share most of their prefixes, are computed as one prefix tree, groups side by side in
-    packed row; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
+    one packed row; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
     """
     if not loaded.packs:
         scores = plain_logprobs(loaded, [s for group in groups for s in group])
         return scores.view(len(groups), -1, scores.shape[1])
     trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
     row = pack(trees, loaded.device)
-    reader = TailReader(row, len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group))
-    for g, group in enumerate(groups):
-        reader.add(g, group, trees[g])
-    return reader.read(packed_logits(loaded, row, reader.picked(loaded.device)))
+    reader = TailReader(row, trees, groups)
+    return reader.read(packed_logits(loaded, row, reader.picked))
 
 
 def fed(s: Seam) -> list[tuple[int, ...]]:
@@ -33,36 +31,34 @@ def fed(s: Seam) -> list[tuple[int, ...]]:
 
 
 class TailReader:
-    """Which logits of a packed row give the log-probabilities of which tails."""
+    """Which logits of a packed row give the log-probabilities of which tails.
 
-    def __init__(self, row: Row, groups: int, seams: int, width: int):
-        self.row, self.shape = row, (groups, seams, width)
-        self.nodes: list[int] = []  # place in the row of the token that predicts ...
+    Tree g of the row begins with the paths that `fed` gives for the seams of group g, in order; it may hold others behind
+    them. picked: the places in the row whose logits are needed, each once; int64.
+    """
+
+    def __init__(self, row: Row, trees: Sequence[Tree], groups: Sequence[Sequence[Seam]]):
+        self.real = np.zeros((len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group)), bool)
+        nodes: list[int] = []  # place of the token that predicts ...
         self.tokens: list[int] = []  # ... this token
         self.cells: list[int] = []  # of the tail in this cell of the result
-        self.real = np.zeros(self.shape, bool)
-
-    def add(self, g: int, group: Sequence[Seam], tree: Tree) -> None:
-        """Read the tails of group g, whose tree holds the paths that `fed` gives for its seams, in order."""
-        paths = iter(tree.paths)
-        for k, s in enumerate(group):
-            for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
-                self.nodes += [self.row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
-                self.tokens += tail
-                self.cells += [(g * self.shape[1] + k) * self.shape[2] + i] * len(tail)
-                self.real[g, k, i] = True
-
-    def picked(self, device: torch.device) -> torch.Tensor:
-        """The tokens whose logits are needed, each once; int64 [picked]."""
-        self.unique, self.which = np.unique(np.array(self.nodes), return_inverse=True)
-        return torch.from_numpy(self.unique).to(device)
+        for g, (group, tree) in enumerate(zip(groups, trees, strict=True)):
+            paths = iter(tree.paths)
+            for k, s in enumerate(group):
+                for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
+                    nodes += [row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
+                    self.tokens += tail
+                    self.cells += [(g * self.real.shape[1] + k) * self.real.shape[2] + i] * len(tail)
+                    self.real[g, k, i] = True
+        places, self.which = np.unique(np.array(nodes), return_inverse=True)
+        self.picked = torch.from_numpy(places).to(row.ids.device)
 
     def read(self, logits: torch.Tensor) -> torch.Tensor:
         """The tails' log-probabilities from logits [picked, vocabulary]; float32 [groups, seams, tails]."""
         logits = logits.float()
         which, tokens, cells = (torch.as_tensor(a, device=logits.device) for a in (self.which, self.tokens, self.cells))
         each = logits[which, tokens] - logits.logsumexp(1)[which]
-        sums = torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.shape)
+        sums = torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.real.shape)
         return sums.masked_fill(~torch.from_numpy(self.real).to(logits.device), -torch.inf)
 
 
