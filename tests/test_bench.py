@@ -61,15 +61,19 @@ def test_counted_operations_are_those_of_the_tree_and_of_frozen_weights(ready):
     assert ready.counted(0) == 4 * (tokens * 2 * (4 * 32 * 32 + 3 * 32 * 48) + head * 4 * (2 + 4))
 
 
+def test_the_reference_takes_one_of_two_precisions(small):
+    assert bench.fastest_precision("tiny") in ("float32", "bfloat16")
+
+
 def test_throughputs_are_one_row_a_measure(small):
-    rows = pd.DataFrame(bench.throughputs("tiny"))
+    rows = pd.DataFrame(bench.throughputs("tiny", "float32"))
     assert sorted(rows["measure"]) == ["eval_throughput", "gemm_share", "train_throughput"]
     assert np.allclose(rows["ratio"], rows["engine"] / rows["reference"])
     assert (rows[["reference", "engine"]] > 0).all(axis=None)
 
 
 def test_memory_and_scaling_of_a_small_case(small):
-    assert bench.memory_here("tiny", "engine") > 0.1
+    assert bench.memory_here("tiny", "engine", "bfloat16") > 0.1
     row = bench._scaled("tiny", "rank", 4, *bench.prepared("tiny"), 3)
     assert row["reference"] > 0 < row["engine"]
     assert row["tokens"] < 35
@@ -78,15 +82,17 @@ def test_memory_and_scaling_of_a_small_case(small):
 def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(small, monkeypatch):
     taken = []
 
-    def rows(name):
+    def rows(name, precision):
+        assert precision == "float32"
         taken.append(name)
         return [bench._row(m, name, 1.0, 3.0, "items/s") for m in ("train_throughput", "eval_throughput", "gemm_share")]
 
     monkeypatch.setattr(bench, "throughputs", rows)
-    monkeypatch.setattr(bench, "memory", lambda name, which: 2.0)
+    monkeypatch.setattr(bench, "fastest_precision", lambda name: "float32")
+    monkeypatch.setattr(bench, "memory", lambda name, which, precision: 2.0)
     monkeypatch.setattr(bench, "workers", lambda: bench._row("worker_scaling", "tiny", 1.0, 1.9, "steps/s"))
     point = {"axis": "rank", "model": "tiny", "tokens": 9.0, "unit": "s/item", "reference": 2.0, "engine": 1.0}
-    monkeypatch.setattr(bench, "scaling", lambda measured: [point | {"value": v} for v in (1.0, 2.0)])
+    monkeypatch.setattr(bench, "scaling", lambda measured, precision: [point | {"value": v} for v in (1.0, 2.0)])
     bench.main()
     bench.main()
     assert taken == ["tiny"]  # what was measured is kept

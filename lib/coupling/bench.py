@@ -174,7 +174,20 @@ def peak_rate(dtype: torch.dtype) -> float:
     return 2 * PEAK_SIZE**3 / statistics.median(seconds(lambda: a @ b) for _ in range(3))
 
 
-def throughputs(name: str) -> list[dict]:
+def fastest_precision(name: str) -> str:
+    """The precision in which the reference trains a case fastest on this machine: "float32" or "bfloat16"."""
+    spec, m0, items = prepared(name)
+    trial = {}
+    with adapted(m0, spec) as tuned:
+        bench = bench_on(name, spec, m0, tuned, items)
+        for precision in ("float32", "bfloat16"):
+            bench.in_precision(getattr(torch, precision))
+            bench.train("reference", 0, 1)  # the first call pays for what is set up once
+            trial[precision] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, bench.plain))) for _ in range(3))
+    return min(trial, key=trial.get)
+
+
+def throughputs(name: str, precision: str) -> list[dict]:
     """train_throughput, gemm_share and eval_throughput of a case: medians over its steps and batches."""
     case = CASES[name]
     spec, m0, items = prepared(name)
@@ -183,14 +196,7 @@ def throughputs(name: str) -> list[dict]:
         for first in range(0, min(len(items), 4 * case["step"]), case["step"]):  # away from zero, so that the check says something
             bench.train("engine", first)
         check(bench, min(16, case["batch"]))
-        trial = {}
-        for dtype in (torch.float32, torch.bfloat16):
-            bench.in_precision(dtype)
-            bench.train("reference", 0, 1)  # the first call pays for what is set up once
-            trial[dtype] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, case["plain"]))) for _ in range(3))
-        dtype = min(trial, key=trial.get)
-        bench.in_precision(dtype)
-        precision = str(dtype).removeprefix("torch.")
+        bench.in_precision(getattr(torch, precision))
         for which in ("reference", "engine"):
             bench.train(which, 0, 1)
             bench.evaluate(which, items[:1])
@@ -220,20 +226,21 @@ def _row(measure: str, model: str, reference: float, engine: float, unit: str) -
     return {"measure": measure, "model": model, "reference": reference, "engine": engine, "ratio": engine / reference, "unit": unit}
 
 
-def memory(name: str, which: str) -> float:
+def memory(name: str, which: str, precision: str) -> float:
     """Peak resident memory in 10^9 bytes of a training step, its optimiser included, and one evaluation, in a process of their own."""
-    code = f"from coupling import bench; print(bench.memory_here({name!r}, {which!r}))"
+    code = f"from coupling import bench; print(bench.memory_here({name!r}, {which!r}, {precision!r}))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the memory of {which} on {name} could not be measured: {done.stderr[-500:]}")
     return float(done.stdout.split()[-1])
 
 
-def memory_here(name: str, which: str) -> float:
+def memory_here(name: str, which: str, precision: str) -> float:
     """`memory`, in this process."""
     spec, m0, items = prepared(name)
     with adapted(m0, spec) as tuned:
         bench = bench_on(name, spec, m0, tuned, items)
+        bench.in_precision(getattr(torch, precision))
         bench.train(which, 0)
         bench.evaluate(which, items[: CASES[name]["batch"]])
         return peak_memory_gb()
@@ -284,7 +291,7 @@ def worker(core: int, steps: int) -> None:
         print(seconds(lambda: [bench.train("engine", i * bench.step) for i in range(steps)]), flush=True)
 
 
-def scaling(measured: list[dict]) -> list[dict]:
+def scaling(measured: list[dict], precision: str) -> list[dict]:
     """Seconds an item of a training step, as the step's items, the prompt's length, the rank and the model grow.
 
     The last axis is taken from the throughputs that are `measured` already.
@@ -293,12 +300,14 @@ def scaling(measured: list[dict]) -> list[dict]:
     for row in measured:
         if row["measure"] == "train_throughput":
             weights = sum(p.numel() for p in prepared(row["model"], train_items=16)[1].model.parameters())
-            point = {"axis": "weights of the model", "value": float(weights), "model": row["model"], "tokens": None, "unit": "s/item"}
+            unit = row["unit"].replace("items/s", "s/item")
+            point = {"axis": "weights of the model", "value": float(weights), "model": row["model"], "tokens": None, "unit": unit}
             rows.append(point | {which: 1 / row[which] for which in ("reference", "engine")})
     grids = [("items", "step", [4, 8, 16, 32]), ("words of the longest prompt", "max_words", [20, 40, 80, 150]), ("rank", "rank", [4, 32, 128])]
     for axis, field, values in grids:
         for value in values:
             spec, m0, items = prepared(SCALING, train_items=32, **({} if field == "step" else {field: value}))
+            m0.dtype = getattr(torch, precision)
             rows.append(_scaled(SCALING, axis, value, spec, m0, items, value if field == "step" else 8))
     return rows
 
@@ -311,27 +320,29 @@ def _scaled(name: str, axis: str, value: float, spec: Spec, m0: Loaded, items: l
             bench.train(which, 0, 1)
             each[which] = statistics.median(seconds(lambda which=which: bench.train(which, 0, n)) for _ in range(2)) / n
         tokens = statistics.mean(bench.sizes[:n])
-    return {"axis": axis, "value": float(value), "model": name, "tokens": tokens, "unit": f"s/item, {spec.dtype}"} | each
+    return {"axis": axis, "value": float(value), "model": name, "tokens": tokens, "unit": f"s/item, {str(m0.dtype).removeprefix('torch.')}"} | each
 
 
 def main() -> None:
     """Take what is not there yet, part by part, and write the two tables."""
     parts = store.results_dir() / "bench"
-    wanted: dict[str, Callable[[], list[dict]]] = {f"throughputs-{n}": (lambda n=n: throughputs(n)) for n in CASES}
-    wanted |= {f"memory-{n}": (lambda n=n: [_row("peak_memory", n, memory(n, "reference"), memory(n, "engine"), "GB")]) for n in CASES}
-    tables: dict[str, list[dict]] = {}
-    wanted |= {"workers": lambda: [workers()], "scaling": lambda: scaling([row for rows in tables.values() for row in rows])}
-    for name, take in wanted.items():
+
+    def kept(name: str, take: Callable[[], object]):
         path = parts / f"{name}.json"
         if not path.exists():
             print(f"bench: {name}", flush=True)
             store.write_json(path, take())
-        tables[name] = store.read_json(path)
+        return store.read_json(path)
+
+    precision = {n: kept(f"precision-{n}", lambda n=n: fastest_precision(n)) for n in CASES}
+    rows = [row for n in CASES for row in kept(f"throughputs-{n}", lambda n=n: throughputs(n, precision[n]))]
+    grown = kept("scaling", lambda: scaling(rows, precision[SCALING]))
+    rows += [kept(f"memory-{n}", lambda n=n: _row("peak_memory", n, *(memory(n, w, precision[n]) for w in ("reference", "engine")), "GB")) for n in CASES]
+    rows.append(kept("workers", workers))
     where = store.tables_dir()
     order = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"]
-    frame = pd.DataFrame([row for name, rows in tables.items() if name != "scaling" for row in rows])
-    frame = frame.sort_values("measure", key=lambda m: m.map(order.index), kind="stable")
+    frame = pd.DataFrame(rows).sort_values("measure", key=lambda m: m.map(order.index), kind="stable")
     store.write_table(where / "bench.parquet", frame)
-    store.write_table(where / "bench_scaling.parquet", pd.DataFrame(tables["scaling"]))
+    store.write_table(where / "bench_scaling.parquet", pd.DataFrame(grown))
     store.write_json(where / "bench.json", store.provenance() | {"memory_megabytes": machine_megabytes()})
     print(frame.to_string(index=False, float_format=lambda v: f"{v:.3g}"))

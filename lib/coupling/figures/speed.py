@@ -47,5 +47,6 @@ def draw_scaling(scaling: pd.DataFrame) -> Figure:
             axis.minorticks_off()
     axes[0, 0].set(ylabel="seconds an item of a training step")
     axes[0, 0].legend(fontsize=7)
-    caption(figure, "Medians of two steps each after one to warm up; one machine, one run; items of MMLU, of the made-up world for the smallest model.")
+    caption(figure, "One machine, one run. Against the model's weights: medians over all steps of the throughputs, items of MMLU, of the made-up world "
+            "for the smallest;\nelsewhere medians of two steps after one to warm up, items of MMLU.")  # fmt: skip
     return figure
