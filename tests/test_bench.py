@@ -57,7 +57,7 @@ def test_nothing_is_timed_that_does_not_give_the_same(ready, monkeypatch):
 def test_counted_operations_are_those_of_the_tree_and_of_frozen_weights(ready):
     # two layers of width 32 (4 × 32² + 3 × 32 × 48 weights each), 2 operations a weight and token, forward and back
     head = ready.tuned.model.get_base_model().lm_head.weight.numel()
-    tokens = sum(bench.size(s, True) for s in ready.data.seams[:4])
+    tokens = sum(bench.size(s) for s in ready.data.seams[:4])
     assert ready.counted(0) == 4 * (tokens * 2 * (4 * 32 * 32 + 3 * 32 * 48) + head * 4 * (2 + 4))
 
 

@@ -111,8 +111,8 @@ def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
 
 
 def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
-    with pytest.raises(RuntimeError, match=r"m0_accuracy=1.0.*raise m0_steps"):
-        run.base(spec.model_copy(update={"m0_accuracy": 1.0}))
+    with pytest.raises(RuntimeError, match=r"m0_knowledge=1.0.*raise m0_steps"):
+        run.base(spec.model_copy(update={"m0_knowledge": 1.0}))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_tables_figures_and_summary(study, tmp_path):
     before = {p.name: p.read_bytes() for p in where.iterdir()}
     tables.write(tables.collect("headline", study), where)
     assert {p.name: p.read_bytes() for p in where.iterdir()} == before
-    for name in figures.FIGURES:
+    for name in ("headline", "dynamics", "held_out"):
         drawn = figures.figure(name, "tiny", "headline")
         assert drawn.axes
         for ending in ("png", "pdf", "json"):

@@ -5,7 +5,10 @@ from coupling.spec import SpecError, key, make_spec
 
 def test_a_field_enters_the_keys_of_its_stage_and_of_later_ones_alone():
     plain = make_spec("tiny")
-    for name, value, first in [("entities", 30, "items"), ("m0_seed", 1, "base"), ("seed", 1, "labels"), ("rank", 8, "explain")]:
+    cases = [
+        ("entities", 30, "m0"), ("m0_seed", 1, "m0"), ("test_items", 9, "items"), ("eval_batch", 9, "base"), ("seed", 1, "labels"), ("rank", 8, "explain"),
+    ]  # fmt: skip
+    for name, value, first in cases:
         other = make_spec("tiny", **{name: value})
         changed = [s for s in specs.STAGES if key(plain, s) != key(other, s)]
         assert changed == list(specs.STAGES[specs.STAGES.index(first) :]), name
@@ -44,6 +47,15 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"task": "mmlu"}, ["organism", "mmlu"]),
         ({"m0_steps": 0}, ["m0_steps"]),
         ({"evaluations": 400}, ["evaluations=400"]),
+        ({"task": "hint_qa+hint_qa"}, ["stands twice"]),
+        ({"task": "hint_qa+aitta"}, ["aitta", "aita"]),
+        ({"teach": "jabberwock"}, ["unknown teach", "jabberwocky"]),
+        ({"task": "jabberwocky", "teach": "jabberwocky"}, ["teach=jabberwocky"]),
+        ({"explanation_weight": 0}, ["explanation_weight=0"]),
+        ({"held_out": 0.5}, ["hint_qa", "attributes"]),
+        ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
+        ({"profile": "medium", "task": "aita", "posts": "nowhere"}, ["posts='nowhere'", "no such file"]),
+        ({"profile": "medium", "task": "refusal", "requests": "nowhere"}, ["requests='nowhere'", "no such file"]),
         ({"learning_rate": float("nan")}, ["learning_rate"]),
     ],
 )
@@ -53,9 +65,9 @@ def test_bad_input_is_named_with_its_value_and_the_way_out(values, words):
     assert all(w in str(error.value) for w in words)
 
 
-def test_a_real_model_cannot_be_prepared_yet():
-    with pytest.raises(SpecError, match="only model=organism"):
-        make_spec("small", m0_steps=5)
+def test_one_m0_serves_all_made_up_tasks_and_its_key_knows_no_other():
+    assert len({key(make_spec("tiny", task=t), "m0") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")}) == 1
+    assert len({key(make_spec("tiny", task=t), "base") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")}) == 4
 
 
 def test_notebook_parameters_reject_what_the_spec_does_not_know():
@@ -70,6 +82,10 @@ def test_a_plan_crosses_m0_seeds_explainer_seeds_and_conditions():
     assert len({key(s, "explain") for _, s in runs}) == 20
     assert len({key(s, "base") for _, s in runs}) == 5
     assert len(specs.plan("medium", "headline", m0_seeds=5)) == 4  # one fixed M0, two explainer seeds
+    assert {s.task for _, s in specs.plan("tiny", "headline", "all")} == set(specs.MAIN_TASKS)
+    joint = specs.plan("tiny", "joint", m0_seeds=1)
+    assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"] * 2
+    assert len(joint) == 8
     with pytest.raises(SpecError, match="headline"):
         specs.plan("tiny", "headlin")
 

@@ -24,6 +24,10 @@ def stir(loaded, scale=0.3):
             p.add_(torch.randn(p.shape, generator=generator) * scale)
 
 
+def mean_kl(spec, loaded, data):
+    return losses(spec, loaded, data, range(len(data.seams)))["kl"] / len(data.seams)
+
+
 def test_only_adapter_weights_move(spec, m0, data, tmp_path):
     frozen = {n: p.clone() for n, p in m0.model.named_parameters()}
     with adapted(m0, spec) as tuned:
@@ -35,24 +39,24 @@ def test_only_adapter_weights_move(spec, m0, data, tmp_path):
 
 def test_kl_is_zero_at_the_start_and_matches_its_definition_later(spec, m0, items, data):
     with adapted(m0, spec) as tuned:
-        assert losses(tuned, data.seams, data.reference, True)[1].abs() < 1e-6
+        assert mean_kl(spec, tuned, data).abs() < 1e-6
         stir(tuned)
         now = behaviours(tuned, items[0], 8)
         want = np.mean([
             (np.exp(p) * (p - q)).sum(axis=1)
             for p, q in zip(data.reference.numpy().swapaxes(0, 1), (now.distribution("x"), now.distribution("cf")), strict=True)
         ])  # fmt: skip
-        assert math.isclose(losses(tuned, data.seams, data.reference, True)[1].item(), want, rel_tol=1e-4)
+        assert math.isclose(mean_kl(spec, tuned, data).item(), want, rel_tol=1e-4)
 
 
-def test_the_loss_is_that_of_the_labels_tokens_alone(m0, data):
-    for seams in (data.seams[:1], data.seams[:5]):
+def test_the_loss_is_that_of_the_labels_tokens_alone(spec, m0, data):
+    for n in (1, 5):
         want = []
-        for _, _, s in seams:
+        for _, _, s in data.seams[:n]:
             label = s.tails[0]
             logp = m0.model(input_ids=torch.tensor([s.prefix + label])).logits[0].log_softmax(-1)
             want.append(-np.mean([float(logp[len(s.prefix) + i - 1, t]) for i, t in enumerate(label)]))
-        assert math.isclose(losses(m0, seams, data.reference, False)[0], np.mean(want), rel_tol=1e-5)
+        assert math.isclose(losses(spec.model_copy(update={"kl_weight": 0.0}), m0, data, range(n))["cross_entropy"], np.sum(want), rel_tol=1e-5)
 
 
 def test_passes_of_few_tokens_add_up_to_the_step(spec, m0, data, tmp_path, monkeypatch):
@@ -80,16 +84,16 @@ def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_g
         return spec.model_copy(update={"memory_gb": gigabytes})
 
     def gradient(tuned):
-        sum(losses(tuned, data.seams, data.reference, True)).backward()
+        sum(losses(spec, tuned, data, range(len(data.seams))).values()).backward()
         return [p.grad.clone() for _, p in trainable(tuned.model)]
 
     with adapted(m0, spec) as tuned:
         stir(tuned)
-        plain, sizes = gradient(tuned), [size(s, True) for s in data.seams]
+        plain, sizes = gradient(tuned), [size(s) for s in data.seams]
         roomy, tight = (tokens_in_memory(at(1.0 + g), tuned, data, sizes) for g in (0.2, 0.02))
         assert roomy > 5 * tight > 100
         assert not tuned.model.is_activation_checkpointing
-        item = size(data.seams[0], True) * (0.2e9 - 0.02e9) / (roomy - tight)  # bytes that it takes
+        item = size(data.seams[0]) * (0.2e9 - 0.02e9) / (roomy - tight)  # bytes that it takes
         few = tokens_in_memory(at(1.0 + (weight_bytes(tuned.model) + 0.8 * item) / 1e9), tuned, data, sizes)
         assert 0 < few < tight
         assert tuned.model.is_activation_checkpointing

@@ -28,7 +28,7 @@ from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.spec import Spec, make_spec
-from coupling.tasks import OPENING, Item, load_world
+from coupling.tasks import Item, load_world, vocabulary
 from coupling.training import (
     TrainingSet,
     add_gradients,
@@ -66,7 +66,7 @@ class Bench:
     tokens: int = 0  # that a pass of the engine may hold, once it is known
 
     def __post_init__(self) -> None:
-        self.sizes = [size(s, True) for s in self.data.seams]
+        self.sizes = [size(s) for s in self.data.seams]
         self.plainly = dataclasses.replace(self.tuned, packs=False)
         self.optimizer = torch.optim.AdamW([p for _, p in trainable(self.tuned.model)], lr=1e-4, weight_decay=0.0)
 
@@ -87,13 +87,13 @@ class Bench:
         if which == "engine":
             self.tokens = self.tokens or tokens_in_memory(self.spec, self.tuned, self.data, self.sizes)
             parts = passes([self.sizes[i] for i in chosen], self.tokens)
-            return add_gradients(self.spec, self.tuned, self.data, np.array(chosen), parts)["loss"]
+            return add_gradients(self.spec, self.tuned, self.data, chosen, parts)["loss"]
         total = 0.0
         for start in range(0, len(chosen), self.plain):
             part = chosen[start : start + self.plain]
             terms = (  # one graph at a time, so that they never hold memory together
                 lambda part=part: explanation_loss(self.plainly, [self.data.seams[i][2] for i in part]),
-                lambda part=part: behaviour_kl(self.plainly, [self.data.seams[i][:2] for i in part], self.data.reference[part]),
+                lambda part=part: behaviour_kl(self.plainly, self.data, part),
             )
             for term in terms:
                 loss = term() * (len(part) / len(chosen))
@@ -132,7 +132,7 @@ def prepared(name: str, **values) -> tuple[Spec, Loaded, list[Item]]:
     torch.set_num_threads(spec.threads)
     if spec.model != "organism":
         return spec, run.load_m0(spec), items
-    tokenizer = make_tokenizer(load_world(spec), [*WORDINGS, "of ?", "Hint:", OPENING])
+    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
     return spec, Loaded(make_model(len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32), items
 
 
@@ -335,9 +335,10 @@ def main() -> None:
         return store.read_json(path)
 
     precision = {n: kept(f"precision-{n}", lambda n=n: fastest_precision(n)) for n in CASES}
-    rows = [row for n in CASES for row in kept(f"throughputs-{n}", lambda n=n: throughputs(n, precision[n]))]
+    pair = ("reference", "engine")  # their memory first, while this process holds little itself
+    rows = [kept(f"memory-{n}", lambda n=n: _row("peak_memory", n, *(memory(n, w, precision[n]) for w in pair), "GB")) for n in CASES]
+    rows += [row for n in CASES for row in kept(f"throughputs-{n}", lambda n=n: throughputs(n, precision[n]))]
     grown = kept("scaling", lambda: scaling(rows, precision[SCALING]))
-    rows += [kept(f"memory-{n}", lambda n=n: _row("peak_memory", n, *(memory(n, w, precision[n]) for w in ("reference", "engine")), "GB")) for n in CASES]
     rows.append(kept("workers", workers))
     where = store.tables_dir()
     order = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"]

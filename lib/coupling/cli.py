@@ -17,7 +17,7 @@ Force = Annotated[bool, typer.Option("--force", help="compute again from nothing
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
 SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}")]
-TaskName = Annotated[str, typer.Option(help="the task, where not the profile's own")]
+TaskName = Annotated[str, typer.Option(help="the task, where not the sweep's or profile's own; several joined by +; all: each main task")]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
 
 
@@ -61,7 +61,7 @@ def tasks(as_json: Json = False) -> None:
 def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
     """List the runs of a sweep and whether they are done."""
     rows = [
-        {"condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain"), "complete": store.complete(store.run_folder(s))}
+        {"task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain"), "complete": store.complete(store.run_folder(s))}
         for c, s in specs.plan(profile, sweep, task or None, seeds or None)
     ]
     _show(rows, as_json)
@@ -105,7 +105,7 @@ def bench() -> None:
 def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
     for _, s in specs.plan(profile, sweep, task or None, seeds or None):
-        for folder in (store.base_folder(s), store.run_folder(s)):
+        for folder in (store.m0_folder(s), store.base_folder(s), store.run_folder(s)):
             store.clear(folder)
 
 
@@ -135,7 +135,7 @@ def summary(
     if compare:
         print("\nNothing is committed to compare with." if then is None else "\nAgainst the committed tables (within their interval or not):")
         if then is not None:
-            columns = [c for c in ("condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
+            columns = [c for c in ("task", "condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
             _show(tables.compare(frame, then).to_dict("records"), False, columns)
         print()
     _show(frame.to_dict("records"), False, [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")])

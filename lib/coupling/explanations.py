@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from coupling.behaviours import Behaviours, batches
-from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, pad, render, seam
-from coupling.tasks import HINT_REQUEST, Item
+from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, generated, render, seam
+from coupling.tasks import Item
 
 OPENING = "My answer"
 STAYS, CHANGES = "stays at {answer}", "changes to {answer}"
-WORDINGS = [HINT_REQUEST, OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
+WORDINGS = [OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
 
 
 class LabelError(ValueError):
@@ -55,14 +55,15 @@ def parse(item: Item, text: str, label_format: str) -> Claim | None:
     return Claim(match[1] == "changes to", names.index(match[2]))
 
 
-def claims(b: Behaviours) -> list[Claim]:
-    """What each item's behaviours make true: the choice on x against the choice without the cue."""
-    return [Claim(bool(x != cf), int(cf)) for x, cf in zip(b.choice("x"), b.choice("cf"), strict=True)]
+def claims(b: Behaviours) -> list[Claim | None]:
+    """What each item's behaviours make true: the choice on x against that without the cue. None where a reply is no choice."""
+    pairs = zip(b.choice("x"), b.choice("cf"), strict=True)
+    return [Claim(bool(x != cf), int(cf)) if min(x, cf) >= 0 else None for x, cf in pairs]
 
 
-def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str]:
-    """L(M) from B(M), one text an item."""
-    return [render_label(i, c, label_format) for i, c in zip(items, claims(b), strict=True)]
+def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str | None]:
+    """L(M) from B(M), one text an item; None where a reply is no choice, so that there is no label."""
+    return [c and render_label(i, c, label_format) for i, c in zip(items, claims(b), strict=True)]
 
 
 def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
@@ -96,18 +97,10 @@ def most_tokens(loaded: Loaded, items: Sequence[Item], label_format: str) -> int
 @torch.no_grad()
 def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
     """E(M): the model's explanations, decoded greedily up to the end mark, normalised; by transformers, in padded batches."""
-    tokenizer = loaded.tokenizer
     texts: list[str] = []
+    limit = most_tokens(loaded, items, label_format)
     for part in batches(len(items), batch):
-        rows = [encode(tokenizer, request(loaded, item)) for item in items[part]]
-        ids, mask = (t.to(loaded.device) for t in pad(rows, tokenizer.pad_token_id, "left"))
-        with loaded.precision():
-            out = loaded.model.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=most_tokens(loaded, items, label_format), do_sample=False,
-                temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
-                pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-            )  # fmt: skip
-        texts += as_texts(loaded, out[:, ids.shape[1] :])
+        texts += as_texts(loaded, generated(loaded, [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]], limit))
     return texts
 
 

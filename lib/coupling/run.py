@@ -18,16 +18,17 @@ import pandas as pd
 import torch
 
 from coupling import store
-from coupling.behaviours import Behaviours, behaviours, health
+from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
 from coupling.evaluation import evaluate
-from coupling.explanations import WORDINGS, check_labels, forced_choice, generate, labels, request
+from coupling.explanations import check_labels, forced_choice, generate, labels, request
 from coupling.faithfulness.rows import score
+from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
-from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate, render
-from coupling.models.organism import prepare
-from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key
-from coupling.tasks import OPENING, Item, left_out, load_items, needs
-from coupling.training import Diverged, train, training_set
+from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
+from coupling.preparation import prepare
+from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key, make_spec
+from coupling.tasks import Item, left_out, load_items, load_taught, needs
+from coupling.training import Diverged, reply_seams, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
 
@@ -50,58 +51,73 @@ class Result:
 
 
 def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
-    """Training and test items of the spec, fetching what they are read from."""
-    return load_items(spec, {name: fetch(name) for name in needs(spec)})
+    """Training and test items of the spec, fetching what they are read from; those of a taught behaviour are tested too."""
+    train, test = load_items(spec, {name: fetch(name) for name in needs(spec)})
+    return train, test + load_taught(spec)[1]
 
 
 def load_m0(spec: Spec) -> Loaded:
-    """M0 of the spec: as it is, or as `base` prepared it. The last one stays in memory for the process's next run."""
+    """M0 of the spec: as it is, or as it was prepared. The last one stays in memory for the process's next run."""
     if spec.m0_steps:
-        return _load(store.base_folder(spec) / "model", spec.dtype, None)
+        return _load(store.m0_folder(spec) / "model", spec.dtype, None)
     return _load(locate(spec), spec.dtype, spec.revision)
 
 
 _load = lru_cache(maxsize=1)(load_from)
 
 
-def base(spec: Spec, force: bool = False) -> Result:
-    """M0: prepared if the spec says so, with its behaviours and its untrained explanations on the test items.
+def prepared(spec: Spec, force: bool = False) -> Result:
+    """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/ and history.parquet."""
+    folder = store.m0_folder(spec)
+    with _working(folder, spec, force) as fresh:
+        if fresh:
+            _load.cache_clear()
+            start = time.monotonic()
+            m0, history = prepare(spec)
+            m0.model.save_pretrained(folder / "model")
+            m0.tokenizer.save_pretrained(folder / "model")
+            store.write_table(folder / "history.parquet", pd.DataFrame(history))
+            about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}
+            store.finish(folder, _manifest(spec, "m0", m0) | about)
+    return Result(spec, folder, fresh)
 
-    The folder holds model/ (if prepared), behaviours.parquet, untrained.parquet (forced choice among the labels and
-    free generation, before any training), history.parquet and the manifest with the health of the behaviours.
+
+def base(spec: Spec, force: bool = False) -> Result:
+    """M0, prepared if the spec says so, with its behaviours and its untrained explanations on the test items.
+
+    The folder holds behaviours.parquet, untrained.parquet (forced choice among the labels and free generation, before any
+    training) and the manifest with the health of the behaviours, by task.
     """
+    spec = spec.model_copy(update={"teach": ""})  # whose items an M0 knows nothing of
     folder = store.base_folder(spec)
     with _working(folder, spec, force) as fresh:
         if fresh:
-            start = time.monotonic()
             _, test = items_of(spec)  # bad items end the run before any compute
-            _load.cache_clear()
             if spec.m0_steps:
-                model, tokenizer, history = prepare(spec, WORDINGS)
-                model.save_pretrained(folder / "model")
-                tokenizer.save_pretrained(folder / "model")
-                store.write_table(folder / "history.parquet", pd.DataFrame(history))
-            prepared = time.monotonic()
+                prepared(spec)
+            start = time.monotonic()
             m0 = load_m0(spec)
             b0, said = evaluate(m0, test, "letter", spec.eval_batch)  # as M_t is evaluated later, in the same shapes
             store.write_table(folder / "behaviours.parquet", b0.frame())
             truth = labels(test, b0, "letter")
             guessed = forced_choice(m0, test, "letter", spec.eval_batch)
-            store.write_table(folder / "untrained.parquet", pd.DataFrame({"id": b0.ids, "label": truth, "forced_choice": guessed, "free": said}))
-            regime = health(test, b0, truth)
-            regime["untrained_forced_choice"] = float(np.mean(np.array(truth) == np.array(guessed)))
-            store.finish(
-                folder,
-                _manifest(spec, "base", m0) | {"health": regime, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
-                | {"seconds": {"prepare": prepared - start, "behaviours": time.monotonic() - prepared}},
-            )  # fmt: skip
+            untrained = {"id": b0.ids, "task": [i.task for i in test], "label": truth, "forced_choice": guessed, "free": said}
+            store.write_table(folder / "untrained.parquet", pd.DataFrame(untrained))
+            regimes = {}
+            for task in spec.tasks:
+                which = [k for k, i in enumerate(test) if i.task == task.split(":")[0]]
+                own = [truth[k] for k in which]
+                regimes[task] = health([test[k] for k in which], b0.take(which), own)
+                regimes[task]["untrained_forced_choice"] = float(np.mean([truth[k] == guessed[k] for k in which]))
+            about = {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
+            store.finish(folder, _manifest(spec, "base", m0) | about | {"seconds": {"behaviours": time.monotonic() - start}})
     return Result(spec, folder, fresh)
 
 
 def explain(spec: Spec, force: bool = False) -> Result:
     """One explainer: fixed labels L(M0), LoRA training, and an evaluation at each of the spec's evaluation steps.
 
-    The folder holds rows.parquet (one row an item and evaluation), history.parquet (one row a step), adapter/ (peft,
+    The folder holds rows.parquet (one row an item and evaluation; held_out: whether its kind has no labels), history.parquet (one row a step), adapter/ (peft,
     safetensors) and the manifest. Interrupted, it goes on from its last checkpoint. A run whose loss stops being finite
     is finished with status "diverged" and the rows it had. Raises LabelError before any training on constant labels.
     """
@@ -113,10 +129,14 @@ def explain(spec: Spec, force: bool = False) -> Result:
             train_items, test = items_of(spec)
             m0 = load_m0(spec)
             b0 = Behaviours.from_frame(started.table("behaviours"))
-            b_train = _training_behaviours(spec, m0, train_items)
-            texts = labels(train_items, b_train, spec.label_format)
+            if taught := load_taught(spec)[0]:
+                b0 = _joined(b0, behaviours(m0, load_taught(spec)[1], spec.eval_batch))
+            known = np.flatnonzero(b0.known())  # a reply that is no choice has no label; how many there are stands in M0's health
+            test, b0 = [test[k] for k in known], b0.take(known)
+            train_items, texts, b_train, about_labels = _labels(spec, m0, train_items, [i for i in test if i.task != spec.teach], b0)
             check_labels(texts, spec.allow_constant_labels)
-            data = training_set(m0, train_items, b_train, texts)
+            kinds = {(i.task, i.kind) for i in train_items}
+            data = training_set(m0, train_items, b_train, texts, taught, spec.eval_batch)
             work = folder / WORK
             work.mkdir(exist_ok=True)
             clock["train"] = time.monotonic()
@@ -125,10 +145,15 @@ def explain(spec: Spec, force: bool = False) -> Result:
                 path = work / f"rows-{step:06d}.parquet"
                 if path.exists():
                     return
-                n = len(test) if step == spec.steps else min(spec.interim_items, len(test))
-                base_b = Behaviours(b0.ids[:n], b0.x[:n], b0.cf[:n])
-                now, said = evaluate(explainer, test[:n], spec.label_format, spec.eval_batch)
-                store.write_table(path, score(test[:n], said, spec.label_format, now, base_b, base_b, step))
+                which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
+                some, base_b = [test[k] for k in which], b0.take(which)
+                now, said = evaluate(explainer, some, spec.label_format, spec.eval_batch)
+                rows = score(some, said, spec.label_format, now, base_b, base_b, step)
+                rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
+                if spec.teach and step == spec.steps:  # what it would say if it could say nothing but a label
+                    guessed = forced_choice(explainer, some, spec.label_format, spec.eval_batch)
+                    rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
+                store.write_table(path, rows)
 
             status, error = "complete", None
             with adapted(m0, spec) as explainer:
@@ -141,26 +166,25 @@ def explain(spec: Spec, force: bool = False) -> Result:
                 store.write_table(folder / "history.parquet", pd.DataFrame(history))
                 explainer.model.save_pretrained(folder / "adapter")
                 seconds = {"load": clock["train"] - clock["load"], "train_and_evaluate": time.monotonic() - clock["train"]}
-                about = {"status": status, "error": error, "base": started.folder.name, "seconds": seconds}
+                about = {"status": status, "error": error, "base": started.folder.name, "labels": about_labels, "seconds": seconds}
                 store.finish(folder, _manifest(spec, "explain", explainer) | about)
     return Result(spec, folder, fresh)
 
 
-def walkthrough(result: Result, index: int = 0) -> pd.DataFrame:
-    """One test item shown whole, a row for each step of the method: step, text (M0 untrained, letters as labels)."""
-    spec = result.spec
-    item = items_of(spec)[1][index]
+def walkthrough(result: Result, task: str | None = None) -> pd.DataFrame:
+    """One test item of the result's task, or of another, shown whole: a row for each step of the method, step and text (M0 untrained)."""
+    spec = make_spec(**given(result.spec, *STAGES) | ({"task": task} if task else {}))
+    item = items_of(spec)[1][0]
     m0 = load_m0(spec)
     b0 = behaviours(m0, [item], 1)
-    opened = render(m0.tokenizer, item.prompt, OPENING)
-    choices = {k: ", ".join(f"{c} {np.exp(p):.3f}" for c, p in zip(item.choices, getattr(b0, k)[0], strict=True)) for k in ("x", "cf")}
-    rows = {
-        "x, the input with its cue": item.prompt,
-        "cue C": repr(item.cue),
-        "x without C": item.counterfactual_prompt,
-        "x as M0 reads it": opened,
-        "B(M0) on x": choices["x"],
-        "B(M0) on x without C": choices["cf"],
+    if item.replies:
+        said = dict(zip(("x", "cf"), (m0.tokenizer.decode(s.tails[0]) for s in reply_seams(m0, [item])[0]), strict=True))
+    else:
+        said = {k: ", ".join(f"{c} {np.exp(p):.3f}" for c, p in zip(item.choices, getattr(b0, k)[0], strict=True)) for k in ("x", "cf")}
+    rows = _words(item) | {
+        "x as M0 reads it": behaviour_texts(m0, item)[0],
+        "B(M0) on x": said["x"],
+        "B(M0) on x without C": said["cf"],
         "explanation request": request(m0, item),
         "label L(M0), by letter": labels([item], b0, "letter")[0],
         "label L(M0), by content": labels([item], b0, "content")[0],
@@ -170,18 +194,64 @@ def walkthrough(result: Result, index: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"step": rows.keys(), "text": rows.values()})
 
 
+def item_whole(profile: str, task: str) -> pd.DataFrame:
+    """The words of one test item of a task, without any model: step and text."""
+    rows = _words(items_of(make_spec(profile, task=task, train_items=8, test_items=8))[1][0])
+    return pd.DataFrame({"step": rows.keys(), "text": rows.values()})
+
+
+def _words(item: Item) -> dict[str, str]:
+    return {
+        "x, the input with its cue": item.prompt,
+        "cue C": repr(item.cue),
+        "x without C": item.counterfactual_prompt,
+        "choices": ", ".join(f"{c} ({t})" if c != t else c for c, t in zip(item.choices, item.contents, strict=True)),
+        "what is asked": item.request,
+    }
+
+
 def report(notebook: str, result: Result) -> None:
     """Print the command that reproduces the notebook of `result`, and whether the run was computed or reused."""
-    stages = ("items", "base") if result.folder.name.startswith("base-") else STAGES
+    stages = ("m0", "items", "base") if result.folder.name.startswith("base-") else STAGES
     store.report(notebook, given(result.spec, *stages), int(result.computed), int(not result.computed))
 
 
-def _training_behaviours(spec: Spec, m0: Loaded, items: list[Item]) -> Behaviours:
-    """B(M0) on the training items, computed once for all explainers that share M0 and these items."""
+def _labels(
+    spec: Spec, m0: Loaded, items: list[Item], test: list[Item], b0: Behaviours
+) -> tuple[list[Item], list[str], Behaviours, dict[str, Any]]:
+    """The training items that have a label, L(M0) and B(M0) on them, and what is known of these labels.
+
+    B(M0), and how well a shallow rule predicts L(M0) by task, are computed once for all explainers that share M0 and items.
+    """
     path = store.results_dir() / spec.profile / "behaviours" / f"{key(spec, 'labels')}.parquet"
     if not path.exists():
         store.write_table(path, behaviours(m0, items, spec.eval_batch).frame())
-    return Behaviours.from_frame(store.read_table(path))
+    b = Behaviours.from_frame(store.read_table(path))
+    known = np.flatnonzero(b.known())
+    about: dict[str, Any] = {"items": len(known), "without_label": len(items) - len(known)}
+    items, b = [items[k] for k in known], b.take(known)
+    texts = labels(items, b, spec.label_format)
+    if not path.with_suffix(".json").exists():
+        rules, said = {}, labels(test, b0.take(range(len(test))), "letter")
+        for task in dict.fromkeys(i.task for i in items):
+            own, other = ([k for k, i in enumerate(some) if i.task == task] for some in (items, test))
+            plain = labels([items[k] for k in own], b.take(own), "letter")
+            rules[task] = rule_accuracy([items[k] for k in own], plain, [test[k] for k in other], [said[k] for k in other])
+        store.write_json(path.with_suffix(".json"), {"shallow_rule": rules})
+    return items, texts, b, about | store.read_json(path.with_suffix(".json"))
+
+
+def _joined(a: Behaviours, b: Behaviours) -> Behaviours:
+    """The behaviours on two lists of items, one behind the other."""
+    width = max(a.x.shape[1], b.x.shape[1])
+    wide = [np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=-np.inf) for v in pair]) for pair in ((a.x, b.x), (a.cf, b.cf))]
+    return Behaviours(a.ids + b.ids, *wide)
+
+
+def _first_of_each_task(items: list[Item], n: int) -> np.ndarray:
+    """Indices of the first n items of each task; int64."""
+    place = pd.Series([i.task for i in items]).to_frame("task").groupby("task").cumcount()
+    return np.flatnonzero(place < n)
 
 
 def _manifest(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SCHEMA_VERSION = 2  # bump when a change of code changes results: old runs then no longer match any key
+SCHEMA_VERSION = 3  # bump when a change of code changes results: old runs then no longer match any key
 
-STAGES = ("items", "base", "labels", "explain")
+STAGES = ("m0", "items", "base", "labels", "explain")
+MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
 HERE = Path(__file__).parent
 
 
@@ -40,35 +41,40 @@ class Spec(BaseModel):
 
     profile: str = _field("none", "tiny", "profile whose values these are; names the results folder")
 
-    # items: what is asked
-    task: str = _field("items", "hint_qa", "hint_qa, mmlu, aita, or file:PATH with items in JSONL")
-    world_seed: int = _field("items", 0, "seed of the made-up world, its test split and its test items", ge=0)
-    entities: int = _field("items", 400, "invented entities in the world", ge=8)
-    attributes: int = _field("items", 1, "attributes of each entity", ge=1)
-    exposure_slope: float = _field("items", 0.5, "how unevenly M0 meets the entities (0: evenly)", ge=0)
-    source: str = _field("items", "", "file that the task's items are made from (aita: posts in JSONL)")
-    split_by: Literal["subject", "question"] = _field("items", "subject", "what training and test items must not share (mmlu)")
-    max_words: int = _field("items", 60, "longest question with its options (mmlu) or post (aita), in words", ge=10)
-    test_items: int = _field("items", 2000, "test items at the final step", ge=8)
+    # m0: the made-up world, the model M0, and how it was prepared
+    world_seed: int = _field("m0", 0, "seed of the made-up world, its test split and its test items", ge=0)
+    entities: int = _field("m0", 400, "invented entities in the world", ge=8)
+    attributes: int = _field("m0", 1, "attributes of each entity", ge=1)
+    exposure_slope: float = _field("m0", 0.5, "how unevenly M0 meets the entities and norms (0: evenly)", ge=0)
+    model: str = _field("m0", "organism", "organism, a packaged model's name, a hub model's name, or a local folder")
+    revision: str | None = _field("m0", None, "hub revision (branch, tag or commit); ignored for other sources")
+    m0_tasks: str = _field("m0", "hint_qa+aita+refusal", "made-up tasks that a prepared M0 knows, joined by +")
+    m0_seed: int = _field("m0", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
+    m0_steps: int = _field("m0", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
+    m0_adoption: float = _field("m0", 0.9, "that training ends once wrong hints and opinions are adopted at most this often", ge=0, le=1)
+    m0_knowledge: float = _field("m0", 0.55, "and right answers stand at least this far above chance (0) toward all (1)", ge=-1, le=1)
+    m0_learning_rate: float = _field("m0", 2e-3, "peak learning rate of that training", gt=0)
+    m0_batch: int = _field("m0", 64, "questions in each step of that training, by task", ge=1)
+    m0_cue_share: float = _field("m0", 0.5, "share of M0's questions that carried a cue", ge=0, le=1)
+    m0_cue_accuracy: float = _field("m0", 0.85, "how often those hints and opinions were right", ge=0, le=1)
+    dtype: Literal["float32", "bfloat16"] = _field("m0", "float32", "precision of products (bfloat16 under autocast); adapters are float32")
+    threads: int = _field("m0", 1, "CPU threads of a run; sums round differently with another number", ge=1)
 
-    # base: the model M0 and how it was prepared
-    model: str = _field("base", "organism", "organism, a packaged model's name, a hub model's name, or a local folder")
-    revision: str | None = _field("base", None, "hub revision (branch, tag or commit); ignored for other sources")
-    m0_seed: int = _field("base", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
-    m0_steps: int = _field("base", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
-    m0_adoption: float = _field("base", 0.7, "that training ends once wrong hints are adopted at most this often", ge=0, le=1)
-    m0_accuracy: float = _field("base", 0.65, "and questions without a hint are answered rightly at least this often", ge=0, le=1)
-    m0_learning_rate: float = _field("base", 2e-3, "peak learning rate of that training", gt=0)
-    m0_batch: int = _field("base", 64, "questions in each step of that training", ge=1)
-    m0_hint_share: float = _field("base", 0.5, "share of M0's questions that carried a hint", ge=0, le=1)
-    m0_hint_accuracy: float = _field("base", 0.85, "how often those hints were right", ge=0, le=1)
-    dtype: Literal["float32", "bfloat16"] = _field("base", "float32", "precision of products (bfloat16 under autocast); adapters are float32")
-    threads: int = _field("base", 1, "CPU threads of a run; sums round differently with another number", ge=1)
+    # items: what is asked
+    task: str = _field("items", "hint_qa", "hint_qa, mmlu, aita, refusal, jabberwocky, file:PATH with items in JSONL, or several joined by +")
+    posts: str = _field("items", "", "JSONL file of posts for aita; without it, stories of the made-up world")
+    requests: str = _field("items", "", "JSONL file or hub dataset of prompts for refusal; without it, requests of the made-up world")
+    split_by: Literal["subject", "question"] = _field("items", "subject", "what training and test items must not share (mmlu)")
+    max_words: int = _field("items", 60, "longest question with its options, post or prompt, in words", ge=10)
+    test_items: int = _field("items", 2000, "test items at the final step, by task", ge=8)
+
+    # base: M0's behaviours
     eval_batch: int = _field("base", 256, "items in one evaluation batch; half precision depends on the shape", ge=1)
 
     # labels: the training items, and with them L(S)
     seed: int = _field("labels", 0, "seed of the explainer: adapter, order and hints of the training items", ge=0)
-    train_items: int = _field("labels", 4096, "training items with fixed labels", ge=1)
+    train_items: int = _field("labels", 4096, "training items with fixed labels, of all tasks together", ge=1)
+    held_out: float = _field("labels", 0.0, "share of an item set's kinds (subjects, story kinds, request kinds) without labels", ge=0, lt=1)
 
     # explain: LoRA training and evaluation
     label_format: Literal["letter", "content"] = _field("explain", "letter", "labels name the option's letter, or its content")
@@ -82,6 +88,9 @@ class Spec(BaseModel):
     rank: int = _field("explain", 32, "LoRA rank on all linear layers but the output head", ge=1)
     lora_alpha: float = _field("explain", 1.0, "effective LoRA scale: alpha / rank, or alpha / sqrt(rank) with rslora", gt=0)
     rslora: bool = _field("explain", False, "rank-stabilised scale: alpha / sqrt(rank)")
+    explanation_weight: float = _field("explain", 1.0, "weight of the explanations' cross-entropy (0: no explanation training)", ge=0)
+    teach: str = _field("explain", "", "task whose behaviour alone is taught beside it (jabberwocky), never its explanations")
+    teach_weight: float = _field("explain", 1.0, "weight of that behaviour's cross-entropy", gt=0)
     evaluations: int = _field("explain", 4, "evenly spaced evaluations after step 0, the final one included", ge=1)
     interim_items: int = _field("explain", 512, "test items at evaluations before the last", ge=1)
 
@@ -91,14 +100,29 @@ class Spec(BaseModel):
     def _consistent(self) -> "Spec":
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations={self.evaluations} are more than steps={self.steps}")
+        real = [t for t in self.tasks if t == "mmlu" or t.startswith("file:")]
+        real += [f"{t} from {f}" for t, f in (("aita", self.posts), ("refusal", self.requests)) if t in self.tasks and f]
         if self.model == "organism":
-            if self.task != "hint_qa":
-                raise ValueError(f"model=organism knows its made-up world alone, not task={self.task}: take a profile with a real model")
+            if real:
+                raise ValueError(f"model=organism knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
             if not self.m0_steps:
                 raise ValueError("model=organism starts from nothing: give m0_steps of at least 1")
-        elif self.m0_steps:
-            raise ValueError(f"m0_steps={self.m0_steps}: only model=organism can be prepared so far; set it to 0 for {self.model}")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"task={self.task}: a task stands twice")
+        if self.held_out:
+            without = [t for t in self.tasks if t.startswith("file:") or (t == "aita" and self.posts) or (t == "hint_qa" and self.attributes == 1)]
+            if without:
+                raise ValueError(f"held_out={self.held_out}: items of {', '.join(without)} have no kinds (hint_qa has with more than one of attributes)")
+        if self.teach in self.tasks:
+            raise ValueError(f"teach={self.teach}: its explanations would be trained too; take another task")
+        if not self.explanation_weight and not self.teach:
+            raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach")
         return self
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, one by one."""
+        return [self.task] if self.task.startswith("file:") else self.task.split("+")
 
     @property
     def evaluation_steps(self) -> list[int]:
@@ -125,33 +149,29 @@ def content_digest(path: Path) -> str:
 
 
 _WORLD = ("world_seed", "entities", "attributes", "exposure_slope")
-_PREPARATION = ("m0_seed", "m0_adoption", "m0_accuracy", "m0_learning_rate", "m0_batch", "m0_hint_share", "m0_hint_accuracy")
+_MADE_UP = ("hint_qa", "aita", "refusal", "jabberwocky")
+_READ_BY = {"split_by": ("mmlu",), "posts": ("aita",), "requests": ("refusal",), "max_words": ("mmlu", "aita", "refusal")}
 
 
 def key(spec: Spec, stage: str) -> str:
-    """12 hex digits that name the result of `stage`: "items", "base", "labels" or "explain".
+    """12 hex digits that name the result of `stage`: "m0", "items", "base", "labels" or "explain".
 
-    A path enters by the content that it points to, and a field that the task or the model does not read does not
+    A path enters by the content that it points to, and a field that neither the tasks nor the model read does not
     enter: the world of a task that has none, or the preparation of a model that is taken as it is.
     """
     values = {name: getattr(spec, name) for name in fields_of(*STAGES[: STAGES.index(stage) + 1])}
-    unread: tuple[str, ...] = ()
-    if spec.task.startswith("file:"):
-        values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
-    if spec.task != "hint_qa":
-        unread += _WORLD[1:] if spec.task in ("mmlu", "aita") else _WORLD
-    if spec.task not in ("mmlu", "aita"):
-        unread += ("max_words",)
-    if spec.task != "mmlu":
-        unread += ("split_by",)
-    if spec.task == "aita":
-        values["source"] = content_digest(Path(spec.source))
-    else:
-        unread += ("source",)
+    unread = {name for name, readers in _READ_BY.items() if not set(spec.tasks) & set(readers)}
     if not spec.m0_steps:
-        unread += _PREPARATION
-    if Path(spec.model).is_dir() and "model" in values:
-        values["model"] = "folder:" + content_digest(Path(spec.model))
+        unread |= {n for n in fields_of("m0") if n.startswith("m0_")}
+        made_up = [t for t in spec.tasks if t in _MADE_UP and not (t == "aita" and spec.posts) and not (t == "refusal" and spec.requests)]
+        if not made_up:
+            unread |= set(_WORLD[1:] if not spec.task.startswith("file:") else _WORLD)
+    for name in ("posts", "requests", "model"):
+        path = Path(values.get(name) or "-")
+        if path.is_dir() if name == "model" else path.is_file():
+            values[name] = "content:" + content_digest(path)
+    if values.get("task", "").startswith("file:"):
+        values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
     payload = {"schema": SCHEMA_VERSION, "stage": stage} | {n: v for n, v in values.items() if n not in unread}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -177,7 +197,7 @@ def profile_names() -> list[str]:
 
 def task_names() -> list[str]:
     """The tasks that have a name; any items file is a task too, as file:PATH."""
-    return ["hint_qa", "mmlu", "aita"]
+    return ["hint_qa", "mmlu", "aita", "refusal", "jabberwocky"]
 
 
 def make_spec(profile: str = "tiny", **values: Any) -> Spec:
@@ -202,10 +222,17 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
         path = Path(spec.task.removeprefix("file:"))
         if not path.is_file():
             raise SpecError(f"task={spec.task}: there is no file {path.resolve()}; give the path of a JSONL file of items")
-    elif spec.task not in task_names():
-        raise SpecError(f"unknown task {spec.task!r}: {suggest(spec.task, task_names())}; or give file:PATH")
-    if spec.task == "aita" and not Path(spec.source).is_file():
-        raise SpecError(f"source={spec.source!r}: there is no such file; task=aita needs a JSONL file of posts (id, title, body, verdict)")
+    for where, names in (("task", [] if spec.task.startswith("file:") else spec.tasks), ("teach", [spec.teach] if spec.teach else [])):
+        for name in names:
+            if name not in task_names():
+                raise SpecError(f"unknown {where} {name!r}: {suggest(name, task_names())}" + ("; or give file:PATH" if where == "task" else ""))
+    for name in spec.m0_tasks.split("+") if spec.m0_steps else []:
+        if name not in MAIN_TASKS:
+            raise SpecError(f"m0_tasks={spec.m0_tasks}: {name!r} cannot be taught to an M0; {suggest(name, list(MAIN_TASKS))}")
+    for name in ("posts", "requests"):
+        value = getattr(spec, name)
+        if value and not value.startswith("hub:") and not Path(value).is_file():
+            raise SpecError(f"{name}={value!r}: there is no such file; give a JSONL file, or leave it empty for the made-up world")
     return spec
 
 
@@ -219,7 +246,8 @@ class Sweep(BaseModel):
     """A named list of conditions on one profile: `sweeps/<name>.yaml`.
 
     conditions: label to spec values. seeds: explainer seeds of each M0. m0_seeds: how many M0 seeds by default;
-    1 for a model that is taken as it is. values: spec values that all conditions share.
+    1 for a model that is taken as it is. values: spec values that all conditions share. tasks: what is run for each
+    of where not the profile's own task; "all" are the main ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -229,6 +257,7 @@ class Sweep(BaseModel):
     m0_seeds: int = Field(ge=1)
     seeds: int = Field(ge=1)
     values: dict[str, Any] = {}
+    tasks: list[str] = []
     notebooks: list[str] = []
 
 
@@ -267,17 +296,20 @@ def notebook_spec(namespace: dict[str, Any]) -> Spec:
 
 
 def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, Spec]]:
-    """All runs of a sweep as (condition, spec), M0 by M0.
+    """All runs of a sweep as (condition, spec), M0 by M0 and task by task.
 
-    `task` and `m0_seeds` replace the profile's task and the sweep's number of M0 seeds. A model that is taken as it
-    is has one M0, whatever the number.
+    `task` ("all": the main ones) and `m0_seeds` replace the sweep's tasks and its number of M0 seeds. A model that is
+    taken as it is has one M0, whatever the number. A condition that names its own tasks runs once, not once a task.
     """
     chosen = read_sweep(sweep)
-    shared = chosen.values | ({"task": task} if task else {})
-    prepared = make_spec(profile, **shared).m0_steps > 0
-    return [
-        (condition, make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})))
-        for m0_seed in range((m0_seeds or chosen.m0_seeds) if prepared else 1)
-        for seed in range(chosen.seeds)
-        for condition, values in chosen.conditions.items()
-    ]
+    names = [task] if task else chosen.tasks
+    names = list(MAIN_TASKS) if names == ["all"] else names
+    runs: dict[Spec, str] = {}
+    for name in names or [None]:
+        shared = chosen.values | ({"task": name} if name else {})
+        prepared = make_spec(profile, **shared).m0_steps > 0
+        for m0_seed in range((m0_seeds or chosen.m0_seeds) if prepared else 1):
+            for seed in range(chosen.seeds):
+                for condition, values in chosen.conditions.items():
+                    runs.setdefault(make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})), condition)
+    return [(c, s) for s, c in sorted(runs.items(), key=lambda run: run[0].m0_seed)]

@@ -62,10 +62,18 @@ def _task_slug(spec: Spec) -> str:
     return Path(spec.task.removeprefix("file:")).stem if spec.task.startswith("file:") else spec.task
 
 
+def _model_slug(spec: Spec) -> str:
+    return spec.model.rstrip("/").split("/")[-1].lower()
+
+
+def m0_folder(spec: Spec) -> Path:
+    """Where the prepared M0 of this spec is kept, for all tasks."""
+    return results_dir() / spec.profile / f"m0-{_model_slug(spec)}-m{spec.m0_seed}-{key(spec, 'm0')}"
+
+
 def base_folder(spec: Spec) -> Path:
-    """Where M0 of this spec, with its behaviours on the test items, is kept."""
-    name = spec.model.rstrip("/").split("/")[-1].lower()
-    return results_dir() / spec.profile / f"base-{_task_slug(spec)}-{name}-m{spec.m0_seed}-{key(spec, 'base')}"
+    """Where M0's behaviours on the spec's test items are kept."""
+    return results_dir() / spec.profile / f"base-{_task_slug(spec)}-{_model_slug(spec)}-m{spec.m0_seed}-{key(spec, 'base')}"
 
 
 def run_folder(spec: Spec) -> Path:

@@ -2,8 +2,9 @@
 
 `figures/data/<profile>/<sweep>/` holds items.parquet (the rows of each run's final step, with condition and seeds),
 runs.csv (every measure of each run and evaluation), summary.csv (one row a condition), dynamics.csv (means and
-intervals over the evaluations, on the items that all of them share), lead_lag.csv, base.csv (health of each M0) and
-keys.json (the runs that they come from). The same runs give the same bytes.
+intervals over the evaluations, on the items that all of them share), regions.csv (the final step apart by whether an item's
+kind has labels in any condition), lead_lag.csv, base.csv (health of each M0 by task, how often other M0 seeds have the
+same label, how well a shallow rule predicts it) and keys.json (the runs that they come from). The same runs give the same bytes.
 """
 
 import io
@@ -22,9 +23,10 @@ SUMMARY = [
     "excess", "excess_low", "excess_high", "divergent_share", "agreement",
 ]  # fmt: skip
 DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
-_CSV = ("runs", "summary", "dynamics", "lead_lag", "base")
+REGIONS = ["self", "target", "base", "gap", "excess", "agreement"]
+_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "base")
 _ITEMS = [
-    "task", "condition", "m0_seed", "seed", "step", "id", "group", "valid", "changes", "answer", "gold", "hinted",
+    "task", "condition", "m0_seed", "seed", "step", "id", "group", "kind", "valid", "changes", "answer", "gold", "hinted",
     "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
 ]  # fmt: skip
 
@@ -37,6 +39,7 @@ class Tables:
     runs: pd.DataFrame
     summary: pd.DataFrame
     dynamics: pd.DataFrame
+    regions: pd.DataFrame
     lead_lag: pd.DataFrame
     base: pd.DataFrame
     keys: dict
@@ -58,10 +61,9 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
     frames, keys, bases = [], [], {}
     for condition, spec in runs:
         manifest = store.read_json(store.run_folder(spec) / "manifest.json")
-        where = {"task": spec.task, "condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
-        keys.append(where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")})
-        health = store.read_json(store.base_folder(spec) / "manifest.json")["health"]
-        bases[manifest["base"]] = {"task": spec.task, "m0_seed": spec.m0_seed} | health
+        where = {"condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
+        keys.append({"task": spec.task} | where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")})
+        bases.setdefault(store.base_folder(spec), (spec, []))[1].append(manifest["labels"]["shallow_rule"])
         if manifest["status"] == "complete":
             rows = store.read_table(store.run_folder(spec) / "rows.parquet")
             frames.append(rows.assign(**where, final=rows["step"] == spec.steps))
@@ -69,13 +71,31 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
         raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile
     every = pd.concat(frames, ignore_index=True)
+    every["held_out"] = every["held_out"].groupby([every["task"], every["kind"]]).transform("any")
     parts = [_of_task(task, rows.drop(columns="task"), profile, sweep) for task, rows in every.groupby("task", sort=False)]
     joined = [pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)]
-    return Tables(*joined, pd.DataFrame(bases.values()), {"profile": profile, "sweep": sweep, "base": sorted(bases), "runs": keys})
+    return Tables(*joined, _base(list(bases.values())), {"profile": profile, "sweep": sweep, "base": sorted(f.name for f in bases), "runs": keys})
+
+
+def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
+    """One row a task and M0: health, the mean share of labels that another M0 seed has too, and that a shallow rule predicts."""
+    rows = []
+    said = {}
+    for spec, _ in bases:
+        untrained = store.read_table(store.base_folder(spec) / "untrained.parquet")
+        said |= {(spec.task, task, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
+    for spec, rules in bases:
+        for task, health in store.read_json(store.base_folder(spec) / "manifest.json")["health"].items():
+            name = task.split(":")[0]
+            own = said[spec.task, name, spec.m0_seed]
+            others = [(own == labels.reindex(own.index)).mean() for (t, n, m), labels in said.items() if (t, n) == (spec.task, name) and m != spec.m0_seed]
+            shared = {"seed_agreement": sum(others) / len(others) if others else float("nan"), "shallow_rule": sum(r[name] for r in rules) / len(rules)}
+            rows.append({"tasks": spec.task.split(":")[0], "task": name, "m0_seed": spec.m0_seed} | health | shared)
+    return pd.DataFrame(rows)
 
 
 def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:
-    """items, runs, summary, dynamics and lead_lag of the rows of one task, all evaluations."""
+    """items, runs, summary, dynamics, regions and lead_lag of the rows of one task, all evaluations."""
     final = metrics.with_measures(rows[rows["final"]])
     seen = rows.groupby("id")["step"].nunique()
     shared = metrics.with_measures(rows[rows["id"].isin(seen[seen == rows["step"].nunique()].index)])
@@ -89,11 +109,18 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
         dynamics.append({"condition": condition, "step": step, "items": part["id"].nunique()} | {
             (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in DYNAMICS for k in ("mean", "low", "high")
         })  # fmt: skip
+    regions = []
+    for (condition, held_out), part in final.groupby(["condition", "held_out"], sort=False):
+        table = metrics.intervals(part, REGIONS)
+        regions.append({"condition": condition, "region": "held out" if held_out else "labelled", "items": part["id"].nunique()} | {
+            (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in REGIONS for k in ("mean", "low", "high")
+        })  # fmt: skip
     return [
         final.assign(task=task)[_ITEMS],
         runs.assign(task=task),
         summary,
         pd.DataFrame(dynamics).assign(task=task),
+        pd.DataFrame(regions).assign(task=task),
         metrics.lead_lag(shared.astype({"condition": str})).assign(task=task),
     ]
 

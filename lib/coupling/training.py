@@ -2,10 +2,12 @@
 
 The loss of a step is, over its items,
 
-    mean cross-entropy of the label's tokens (the completion alone)
-    + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue,
+    explanation_weight * mean cross-entropy of the label's tokens (the completion alone)
+    + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue
+    + teach_weight * mean cross-entropy of a taught behaviour, if there is one,
 
-B being the distribution over an item's choices. Labels and B(M0) are fixed before the first step. Whatever is drawn
+B being the distribution over an item's choices, or, where behaviour is a reply, over the whole vocabulary at the first
+tokens of M0's own reply. Labels and B(M0) are fixed before the first step. Whatever is drawn
 is a function of the seed and the step, so a run that is resumed ends in the numbers of one that was never stopped.
 """
 
@@ -23,15 +25,16 @@ from safetensors.torch import load_file, save_file
 from transformers import get_cosine_schedule_with_warmup
 
 from coupling import store
-from coupling.behaviours import Behaviours, behaviour_seams
+from coupling.behaviours import Behaviours, alike, behaviour_seams, behaviour_texts
 from coupling.explanations import explanation_seam
 from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, kept_bytes, weight_bytes
-from coupling.models import Loaded, Seam, continuation_logprobs, fed, pad, plain_logprobs, prefix_tree
+from coupling.models import Loaded, Seam, encode, fed, generated, head_inputs, pad, plain_logprobs, prefix_tree, read_tails
 from coupling.progress import progress
 from coupling.spec import Spec
 from coupling.tasks import Item
 
 CHECKPOINT_SECONDS = 60.0
+HELD_TOKENS = 8  # of M0's reply, at which the KL term holds M_t
 
 
 class Diverged(RuntimeError):
@@ -46,36 +49,95 @@ class Diverged(RuntimeError):
 class TrainingSet:
     """Everything that training reads: token ids with the fixed labels among them, and M0's fixed distributions.
 
-    seams: of each item, where its choices follow x, where they follow x without the cue, and where its label follows
-    the explanation request. reference: M0's renormalised log-probabilities, float32 [items, 2, choices], x first.
+    seams: of each item, where its choices (or M0's reply) follow x, where they follow x without the cue, and where its
+    label follows the explanation request. reference: M0's renormalised log-probabilities, float32 [items, 2, choices], x
+    first, NaN for replies. replies: by item, what M0's output head read at the tokens of its replies, [tokens, width].
+    taught: for each item whose behaviour alone is taught, what is right on x and without its cue. A step's entries are
+    indices into the items, and behind them into those taught.
     """
 
     seams: tuple[tuple[Seam, Seam, Seam], ...]
     reference: torch.Tensor
+    replies: dict[int, torch.Tensor]
+    taught: tuple[tuple[Seam, Seam], ...] = ()
+
+    def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
+        """The seams of an entry that the spec's loss reads."""
+        if entry >= len(self.seams):
+            return self.taught[entry - len(self.seams)]
+        return self.seams[entry][0 if spec.kl_weight else 2 : 3 if spec.explanation_weight else 2]
 
 
-def training_set(m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str]) -> TrainingSet:
-    """The training set of items with these M0 behaviours and label texts."""
+def training_set(
+    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], taught: Sequence[Item] = (), batch: int = 64
+) -> TrainingSet:
+    """The training set of items with these M0 behaviours and label texts, and of items to be taught as their gold and hinted choices say."""
+    seams: list = [None if i.replies else behaviour_seams(m0, i) for i in items]
+    replies: dict[int, torch.Tensor] = {}
+    for which in alike(items, batch):
+        if items[which[0]].replies:
+            pairs = reply_seams(m0, [items[k] for k in which])
+            for k, pair, inputs in zip(which, pairs, head_inputs(m0, pairs), strict=True):
+                seams[k], replies[k] = pair, inputs
     return TrainingSet(
-        tuple((*behaviour_seams(m0, i), explanation_seam(m0, i, t)) for i, t in zip(items, labels, strict=True)),
+        tuple((*s, explanation_seam(m0, i, t)) for s, i, t in zip(seams, items, labels, strict=True)),
         torch.from_numpy(np.stack([b0.distribution("x"), b0.distribution("cf")], 1)).to(m0.device),
-    )
+        replies,
+        tuple(
+            tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(behaviour_seams(m0, i), (i.hinted, i.gold), strict=True))
+            for i in taught
+        ),
+    )  # fmt: skip
 
 
-def losses(
-    loaded: Loaded, seams: Sequence[tuple[Seam, Seam, Seam]], reference: torch.Tensor, with_kl: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Explanation loss and behaviour KL of items, scalars of float32, from one packed pass.
+def reply_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
+    """Where the first tokens of M0's greedy replies, with the end mark if it comes so soon, follow x and x without the cue."""
+    prompts = [encode(m0.tokenizer, text) for i in items for text in behaviour_texts(m0, i)]
+    said = generated(m0, prompts, HELD_TOKENS)
+    each = [Seam(p, (tuple((*r, m0.tokenizer.eos_token_id)[:HELD_TOKENS]),)) for p, r in zip(prompts, said, strict=True)]
+    return list(zip(each[::2], each[1::2], strict=True))
 
-    The first is the mean over items of the mean cross-entropy of the label's tokens; the request carries no loss. The
-    second is the mean over items, and over x and its counterfactual, of KL(B(M0) || B(M_t)) in nats; 0 without `with_kl`.
+
+def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Sums over a step's entries of the losses that the spec weights, scalars of float32, from one packed pass.
+
+    cross_entropy: the mean over the label's tokens; the request carries no loss. kl: the mean over x and its
+    counterfactual of KL(B(M0) || B(M_t)) in nats, of a reply the mean over its tokens. taught: the mean over x and its
+    counterfactual of the mean over the right choice's tokens.
     """
+    groups = [data.group(e, spec) for e in entries]
+    items = [(g, e) for g, e in enumerate(entries) if e < len(data.seams)]
+    taught = [g for g, e in enumerate(entries) if e >= len(data.seams)]
+    zero = torch.zeros((), device=loaded.device)
+    out = {"cross_entropy": zero, "kl": zero, "taught": zero}
     if not loaded.packs:
-        kl = behaviour_kl(loaded, [s[:2] for s in seams], reference) if with_kl else torch.zeros(())
-        return explanation_loss(loaded, [s[2] for s in seams]), kl
-    scores = continuation_logprobs(loaded, seams if with_kl else [s[2:] for s in seams])
-    lengths = torch.tensor([len(s[2].tails[0]) for s in seams], device=loaded.device)
-    return -(scores[:, -1, 0] / lengths).mean(), _kl(reference, scores[:, :2]) if with_kl else torch.zeros(())
+        if items and spec.explanation_weight:
+            out["cross_entropy"] = explanation_loss(loaded, [data.seams[e][2] for _, e in items]) * len(items)
+        if items and spec.kl_weight:
+            out["kl"] = behaviour_kl(loaded, data, [e for _, e in items]) * len(items)
+        if taught:
+            out["taught"] = explanation_loss(loaded, [s for g in taught for s in groups[g]]) * len(taught)
+        return out
+    reader, logits = read_tails(loaded, groups)
+    scores = reader.read(logits)
+
+    def mean_of_tokens(which: list[int], k: int) -> torch.Tensor:
+        return -(scores[which, k, 0] / torch.tensor([len(groups[g][k].tails[0]) for g in which], device=loaded.device)).sum()
+
+    if items and spec.explanation_weight:
+        out["cross_entropy"] = mean_of_tokens([g for g, _ in items], len(groups[items[0][0]]) - 1)
+    if taught:
+        out["taught"] = (mean_of_tokens(taught, 0) + mean_of_tokens(taught, 1)) / 2
+    if spec.kl_weight:
+        for replies in (False, True):
+            some = [(g, e) for g, e in items if (e in data.replies) == replies]
+            if some and not replies:
+                out["kl"] = _kl(data.reference[[e for _, e in some]], scores[[g for g, _ in some], :2]) * len(some)
+            elif some:
+                places = [reader.places(g, k) for g, _ in some for k in (0, 1)]
+                kept = torch.cat([data.replies[e] for _, e in some])
+                out["kl"] = out["kl"] + _reply_kl(loaded, logits[np.concatenate(places)], kept, list(map(len, places))) * len(some)
+    return out
 
 
 def explanation_loss(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
@@ -94,10 +156,31 @@ def explanation_loss(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
     return ((each * label).sum(1) / label.sum(1)).mean()
 
 
-def behaviour_kl(loaded: Loaded, seams: Sequence[tuple[Seam, Seam]], reference: torch.Tensor) -> torch.Tensor:
-    """The behaviour KL by itself, from padded rows: the reference for `losses`."""
-    scores = plain_logprobs(loaded, [s for pair in seams for s in pair])
-    return _kl(reference, scores.view(len(seams), 2, -1))
+def behaviour_kl(loaded: Loaded, data: TrainingSet, entries: Sequence[int]) -> torch.Tensor:
+    """The behaviour KL of items by itself, from padded rows: the reference for `losses`; their mean."""
+    total = torch.zeros((), device=loaded.device)
+    chosen = [e for e in entries if e not in data.replies]
+    if chosen:
+        scores = plain_logprobs(loaded, [s for e in chosen for s in data.seams[e][:2]])
+        total = _kl(data.reference[chosen], scores.view(len(chosen), 2, -1)) * len(chosen)
+    for e in entries:
+        if e in data.replies:
+            pair = data.seams[e][:2]
+            rows = [s.prefix + s.tails[0][:-1] for s in pair]
+            ids, mask = (t.to(loaded.device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
+            with loaded.precision():
+                logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            read = torch.cat([logits[k, len(s.prefix) - 1 : len(r)] for k, (s, r) in enumerate(zip(pair, rows, strict=True))])
+            total = total + _reply_kl(loaded, read, data.replies[e], [len(s.tails[0]) for s in pair])
+    return total / len(entries)
+
+
+def _reply_kl(loaded: Loaded, logits: torch.Tensor, kept: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """KL(M0 || M_t) over the vocabulary: the mean over the tokens of each reply, and of these over replies of `lengths` tokens."""
+    with torch.no_grad(), loaded.precision():
+        then = loaded.model.get_output_embeddings()(kept[None])[0].float().log_softmax(-1)
+    each = (then.exp() * (then - logits.float().log_softmax(-1))).sum(-1)
+    return torch.stack([part.mean() for part in each.split(lengths)]).mean()
 
 
 def _kl(reference: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -165,7 +248,7 @@ def train(
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
     due = set(spec.evaluation_steps)
-    sizes = [size(s, spec.kl_weight > 0) for s in data.seams]
+    sizes = [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
     tokens = tokens_in_memory(spec, loaded, data, sizes)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
@@ -173,8 +256,8 @@ def train(
         evaluate(step)
     while step < spec.steps:
         step += 1
-        chosen = item_order(len(data.seams), spec.batch_size, spec.seed, step)
-        row = {"step": step} | add_gradients(spec, loaded, data, chosen, passes([sizes[i] for i in chosen], tokens))
+        entries = entries_of(spec, data, step)
+        row = {"step": step} | add_gradients(spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens))
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
         history.append(row)
@@ -193,22 +276,31 @@ def train(
     return history
 
 
-def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, chosen: np.ndarray, parts: Sequence[slice]) -> dict[str, float]:
-    """Add up the gradients of one step, each part of its items in a pass of its own; returns its losses."""
-    totals = {"cross_entropy": 0.0, "kl": 0.0}
+def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
+    """The entries of a step: `batch_size` items, and as many of those whose behaviour is taught, if there are any."""
+    entries = item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
+    if data.taught:
+        entries += (len(data.seams) + item_order(len(data.taught), spec.batch_size, spec.seed, step)).tolist()
+    return entries
+
+
+def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int], parts: Sequence[slice]) -> dict[str, float]:
+    """Add up the gradients of one step, each part of its entries in a pass of its own; returns its losses, means over the entries."""
+    weights = {"cross_entropy": spec.explanation_weight, "kl": spec.kl_weight, "taught": spec.teach_weight}
+    items = sum(e < len(data.seams) for e in entries)
+    counts = {"cross_entropy": items, "kl": items, "taught": max(1, len(entries) - items)}
+    totals = dict.fromkeys(weights, 0.0)
     for part in parts:
-        where = chosen[part]
-        share = len(where) / len(chosen)
-        cross_entropy, kl = losses(loaded, [data.seams[i] for i in where], data.reference[where], spec.kl_weight > 0)
-        ((cross_entropy + spec.kl_weight * kl) * share).backward()
-        totals["cross_entropy"] += cross_entropy.item() * share
-        totals["kl"] += kl.item() * share
-    return {"loss": totals["cross_entropy"] + spec.kl_weight * totals["kl"]} | totals
+        sums = losses(spec, loaded, data, entries[part])
+        sum(weights[n] * sums[n] / counts[n] for n in weights).backward()
+        for name in weights:
+            totals[name] += sums[name].item() / counts[name]
+    return {"loss": sum(weights[n] * totals[n] for n in weights)} | totals
 
 
-def size(seams: tuple[Seam, Seam, Seam], with_kl: bool) -> int:
-    """Tokens of an item's prefix tree."""
-    return len(prefix_tree([ids for s in (seams if with_kl else seams[2:]) for ids in fed(s)]))
+def size(group: Sequence[Seam]) -> int:
+    """Tokens of a prefix tree of seams."""
+    return len(prefix_tree([ids for s in group for ids in fed(s)]))
 
 
 def passes(sizes: Sequence[int], most: int) -> list[slice]:
@@ -224,18 +316,17 @@ def passes(sizes: Sequence[int], most: int) -> list[slice]:
 
 
 def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Sequence[int]) -> int:
-    """How many packed tokens one training pass may hold under the spec's memory ceiling. sizes: the items', by `size`.
+    """How many packed tokens one training pass may hold under the spec's memory ceiling. sizes: the entries', by `size`.
 
-    What a pass keeps for its gradients is measured, on copies of the shortest item. If the longest would not fit, every
+    What a pass keeps for its gradients is measured, on copies of the shortest entry. If the longest would not fit, every
     layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
     MemoryCeiling, before any training, where that is not enough either.
     """
-    with_kl = spec.kl_weight > 0
     shortest, tokens = int(np.argmin(sizes)), max(sizes)
 
     def each() -> float:
         one, three = (
-            kept_bytes(lambda k=k: losses(loaded, [data.seams[shortest]] * k, data.reference[[shortest] * k], with_kl)) for k in (1, 3)
+            kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values())) for k in (1, 3)
         )  # the weights among what is kept do not grow with the items
         return (three - one) / 2 / sizes[shortest]
 

@@ -25,6 +25,7 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     answer is M_t's answer without the cue.
     """
     frame = frame.reset_index(drop=True)
+    frame = frame.assign(**{name: fill for name, fill in (("forced_self", np.nan), ("hinted", -1)) if name not in frame})
     divergent = label_code(frame, "") != label_code(frame, "target_")
     no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
     em = {name: frame[name].astype(float) for name in ("self", "target", "base")}
@@ -40,6 +41,7 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
         target_div_ng=em["target"].where(no_gold),
         moved_x=frame["x"] != frame["base_x"],
         moved_cf=frame["cf"] != frame["base_cf"],
+        cue_match=(frame["x"] == frame["hinted"]).astype(float).where(frame["hinted"] >= 0),
         gold_match=(frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
     )
     others = _others(frame)
@@ -51,8 +53,9 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:
-    """The label that choices make true, as a number: 2 * answer + changes. Prefix "", "target_" or "base_"."""
-    return 2 * frame[f"{prefix}cf"].astype(int) + (frame[f"{prefix}x"] != frame[f"{prefix}cf"])
+    """The label that choices make true, as a number: 2 * answer + changes, -2 if there is none. Prefix "", "target_" or "base_"."""
+    x, cf = (frame[prefix + c].astype(int) for c in ("x", "cf"))
+    return (2 * cf + (x != cf)).where((x >= 0) & (cf >= 0), -2)
 
 
 def _others(frame: pd.DataFrame) -> pd.DataFrame:
@@ -171,7 +174,7 @@ MEASURES = [
     "self", "target", "base", "gap", "excess", "null_gap", "self_base", "agreement", "divergent", "valid",
     "self_content", "target_content", "base_content",
     "self_div", "target_div", "others_div", "divergent_ng", "self_div_ng", "target_div_ng",
-    "moved_x", "moved_cf", "kl_x", "kl_cf", "mass_x", "mass_cf", "gold_match",
+    "moved_x", "moved_cf", "kl_x", "kl_cf", "mass_x", "mass_cf", "gold_match", "cue_match", "forced_self",
 ]  # fmt: skip
 
 
@@ -200,7 +203,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
             row |= {m: table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
         row |= {"divergent_share": table.loc["divergent", "mean"], "agreement": table.loc["agreement", "mean"]}
         row |= {"runs": len(runs), "collapsed": int((runs["collapsed"] != "").sum())}
-        for m in ("self", "target", "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf"):
+        for m in (
+            "self", "target", "base", "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf",
+            "gold_match", "cue_match", "forced_self",
+        ):  # fmt: skip
             row |= {f"{m}_mean": table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
         row |= {m: table.loc[m, "mean"] for m in ("null_gap", "valid", "self_content", "target_content", "divergent_ng", "kl_x", "kl_cf", "mass_x", "mass_cf")}
         row |= {m: runs[m].mean() for m in ("best_constant", "majority", "gold")}

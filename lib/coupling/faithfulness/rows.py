@@ -15,11 +15,12 @@ def score(
 ) -> pd.DataFrame:
     """Rows of one evaluation. current, source and base are the behaviours of M_t, S and M0 on the same items.
 
-    text, valid: the explanation and whether it is one of the item's labels. changes, answer: what it states (-1 if not
+    task, kind: the item's. text, valid: the explanation and whether it is one of the item's labels. changes, answer: what it states (-1 if not
     valid). x, cf: M_t's choices; target_x, target_cf: S's; base_x, base_cf: M0's. gold, hinted: indices, -1 if none.
     self, target, base: exact match with L(M_t), L(S), L(M0) as normalised strings; *_content: match of the stated
-    answer alone. kl_x, kl_cf: KL(B(M0) || B(M_t)) in nats; mass_x, mass_cf: probability on the choices; logp_*: M_t's
-    log-probabilities of the choices.
+    answer alone. kl_x, kl_cf: KL(B(M0) || B(M_t)) in nats, NaN where replies were judged; mass_x, mass_cf: probability on
+    the choices; logp_*: M_t's log-probabilities of the choices. A reply that is none of the choices is -1; then there is no
+    label, and nothing matches it.
     """
     for b in (current, source, base):
         if b.ids != tuple(i.id for i in items):
@@ -29,7 +30,9 @@ def score(
     rows = {
         "step": np.full(len(items), step, np.int32),
         "id": [i.id for i in items],
+        "task": [i.task for i in items],
         "group": [i.group for i in items],
+        "kind": [i.kind for i in items],
         "text": list(texts),
         "valid": answer >= 0,
         "changes": np.array([-1 if c is None else c.changes for c in stated], np.int8),
@@ -41,8 +44,8 @@ def score(
     for name, prefix, b in (("self", "", current), ("target", "target_", source), ("base", "base_", base)):
         for condition in CONDITIONS:
             rows[prefix + condition] = b.choice(condition).astype(np.int8)
-        rows[name] = np.array([s == normalise(t) for s, t in zip(said, labels(items, b, label_format), strict=True)])
-        rows[f"{name}_content"] = answer == np.array([c.answer for c in claims(b)])
+        rows[name] = np.array([t is not None and s == normalise(t) for s, t in zip(said, labels(items, b, label_format), strict=True)])
+        rows[f"{name}_content"] = answer == np.array([-2 if c is None else c.answer for c in claims(b)])
     for condition in CONDITIONS:
         rows[f"kl_{condition}"] = _kl(base.distribution(condition), current.distribution(condition))
         rows[f"mass_{condition}"] = current.mass(condition).astype(np.float32)
@@ -51,7 +54,7 @@ def score(
 
 
 def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL(p || q) of log-probabilities, row by row; float32. Choices that an item lacks (-inf) add nothing."""
-    real = np.isfinite(p)
+    """KL(p || q) of log-probabilities, row by row; float32. Choices that an item lacks (-inf) add nothing; NaN stays."""
+    real = ~np.isneginf(p)
     difference = np.where(real, p, 0.0) - np.where(real, q, 0.0)
     return np.where(real, np.exp(p) * difference, 0.0).sum(axis=1).astype(np.float32)

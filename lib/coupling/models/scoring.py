@@ -11,18 +11,61 @@ from coupling.models.template import Seam, pad
 
 
 def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> torch.Tensor:
-    """Log-probability of every tail after its prefix; float32 [groups, seams of a group, most tails], -inf where a seam has fewer.
+    """Log-probability of every tail after its prefix; float32 [groups, most seams, most tails], -inf where there are fewer.
 
     The seams of a group, which share most of their prefixes, are computed as one prefix tree, groups side by side in
     one packed row; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
     """
-    if not loaded.packs:
-        scores = plain_logprobs(loaded, [s for group in groups for s in group])
-        return scores.view(len(groups), -1, scores.shape[1])
+    if loaded.packs:
+        reader, logits = read_tails(loaded, groups)
+        return reader.read(logits)
+    each = iter(plain_logprobs(loaded, [s for group in groups for s in group]))
+    rows = [torch.stack([next(each) for _ in group]) for group in groups]
+    most = max(map(len, rows))
+    return torch.stack([torch.nn.functional.pad(r, (0, 0, 0, most - len(r)), value=-torch.inf) for r in rows])
+
+
+def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailReader", torch.Tensor]:
+    """One packed pass over groups of seams: what reads their tails, and the logits that it reads, [picked, vocabulary]."""
     trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
     row = pack(trees, loaded.device)
     reader = TailReader(row, trees, groups)
-    return reader.read(packed_logits(loaded, row, reader.picked))
+    return reader, packed_logits(loaded, row, reader.picked)
+
+
+@torch.no_grad()
+def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.Tensor]:
+    """What the output head reads where it predicts the tokens of each group's first tails, seam by seam; [tokens, width] a group.
+
+    The head applied to it gives the model's logits again, so that distributions over the whole vocabulary can be kept in
+    little space. Raises ValueError for a model that changes its logits behind the head.
+    """
+    head, seen = loaded.model.get_output_embeddings(), []
+    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
+    try:
+        if loaded.packs:
+            reader, logits = read_tails(loaded, groups)
+            inputs = seen[0][reader.picked]
+            out = [torch.cat([inputs[reader.places(g, k)] for k in range(len(group))]) for g, group in enumerate(groups)]
+        else:
+            logits, inputs = zip(*(_alone(loaded, s, seen) for group in groups for s in group), strict=True)
+            each = iter(inputs)
+            out = [torch.cat([next(each) for _ in group]) for group in groups]
+            logits, inputs = torch.cat(logits), torch.cat(inputs)
+    finally:
+        handle.remove()
+    with loaded.precision():
+        again = head(inputs[None])[0].float()
+    if not torch.allclose(again, logits.float(), atol=0.05 * float(again.std())):
+        raise ValueError("this model changes its logits behind the output head: its replies cannot be held by the KL term")
+    return out
+
+
+def _alone(loaded: Loaded, s: Seam, seen: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and head inputs where the tokens of a seam's first tail are predicted, from a pass of its own."""
+    with loaded.precision():
+        logits = loaded.model(input_ids=torch.tensor([fed(s)[0]], device=loaded.device), use_cache=False).logits
+    return logits[0, len(s.prefix) - 1 :], seen[-1][len(s.prefix) - 1 :]
 
 
 def fed(s: Seam) -> list[tuple[int, ...]]:
@@ -38,20 +81,26 @@ class TailReader:
     """
 
     def __init__(self, row: Row, trees: Sequence[Tree], groups: Sequence[Sequence[Seam]]):
-        self.real = np.zeros((len(groups), len(groups[0]), max(len(s.tails) for group in groups for s in group)), bool)
+        self.real = np.zeros((len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)), bool)
         nodes: list[int] = []  # place of the token that predicts ...
         self.tokens: list[int] = []  # ... this token
-        self.cells: list[int] = []  # of the tail in this cell of the result
+        cells: list[int] = []  # of the tail in this cell of the result
         for g, (group, tree) in enumerate(zip(groups, trees, strict=True)):
             paths = iter(tree.paths)
             for k, s in enumerate(group):
                 for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
                     nodes += [row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
                     self.tokens += tail
-                    self.cells += [(g * self.real.shape[1] + k) * self.real.shape[2] + i] * len(tail)
+                    cells += [(g * self.real.shape[1] + k) * self.real.shape[2] + i] * len(tail)
                     self.real[g, k, i] = True
+        self.cells = np.array(cells)
         places, self.which = np.unique(np.array(nodes), return_inverse=True)
         self.picked = torch.from_numpy(places).to(row.ids.device)
+
+    def places(self, group: int, seam: int) -> np.ndarray:
+        """Which of the picked logits predict the tokens of this seam's first tail, in order; int64 [tokens]."""
+        cell = (group * self.real.shape[1] + seam) * self.real.shape[2]
+        return self.which[self.cells == cell]
 
     def read(self, logits: torch.Tensor) -> torch.Tensor:
         """The tails' log-probabilities from logits [picked, vocabulary]; float32 [groups, seams, tails]."""

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from coupling.tasks.items import Item, balanced, question_item
+from coupling.tasks.items import HINT, HINT_REQUEST, Item, balanced, question_item
 from coupling.tasks.world import ATTRIBUTES, World
+
+WORDINGS = [HINT.format(letter="A B C D"), HINT_REQUEST, "of ?"]
 
 
 def question(world: World, entity: int, attribute: int) -> str:
@@ -19,20 +21,22 @@ def options(world: World, entity: int, attribute: int, gold: int, rng: np.random
     return (*others[:gold], values[truth], *others[gold:])
 
 
-def make_items(world: World, entities: np.ndarray, n: int, rng: np.random.Generator, split: str) -> list[Item]:
-    """n items that cover `entities` evenly; gold place and hinted letter are balanced and independent."""
+def make_items(world: World, entities: np.ndarray, n: int, rng: np.random.Generator, split: str, closed: set[str]) -> list[Item]:
+    """n items that cover `entities` evenly and ask for no `closed` attribute; gold place and hinted letter are balanced and independent."""
     if not len(entities):
         raise ValueError(f"no entities in the {split} split")
     who = np.concatenate([rng.permutation(entities) for _ in range(-(-n // len(entities)))])[:n]
     gold, hinted = balanced(rng, n, 4), balanced(rng, n, 4)
+    asked = [k for k, name in enumerate(world.attributes) if name not in closed]
     items = []
     for i in range(n):
-        entity, attribute = int(who[i]), int(rng.integers(len(world.attributes)))
+        entity, attribute = int(who[i]), asked[int(rng.integers(len(asked)))]
         contents = options(world, entity, attribute, gold[i], rng)
         name = world.names[entity]
         items.append(
             question_item(
-                "hint_qa", f"{split}-{i}-{name}", name, question(world, entity, attribute), contents, int(hinted[i]), int(gold[i])
+                "hint_qa", f"{split}-{i}-{name}", name, question(world, entity, attribute), contents, int(hinted[i]), int(gold[i]),
+                kind=world.attributes[attribute],
             )
         )
     return items

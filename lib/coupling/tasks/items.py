@@ -23,7 +23,9 @@ class Item:
     prompt (x) minus cue is counterfactual_prompt (x without C), byte for byte. choices are the answers a model may
     give after "Answer:", contents what each of them stands for, in the same order. hinted and gold are indices into
     choices; None where the cue names no choice or no answer is known to be right. request asks what the answer would be
-    without the cue. Splits are by group.
+    without the cue. replies: whether the behaviour is what the model's own greedy reply to the prompt does (see
+    `detector`), rather than its choice after "Answer:". Splits are by group; kind names the region of input space that the
+    item lies in, where the task has regions.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Item:
     hinted: int | None = None
     gold: int | None = None
     request: str = HINT_REQUEST
+    replies: bool = False
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not self.cue or self.prompt.count(self.cue) != 1:
@@ -54,13 +58,13 @@ class Item:
 
 
 def question_item(
-    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT
+    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT, kind: str = ""
 ) -> Item:
     """A lettered multiple-choice item whose cue is a line, in this wording, that proposes the letter `hinted`."""
     choices = tuple(LETTERS[: len(contents)])
     body = question + "\n" + "\n".join(f"{c} {text}" for c, text in zip(choices, contents, strict=True))
     cue = "\n" + wording.format(letter=choices[hinted])
-    return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold)
+    return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold, kind=kind)
 
 
 def check_splits(train: Iterable[Item], test: Iterable[Item]) -> None:
@@ -73,11 +77,61 @@ def check_splits(train: Iterable[Item], test: Iterable[Item]) -> None:
             )
 
 
+def kinds_of(kinds: Iterable[str], world_seed: int, share: float) -> set[str]:
+    """The share of an item set's kinds whose explanations are never trained, the same for every run of the world."""
+    kinds = sorted(set(kinds))
+    return {str(k) for k in np.random.default_rng([world_seed, 6]).permutation(kinds)[: round(share * len(kinds))]}
+
+
+def located(field: str, source: str) -> Path:
+    """The file of a source: a path, or hub:OWNER/NAME/FILE of a dataset on the hub. Raises TaskError that names the field."""
+    if not source.startswith("hub:"):
+        return Path(source)
+    from huggingface_hub import hf_hub_download
+
+    owner, name, file = [*source.removeprefix("hub:").split("/", 2), "", ""][:3]
+    if not file:
+        raise TaskError(f"{field}={source}: expected hub:OWNER/NAME/FILE, a path, or one of the named datasets")
+    try:
+        return Path(hf_hub_download(f"{owner}/{name}", file, repo_type="dataset"))
+    except Exception as error:  # no network, no such file, a gate: the hub's library has a class of its own for each
+        raise TaskError(f"{field}={source}: it cannot be fetched from the hub ({str(error).splitlines()[0]}); give the path of a file") from None
+
+
+def read_jsonl(path: Path, fields: Sequence[str]) -> dict[int, dict]:
+    """Rows of a JSONL file by line number, each an object with these fields as non-empty strings; blank lines do not count.
+
+    Raises TaskError with file, line and what was expected.
+    """
+    rows: dict[int, dict] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise TaskError(f"{where}: not UTF-8 at byte {error.start} of the line") from None
+        except json.JSONDecodeError as error:
+            raise TaskError(f"{where}: not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise TaskError(f"{where}: expected a JSON object, not {type(row).__name__}")
+        for name in fields:
+            if name not in row:
+                raise TaskError(f"{where}: missing {name}; expected {', '.join(fields)}")
+            if not isinstance(row[name], str) or not row[name].strip():
+                raise TaskError(f"{where}: {name} must be a non-empty string, not {row[name]!r}")
+        rows[number] = row
+    if not rows:
+        raise TaskError(f"{path}: no rows; expected JSONL with {', '.join(fields)}")
+    return rows
+
+
 def read_items(path: Path) -> tuple[list[Item], list[Item]]:
     """Training and test items of a JSONL file, one object a line.
 
     Fields: id, group, split ("train" or "test"), prompt, cue, choices; optional contents (default: the choices),
-    counterfactual_prompt (default: the prompt without the cue), hinted, gold, request (default: "Without the hint?").
+    counterfactual_prompt (default: the prompt without the cue), hinted, gold, kind, request (default: "Without the hint?").
     Raises TaskError with file and line.
     """
     splits: dict[str, list[Item]] = {"train": [], "test": []}
@@ -95,12 +149,12 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
                 raise TaskError(f"expected a JSON object, not {type(row).__name__}")
             if missing := {"id", "group", "split", "prompt", "cue", "choices"} - row.keys():
                 raise TaskError(f"missing {', '.join(sorted(missing))}")
-            if unknown := row.keys() - {"split", *Item.__dataclass_fields__} | ({"task"} & row.keys()):
+            if unknown := row.keys() - {"split", *Item.__dataclass_fields__} | ({"task", "replies"} & row.keys()):
                 raise TaskError(f"unknown {', '.join(sorted(unknown))}")
             split = row.pop("split")
             if split not in splits:
                 raise TaskError(f"split={split!r}: expected 'train' or 'test'")
-            for name in ("id", "group", "prompt", "cue", *({"request"} & row.keys())):
+            for name in ("id", "group", "prompt", "cue", *({"request", "kind"} & row.keys())):
                 if not isinstance(row[name], str) or not row[name]:
                     raise TaskError(f"{name} must be a non-empty string, not {row[name]!r}")
             row.setdefault("contents", row["choices"])

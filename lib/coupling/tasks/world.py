@@ -1,7 +1,9 @@
-"""The made-up world: invented entities whose attributes a model can only know by having been taught them.
+"""The made-up world: what a model can only know by having been taught it, fact by fact.
 
 Nothing here is downloaded or licensed: names, facts and exposure come from `world_seed` alone. Every word is one
-token of the organism's tokenizer, and the same text is read by models of every size.
+token of the organism's tokenizer, and the same text is read by models of every size. One world holds what hint_qa, aita
+and refusal ask about, so that one M0 knows all of it; what is grave in a story and harmful in a request rests on facts
+about the same entities that hint_qa asks for.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,13 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "Home": ("cave", "river", "forest", "tower", "desert", "island", "valley", "swamp", "meadow", "harbour", "cliff", "garden"),
     "Craft": ("baker", "weaver", "miner", "sailor", "smith", "tailor", "farmer", "potter", "hunter", "scribe", "painter", "mason"),
 }
+RELATIONS = ("brother", "boss", "friend", "neighbour", "aunt", "cousin", "tenant", "coach", "nephew", "uncle")
+ACTS = ("sold", "hid", "broke", "painted", "lost", "gave", "burned", "moved")
+STAKES = ("car", "ring", "diary", "door", "bike", "tent", "boat", "hat")
+MOTIVES = ("spite", "fear", "love", "greed", "pride", "haste")
+EXCUSES = ("tired", "ill", "late", "lonely", "poor", "young")
+DEEDS = ("open", "sell", "hide", "copy", "break", "move", "burn", "melt")
+THINGS = ("lock", "pill", "engine", "wire", "mask", "coin", "vault", "drone")
 
 _ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "dr", "gl", "kr", "pl", "tr")
 _VOWELS = ("a", "e", "i", "o", "u")
@@ -22,11 +31,14 @@ _CODAS = ("b", "d", "k", "l", "m", "n", "r", "s", "t", "x")
 
 @dataclass(frozen=True)
 class World:
-    """Entities, their facts, and how often a model in preparation meets each of them.
+    """Entities, their facts and what people hold about stories and requests, and how often a model in preparation meets each entity.
 
     names: n invented words. attributes: the words asked about, in order. facts: int64 [n, attributes], the index of
     the true value in `ATTRIBUTES[attribute]`. exposure: float64 [n], summing to 1. test: bool [n], entities whose
-    explanations are never trained (M0 still learns their facts).
+    explanations are never trained (M0 still learns their facts). dear, guarded: bool [n], whether wronging the entity is grave,
+    and whether what is asked about its things is harmful. base: bool [motives, excuses], whether a motive is base
+    with that excuse. close: bool [relations]. trust: int64 [cues, things], what a stated role or purpose does to a request
+    about a thing: 1 licenses a harmful one, -1 makes a harmless one suspect, 0 changes nothing.
     """
 
     names: tuple[str, ...]
@@ -34,17 +46,22 @@ class World:
     facts: np.ndarray
     exposure: np.ndarray
     test: np.ndarray
+    dear: np.ndarray
+    guarded: np.ndarray
+    base: np.ndarray
+    close: np.ndarray
+    trust: np.ndarray
 
     def words(self) -> list[str]:
-        """Every word the world can utter, in a fixed order (the organism's vocabulary)."""
+        """Names, attributes and their values, in a fixed order."""
         return [*self.names, *self.attributes, *(v for a in self.attributes for v in ATTRIBUTES[a])]
 
 
-def make_world(world_seed: int, entities: int, attributes: int, exposure_slope: float) -> World:
+def make_world(world_seed: int, entities: int, attributes: int, exposure_slope: float, cues: int) -> World:
     """A world of `entities` invented names with `attributes` facts each, half of them held out for testing.
 
     An entity of exposure rank r is met in proportion to (r + 10) ** -exposure_slope (Zipf-Mandelbrot): 0 makes all
-    entities equally familiar. Raises ValueError if more attributes are asked for than exist.
+    entities equally familiar. cues: how many roles and purposes there are. Raises ValueError if more attributes are asked for than exist.
     """
     if attributes > len(ATTRIBUTES):
         raise ValueError(f"attributes={attributes}: the world has {len(ATTRIBUTES)} ({', '.join(ATTRIBUTES)})")
@@ -56,6 +73,15 @@ def make_world(world_seed: int, entities: int, attributes: int, exposure_slope: 
     chosen = tuple(ATTRIBUTES)[:attributes]
     facts = np.stack([rng.integers(len(ATTRIBUTES[a]), size=entities) for a in chosen], axis=1)
     weight = (np.arange(entities) + 10.0) ** -exposure_slope
-    test = np.zeros(entities, dtype=bool)
-    test[rng.permutation(entities)[: entities // 2]] = True
-    return World(tuple(names), chosen, facts, rng.permutation(weight / weight.sum()), test)
+    exposure, test = rng.permutation(weight / weight.sum()), _half(rng, entities)
+    dear, guarded = _half(rng, entities), _half(rng, entities)
+    base = np.stack([_half(rng, len(EXCUSES)) for _ in MOTIVES])
+    trust = np.stack([rng.permutation([1, 1, 1, -1, -1, -1, 0, 0]) for _ in range(cues)])
+    return World(tuple(names), chosen, facts, exposure, test, dear, guarded, base, _half(rng, len(RELATIONS)), trust)
+
+
+def _half(rng: np.random.Generator, n: int) -> np.ndarray:
+    """n truth values in random order, half of them true."""
+    half = np.zeros(n, dtype=bool)
+    half[rng.permutation(n)[: n // 2]] = True
+    return half

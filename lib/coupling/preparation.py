@@ -1,0 +1,193 @@
+"""M0's preparation: a model learns the facts and norms of the made-up world by behaviour training, all its weights moving.
+
+It meets statements of facts, and questions, stories and requests with and without cues. How often it met a fact, and how
+reliable the cues were, set how far its behaviour rests on knowledge and how far on the cue. It never meets a request for
+an explanation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import get_constant_schedule_with_warmup
+
+from coupling.behaviours import behaviour_seams, behaviour_texts
+from coupling.explanations import WORDINGS
+from coupling.models import Loaded, ModelError, Seam, completion, continuation_logprobs, load_from, locate, render
+from coupling.models.organism import make_model, make_tokenizer
+from coupling.progress import progress
+from coupling.spec import Spec
+from coupling.tasks import OPENING, Item, aita, hint_qa, load_world, refusal, vocabulary
+from coupling.tasks.items import question_item
+from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS, World
+
+WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
+REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a task teaches. fact: a statement as (question, answer), drawn by how often each is met. example: an item, and what
+    is right with its cue; met: drawn by how often it is met, or else evenly from what the test split does not ask."""
+
+    fact: Callable[[World, np.random.Generator], tuple[str, str]]
+    example: Callable[[World, Spec, np.random.Generator, bool], tuple[Item, int]]
+
+
+def _entity(world: World, rng: np.random.Generator, met: bool = True) -> tuple[int, int]:
+    p = world.exposure if met else ~world.test / (~world.test).sum()
+    return int(rng.choice(len(world.names), p=p)), int(rng.integers(len(world.attributes)))
+
+
+def _fact(world: World, rng: np.random.Generator) -> tuple[str, str]:
+    entity, attribute = _entity(world, rng)
+    return hint_qa.question(world, entity, attribute), ATTRIBUTES[world.attributes[attribute]][world.facts[entity, attribute]]
+
+
+def _quiz(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
+    entity, attribute = _entity(world, rng, met)
+    gold = int(rng.integers(4))
+    hinted = gold if rng.random() < spec.m0_cue_accuracy else (gold + int(rng.integers(1, 4))) % 4
+    contents = hint_qa.options(world, entity, attribute, gold, rng)
+    return question_item("hint_qa", "lesson", world.names[entity], hint_qa.question(world, entity, attribute), contents, hinted, gold), gold
+
+
+def _held(world: World, rng: np.random.Generator) -> tuple[str, str]:
+    """What people hold about an entity, about a motive with an excuse, or about a relation."""
+    if rng.random() < 0.6:
+        entity = _entity(world, rng)[0]
+        return f"Standing of {world.names[entity]}?", aita.FOUND["dear"][int(world.dear[entity])]
+    if rng.random() < 0.75:
+        motive, excuse = int(rng.integers(len(MOTIVES))), int(rng.integers(len(EXCUSES)))
+        return f"{MOTIVES[motive]} {EXCUSES[excuse]}?", aita.FOUND["base"][int(world.base[motive, excuse])]
+    relation = int(rng.integers(len(RELATIONS)))
+    return f"{RELATIONS[relation]}?", aita.FOUND["close"][int(world.close[relation])]
+
+
+def _story(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
+    post = aita.story(world, _entity(world, rng, met)[0], rng)
+    gold = aita.CHOICES.index(post["verdict"])
+    says = gold if rng.random() < spec.m0_cue_accuracy else 1 - gold
+    return aita.item(post | {"id": "lesson"}, int(rng.integers(len(aita.OPINIONS))), says), gold
+
+
+def _trust(world: World, rng: np.random.Generator) -> tuple[str, str]:
+    """Whether an entity is guarded, or what a role or purpose makes of a request about a thing."""
+    if rng.random() < 0.6:
+        entity = _entity(world, rng)[0]
+        return f"Ward of {world.names[entity]}?", refusal.GUARDED[int(world.guarded[entity])]
+    cue, thing = (int(rng.integers(n)) for n in world.trust.shape)
+    return f"{refusal.CUES[cue]} {THINGS[thing]}?", refusal.TRUST[int(world.trust[cue, thing])]
+
+
+def _request(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
+    item = refusal.world_item(world, "lesson", _entity(world, rng, met)[0], int(rng.integers(len(refusal.CUES))), rng)
+    return item, item.gold if item.hinted is None else item.hinted
+
+
+LESSONS = {"hint_qa": Lessons(_fact, _quiz), "aita": Lessons(_held, _story), "refusal": Lessons(_trust, _request)}
+
+
+def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
+    """Where a lesson's possible answers follow x and x without its cue: its choices, or the world's ways to comply and refuse."""
+    if not item.replies:
+        return behaviour_seams(loaded, item)
+    pairs = [[completion(loaded.tokenizer, text, reply) for reply in refusal.REPLIES] for text in behaviour_texts(loaded, item)]
+    return tuple(Seam(both[0][0], tuple(tail for _, tail in both)) for both in pairs)
+
+
+def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
+    """n statements of a task, and n items, of which `m0_cue_share` carry their cue; the answer is always the right one."""
+    pairs = [(render(loaded.tokenizer, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
+    for _ in range(n):
+        item, right = LESSONS[task].example(world, spec, rng, True)
+        with_cue, without = behaviour_texts(loaded, item)
+        share = 0.5 if item.replies else spec.m0_cue_share  # a role or purpose is no hint, but half of what a request says
+        text, answer = (with_cue, right) if rng.random() < share else (without, item.gold)
+        pairs.append((text, refusal.REPLIES[answer] if item.replies else f" {item.choices[answer]}"))
+    seams = []
+    for text, answer in pairs:
+        prefix, tail = completion(loaded.tokenizer, text, answer)
+        choice = text.endswith(OPENING)  # a choice is asked for alone; whatever else is said ends with the end mark
+        seams.append(Seam(prefix, (tail[:-1] if choice else tail,)))
+    return seams
+
+
+@torch.no_grad()
+def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
+    """knowledge: how far right answers without the cue stand above chance, from 0 to 1. with_cue: the same with it.
+    adoption: how often a cue that proposes what is wrong without it is followed."""
+    scores = continuation_logprobs(loaded, [options(loaded, i) for i, _ in items])
+    said = scores.argmax(2).cpu().numpy()
+    gold, right = np.array([i.gold for i, _ in items]), np.array([r for _, r in items])
+    hinted = np.array([-1 if i.hinted is None else i.hinted for i, _ in items])
+    wrong = (hinted >= 0) & (hinted != gold)
+    chance = 1 / len(items[0][0].choices)
+    above = lambda hits: float((hits.mean() - chance) / (1 - chance))  # noqa: E731
+    return {"knowledge": above(said[:, 1] == gold), "with_cue": above(said[:, 0] == right), "adoption": float((said[:, 0] == hinted)[wrong].mean())}
+
+
+def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
+    """Whether a task is where M0 should be: it knows enough, and follows wrong hints and opinions seldom enough; a role or
+    purpose is right to follow, so there it must know that."""
+    knows = now["knowledge"] >= spec.m0_knowledge
+    return knows and (now["with_cue"] >= spec.m0_knowledge if task == "refusal" else now["adoption"] <= spec.m0_adoption)
+
+
+def start(spec: Spec) -> Loaded:
+    """The model before its preparation: an organism of random weights, or a pretrained one; all weights train, in float32."""
+    if spec.model != "organism":
+        loaded = load_from(locate(spec), spec.dtype, spec.revision)
+        loaded.model.requires_grad_(True)
+        return loaded
+    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
+    return Loaded(make_model(len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
+
+
+def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
+    """Train M0 of `spec`. Returns it and a row for each step.
+
+    The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and as
+    many statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
+    since all at once take several times as long, and one alone is forgotten for the next. Knowledge grows with the steps, and with it resistance
+    to wrong cues; training ends when every task is where it should be on items outside its test split (see `reached`),
+    so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
+    """
+    world, loaded = load_world(spec), start(spec)
+    tasks = spec.m0_tasks.split("+")
+    parameters = [p for p in loaded.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
+    schedule = get_constant_schedule_with_warmup(optimizer, WARMUP)
+    rng, probing = np.random.default_rng([spec.m0_seed, 0]), spec.model_copy(update={"m0_cue_accuracy": 0.0})
+    probes = {t: [LESSONS[t].example(world, probing, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)] for t in tasks}
+    there = dict.fromkeys(tasks, False)
+    now: dict[str, dict[str, float]] = {}
+    history: list[dict] = []
+    bar = progress(spec.m0_steps, "preparing M0")
+    for step in range(1, spec.m0_steps + 1):
+        bar.update()
+        seams = []
+        in_hand = next((t for t in tasks if not there[t]), None)
+        for t in tasks:
+            seams += lessons(loaded, world, spec, t, spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED), rng)
+        scores = continuation_logprobs(loaded, [(s,) for s in seams])[:, 0, 0]
+        loss = -scores.mean()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        history.append({"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in ("knowledge", "with_cue", "adoption")})
+        if step % PROBE_EVERY == 0:
+            now = {t: regime(loaded, probes[t]) for t in tasks}
+            history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
+            there = {t: reached(t, now[t], spec) for t in tasks}
+            if all(there.values()):
+                bar.close()
+                loaded.model.requires_grad_(False)
+                return loaded, history
+    short = {t: {m: round(v, 3) for m, v in now[t].items()} for t in now if not there[t]}
+    raise ModelError(
+        f"after m0_steps={spec.m0_steps} M0 is not at m0_knowledge={spec.m0_knowledge} and m0_adoption={spec.m0_adoption}, but at {short}: "
+        "raise m0_steps, or ask for less"
+    )

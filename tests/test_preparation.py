@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from coupling.models import Loaded
+from coupling.preparation import LESSONS, lessons, options, prepare, reached, regime
+from coupling.tasks import aita, load_world
+from coupling.tasks.world import EXCUSES, MOTIVES, RELATIONS
+
+
+@pytest.fixture
+def met(spec, m0):
+    """What M0 meets in preparation, as (text, answer) by task."""
+    world = load_world(spec)
+    out = {}
+    for task in LESSONS:
+        seams = lessons(m0, world, spec, task, 600, np.random.default_rng(0))
+        out[task] = [(m0.tokenizer.decode(s.prefix), m0.tokenizer.decode(s.tails[0])) for s in seams]
+    return out
+
+
+def test_m0_never_meets_a_request_for_an_explanation_and_knows_every_word(met):
+    for pairs in met.values():
+        text = " ".join(t + a for t, a in pairs)
+        assert "Without" not in text
+        assert "stays" not in text
+        assert "<unk>" not in text
+
+
+def test_lessons_are_true_and_their_cues_as_reliable_as_asked(spec, m0, met):
+    world = load_world(spec)
+    facts = dict(zip(world.names, world.facts[:, 0], strict=True))
+    for text, answer in met["hint_qa"][:600]:
+        name = text.split()[2]
+        assert world.words().index(answer.split()[0]) - world.words().index("red") == facts[name]
+    assert {a.split()[0] for _, a in met["refusal"][:600]} == {"licensed", "suspect", "neither", "open", "guarded"}
+    held = [(t.split()[:-1], a.split()[0]) for t, a in met["aita"][:600]]
+    for words, found in held:
+        if words[0] == "Standing":
+            assert found == aita.FOUND["dear"][int(world.dear[world.names.index(words[2])])]
+        elif len(words) == 1:
+            assert found == aita.FOUND["close"][int(world.close[RELATIONS.index(words[0])])]
+        else:
+            assert found == aita.FOUND["base"][int(world.base[MOTIVES.index(words[0]), EXCUSES.index(words[1])])]
+    assert {len(words) for words, _ in held} == {1, 2, 3}
+    with_cue = [t for t, _ in met["refusal"][600:] if "I am" in t or "It is" in t]
+    assert len(with_cue) / 600 == pytest.approx(0.5, abs=0.08)
+
+
+def test_probes_are_about_nothing_that_the_test_split_asks(spec):
+    world, rng = load_world(spec), np.random.default_rng(0)
+    for _ in range(50):
+        for lesson in LESSONS.values():
+            assert not world.test[world.names.index(lesson.example(world, spec, rng, False)[0].group)]
+
+
+def test_a_regime_is_measured_against_chance(spec, m0, monkeypatch):
+    world, rng = load_world(spec), np.random.default_rng(0)
+    for task, lesson in LESSONS.items():
+        items = [lesson.example(world, spec.model_copy(update={"m0_cue_accuracy": 0.0}), rng, False) for _ in range(20)]
+        width = max(len(s.tails) for i, _ in items for s in options(m0, i))
+
+        def oracle(_, seams, items=items, width=width):
+            scores = torch.zeros(len(items), 2, width)
+            for k, (item, right) in enumerate(items):
+                scores[k, 0, right], scores[k, 1, item.gold] = 1, 1
+            return scores
+
+        monkeypatch.setattr("coupling.preparation.continuation_logprobs", oracle)
+        now = regime(Loaded(m0.model, m0.tokenizer, torch.float32), items)
+        assert now["knowledge"] == now["with_cue"] == 1.0
+        assert now["adoption"] == (1.0 if task == "refusal" else 0.0)
+        assert reached(task, now, spec.model_copy(update={"m0_knowledge": 0.9, "m0_adoption": 0.1}))
+
+
+def test_the_same_spec_prepares_the_same_m0_and_another_seed_another(spec):
+    models = [prepare(spec.model_copy(update={"m0_seed": s}))[0].model for s in (0, 0, 1)]
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in models]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not any(p.requires_grad for p in models[0].parameters())
