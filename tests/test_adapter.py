@@ -6,6 +6,7 @@ import torch
 from coupling.behaviours import behaviours
 from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, lora_layers, peft_forward
+from coupling.models.load import halve
 from coupling.training import trainable
 from peft import PeftModel
 
@@ -149,3 +150,23 @@ def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
     accelerate(again)
     assert torch.equal(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want)
     again.unload()
+
+
+def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items):
+    """autocast casts them anyway, so peft's forward pass gives the same to the bit; joined with the adapter, W is rounded once more."""
+    m0.dtype, found = torch.bfloat16, []
+    for halved in (False, True):
+        if halved:
+            halve(m0.model)
+        with adapted(m0, spec) as tuned:
+            with torch.no_grad():
+                for _, p in trainable(tuned.model):
+                    p.zero_()  # peft rounds an adapter's first weights to the base's precision
+            stir(tuned.model, 0.1)
+            ours = logits(tuned, items[1])
+            peft_forward(tuned.model)
+            found.append((ours, logits(tuned, items[1])))
+    assert torch.equal(found[0][1], found[1][1])
+    assert torch.allclose(found[0][0], found[1][0], atol=0.3)
+    assert not torch.equal(*(found[k][0] for k in (0, 1)))
+    assert {p.dtype for p in m0.model.parameters()} == {torch.bfloat16, torch.float32}

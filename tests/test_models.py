@@ -113,4 +113,4 @@ def test_a_real_model_from_the_cache_answers_and_explains():
     assert parse(item, forced_choice(loaded, [item], "letter", 1)[0], "letter")
     assert loaded.packs
     assert loaded.description()["dtype"] == "bfloat16"
-    assert loaded.description()["weights"] == ("float32" if loaded.device.type == "cpu" else "bfloat16")
+    assert loaded.description()["weights"] == ("bfloat16+float32" if loaded.device.type == "cpu" else "bfloat16")

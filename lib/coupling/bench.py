@@ -26,6 +26,7 @@ from coupling.explanations import WORDINGS, generate, labels
 from coupling.memory import machine_megabytes, peak_memory_gb
 from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
+from coupling.models.load import halve
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.spec import Spec, make_spec
 from coupling.tasks import Item, load_world, vocabulary
@@ -131,7 +132,9 @@ def prepared(name: str, **values) -> tuple[Spec, Loaded, list[Item]]:
     items, _ = run.items_of(spec)
     torch.set_num_threads(spec.threads)
     if spec.model != "organism":
-        return spec, run.load_m0(spec), items
+        m0 = run.load_m0(spec.model_copy(update={"dtype": "float32"}))  # the reference's base; the precision is chosen later
+        m0.dtype = getattr(torch, spec.dtype)
+        return spec, m0, items
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
     return spec, Loaded(make_model(len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32), items
 
@@ -238,9 +241,11 @@ def memory(name: str, which: str, precision: str) -> float:
 def memory_here(name: str, which: str, precision: str) -> float:
     """`memory`, in this process."""
     spec, m0, items = prepared(name)
+    m0.dtype = getattr(torch, precision)
+    if which == "engine" and precision == "bfloat16":
+        halve(m0.model)  # as it is loaded where no reference stands beside it
     with adapted(m0, spec) as tuned:
         bench = bench_on(name, spec, m0, tuned, items)
-        bench.in_precision(getattr(torch, precision))
         bench.train(which, 0)
         bench.evaluate(which, items[: CASES[name]["batch"]])
         return peak_memory_gb()

@@ -138,7 +138,8 @@ def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
 def start(spec: Spec) -> Loaded:
     """The model before its preparation: an organism of random weights, or a pretrained one; all weights train, in float32."""
     if spec.model != "organism":
-        loaded = load_from(locate(spec), spec.dtype, spec.revision)
+        loaded = load_from(locate(spec), "float32", spec.revision)
+        loaded.dtype = getattr(torch, spec.dtype)
         loaded.model.requires_grad_(True)
         return loaded
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])

@@ -32,7 +32,7 @@ class Loaded:
         return {
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "weights": str(self.model.dtype).removeprefix("torch."),
+            "weights": "+".join(sorted({str(p.dtype).removeprefix("torch.") for p in self.model.parameters()})),
             "attention": self.model.config._attn_implementation,
             "packed": self.packs,
             "parameters": sum(p.numel() for p in self.model.parameters()),
