@@ -10,7 +10,7 @@ from coupling.explanations import explanation_seam, forced_choice, generate, lab
 from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, packing, plain_logprobs, prefix_tree, seam
 from coupling.models.packing import takes_trees
 from coupling.tasks import load_items, load_taught
-from coupling.training import behaviour_kl, explanation_loss, losses, trainable, training_set
+from coupling.training import behaviour_kl, explanation_loss, held_replies, losses, trainable, training_set
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -140,7 +140,7 @@ def test_losses_and_the_gradients_of_the_adapter_are_those_of_padded_passes(spec
     b0 = Behaviours(tuple(i.id for i in items), *-np.random.default_rng(0).random((2, len(items), len(items[0].choices)), "float32"))
     if task == "refusal":  # of this model no reply is one; labels are made up
         b0 = dataclasses.replace(b0, x=np.where(b0.x == b0.x.max(1, keepdims=True), 0, -np.inf), cf=np.where(b0.cf == b0.cf.max(1, keepdims=True), 0, -np.inf))
-    data, which = training_set(any_m0, items, b0, labels(items, b0, "content"), taught, 8), list(range(9))
+    data, which = training_set(any_m0, items, b0, labels(items, b0, "content"), held_replies(any_m0, items, 8), taught), list(range(9))
     with adapted(any_m0, spec) as tuned:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
@@ -202,7 +202,7 @@ def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
     """After training on labels of different lengths, texts end where the plain ones do."""
     b0 = behaviours(m0, items[0], 8)
     texts = ["stays at A" if i % 2 else "changes to B C D" for i in range(len(items[0]))]
-    data = training_set(m0, items[0], b0, texts)
+    data = training_set(m0, items[0], b0, texts, {})
     with adapted(m0, spec) as tuned:
         optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.03)
         for _ in range(30):
@@ -225,7 +225,7 @@ def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batc
     assert np.isfinite(now.x).all()
     assert len(said) == len(items[1])
     b0 = behaviours(bloom, items[0], 8)
-    data = training_set(bloom, items[0], b0, labels(items[0], b0, "letter"))
+    data = training_set(bloom, items[0], b0, labels(items[0], b0, "letter"), {})
     found = losses(spec, bloom, data, range(4))
     assert found["cross_entropy"] > 0
     assert abs(found["kl"]) < 1e-5

@@ -1,5 +1,6 @@
 """The whole way at the smallest size: M0, labels, training, rows, tables, figures, the command line."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -113,6 +114,56 @@ def test_a_diverged_run_ends_with_a_record(spec, monkeypatch):
 def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
     with pytest.raises(RuntimeError, match=r"m0_knowledge=1.0.*raise m0_steps"):
         run.base(spec.model_copy(update={"m0_knowledge": 1.0}))
+
+
+def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, monkeypatch):
+    monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)  # replies of an M0 that knows little
+    joint = spec.model_copy(update={"task": "aita+refusal", "teach": "jabberwocky", "held_out": 0.5, "steps": 4, "evaluations": 1})
+    result = run.explain(joint)
+    rows, history = result.table("rows"), result.table("history")
+    assert rows[rows["step"] == 4].groupby("task").size().to_dict() == {"aita": 24, "jabberwocky": 24, "refusal": 24}
+    assert rows[rows["step"] == 0].groupby("task").size().to_dict() == {"aita": 16, "jabberwocky": 16, "refusal": 16}
+    assert (history[["cross_entropy", "kl", "taught"]] >= -1e-6).all(axis=None)
+    assert history["taught"].iloc[-1] < history["taught"].iloc[0]
+    assert 0 < rows.loc[rows["task"] == "aita", "held_out"].mean() < 1
+    assert rows.loc[rows["task"] == "refusal", "kl_x"].isna().all()
+    assert result.manifest["labels"].keys() == {"items", "without_label", "shallow_rule"}
+    assert rows.loc[rows["step"] == 4, "forced_self"].notna().all()
+    assert set(run.base(joint).manifest["health"]) == {"aita", "refusal"}
+    alone = joint.model_copy(update={"explanation_weight": 0.0})
+    assert (run.explain(alone).table("history")["cross_entropy"] == 0).all()
+    plan = [("both", joint), ("behaviour alone", alone)]
+    tables.write(tables.collect("new_behaviour", plan), tables.folder("tiny", "new_behaviour"))
+    for name in ("new_behaviour", "held_out"):
+        assert figures.figure(name, "tiny", "new_behaviour").axes
+    regions = tables.read("tiny", "new_behaviour").regions
+    assert set(regions.loc[regions["task"] == "aita", "region"]) == {"labelled", "held out"}
+
+
+def test_replies_that_are_no_choice_have_no_label_and_are_counted(spec, monkeypatch):
+    found = itertools.cycle([0, 1, 1, 0, None])
+    monkeypatch.setattr("coupling.behaviours.detect", lambda text: next(found))
+    odd = spec.model_copy(update={"task": "refusal", "train_items": 64})
+    result = run.explain(odd)
+    b0 = run.base(odd).table("behaviours")
+    known = (b0[["x_0", "x_1"]].max(axis=1) == 0) & (b0[["cf_0", "cf_1"]].max(axis=1) == 0)
+    rows = result.table("rows")
+    assert len(rows[rows["step"] == 6]) == known.sum() < 24
+    labels = result.manifest["labels"]
+    assert labels["items"] + labels["without_label"] == 64
+    assert labels["without_label"] > 0
+    monkeypatch.setattr("coupling.behaviours.detect", lambda text: None)
+    with pytest.raises(LabelError, match="no training item has a label"):
+        run.explain(odd.model_copy(update={"m0_seed": 1}))
+
+
+def test_m0_is_prepared_once_for_all_tasks(spec):
+    run.base(spec)
+    other = spec.model_copy(update={"task": "aita"})
+    assert not run.prepared(other).computed
+    assert run.base(other).computed
+    assert run.walkthrough(run.base(spec), "refusal")["text"].str.contains("Without my reason").any()
+    assert run.item_whole("tiny", "jabberwocky")["text"].str.contains("tove").any()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from coupling.training import Diverged, item_order, losses, passes, size, tokens
 @pytest.fixture
 def data(m0, items):
     b0 = behaviours(m0, items[0], 8)
-    return training_set(m0, items[0], b0, labels(items[0], b0, "letter"))
+    return training_set(m0, items[0], b0, labels(items[0], b0, "letter"), {})
 
 
 def stir(loaded, scale=0.3):

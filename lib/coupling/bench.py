@@ -144,7 +144,7 @@ def bench_on(name: str, spec: Spec, m0: Loaded, tuned: Loaded, items: list[Item]
     uniform = np.full((2, len(items), len(items[0].choices)), -np.log(len(items[0].choices)), np.float32)
     b0 = Behaviours(tuple(i.id for i in items), *uniform)
     texts = [labels([i], Behaviours((i.id,), *np.random.default_rng(k).normal(size=(2, 1, 4))), "letter")[0] for k, i in enumerate(items)]
-    return Bench(spec, tuned, items, training_set(m0, items, b0, texts), CASES[name]["step"], CASES[name]["plain"])
+    return Bench(spec, tuned, items, training_set(m0, items, b0, texts, {}), CASES[name]["step"], CASES[name]["plain"])
 
 
 def check(bench: Bench, n: int) -> None:

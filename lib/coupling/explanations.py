@@ -67,7 +67,9 @@ def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str 
 
 
 def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
-    """Raise LabelError if one whole label string exceeds 90 % of the labels: constant labels teach the majority."""
+    """Raise LabelError if there are no labels, or one whole label string exceeds 90 % of them: constant labels teach the majority."""
+    if not texts:
+        raise LabelError("no training item has a label: none of M0's replies is one of the choices; take another model or other items")
     values, counts = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
     top = counts.argmax()
     if counts[top] > 0.9 * len(texts) and not allow_constant:

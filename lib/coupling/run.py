@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file, save_file
 
 from coupling import store
 from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
@@ -28,7 +29,7 @@ from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
 from coupling.preparation import prepare
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key, make_spec
 from coupling.tasks import Item, left_out, load_items, load_taught, needs
-from coupling.training import Diverged, reply_seams, train, training_set
+from coupling.training import Diverged, held_replies, reply_seams, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
 
@@ -136,7 +137,7 @@ def explain(spec: Spec, force: bool = False) -> Result:
             train_items, texts, b_train, about_labels = _labels(spec, m0, train_items, [i for i in test if i.task != spec.teach], b0)
             check_labels(texts, spec.allow_constant_labels)
             kinds = {(i.task, i.kind) for i in train_items}
-            data = training_set(m0, train_items, b_train, texts, taught, spec.eval_batch)
+            data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught)
             work = folder / WORK
             work.mkdir(exist_ok=True)
             clock["train"] = time.monotonic()
@@ -239,6 +240,17 @@ def _labels(
             rules[task] = rule_accuracy([items[k] for k in own], plain, [test[k] for k in other], [said[k] for k in other])
         store.write_json(path.with_suffix(".json"), {"shallow_rule": rules})
     return items, texts, b, about | store.read_json(path.with_suffix(".json"))
+
+
+def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
+    """M0's replies on the training items that reply, computed once for all explainers that share M0 and items."""
+    if not any(i.replies for i in items):
+        return {}
+    path = store.results_dir() / spec.profile / "behaviours" / f"{key(spec, 'labels')}.safetensors"
+    if not path.exists():
+        with store.replacing(path) as part:
+            save_file(held_replies(m0, items, spec.eval_batch), part)
+    return load_file(path)
 
 
 def _joined(a: Behaviours, b: Behaviours) -> Behaviours:

@@ -89,9 +89,13 @@ def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
             name = task.split(":")[0]
             own = said[spec.task, name, spec.m0_seed]
             others = [(own == labels.reindex(own.index)).mean() for (t, n, m), labels in said.items() if (t, n) == (spec.task, name) and m != spec.m0_seed]
-            shared = {"seed_agreement": sum(others) / len(others) if others else float("nan"), "shallow_rule": sum(r[name] for r in rules) / len(rules)}
+            shared = {"seed_agreement": _mean(others), "shallow_rule": _mean([r[name] for r in rules if name in r])}
             rows.append({"tasks": spec.task.split(":")[0], "task": name, "m0_seed": spec.m0_seed} | health | shared)
     return pd.DataFrame(rows)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
 
 
 def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from transformers import get_cosine_schedule_with_warmup
 
 from coupling import store
-from coupling.behaviours import Behaviours, alike, behaviour_seams, behaviour_texts
+from coupling.behaviours import CONDITIONS, Behaviours, alike, behaviour_seams, behaviour_texts
 from coupling.explanations import explanation_seam
 from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, kept_bytes, weight_bytes
 from coupling.models import Loaded, Seam, encode, fed, generated, head_inputs, pad, plain_logprobs, prefix_tree, read_tails
@@ -69,25 +69,39 @@ class TrainingSet:
 
 
 def training_set(
-    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], taught: Sequence[Item] = (), batch: int = 64
+    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], replies: dict[str, torch.Tensor], taught: Sequence[Item] = ()
 ) -> TrainingSet:
-    """The training set of items with these M0 behaviours and label texts, and of items to be taught as their gold and hinted choices say."""
-    seams: list = [None if i.replies else behaviour_seams(m0, i) for i in items]
-    replies: dict[int, torch.Tensor] = {}
-    for which in alike(items, batch):
-        if items[which[0]].replies:
-            pairs = reply_seams(m0, [items[k] for k in which])
-            for k, pair, inputs in zip(which, pairs, head_inputs(m0, pairs), strict=True):
-                seams[k], replies[k] = pair, inputs
+    """The training set of items with these M0 behaviours and label texts, M0's replies as `held_replies` gives them, and of
+    items to be taught as their gold and hinted choices say."""
+    seams = []
+    for i in items:
+        pair = behaviour_seams(m0, i) if not i.replies else tuple(
+            Seam(encode(m0.tokenizer, text), (tuple(replies[f"{i.id}.{c}"].tolist()),)) for c, text in zip(CONDITIONS, behaviour_texts(m0, i), strict=True)
+        )  # fmt: skip
+        seams.append(pair)
     return TrainingSet(
         tuple((*s, explanation_seam(m0, i, t)) for s, i, t in zip(seams, items, labels, strict=True)),
         torch.from_numpy(np.stack([b0.distribution("x"), b0.distribution("cf")], 1)).to(m0.device),
-        replies,
+        {k: replies[f"{i.id}.inputs"].to(m0.device) for k, i in enumerate(items) if i.replies},
         tuple(
             tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(behaviour_seams(m0, i), (i.hinted, i.gold), strict=True))
             for i in taught
         ),
     )  # fmt: skip
+
+
+def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, torch.Tensor]:
+    """What the KL term holds of M0's replies, by item id: ".x" and ".cf", their tokens, int64; ".inputs", what M0's output
+    head read at them, [tokens, width]."""
+    out: dict[str, torch.Tensor] = {}
+    for which in alike(items, batch):
+        part = [items[k] for k in which]
+        if part[0].replies:
+            pairs = reply_seams(m0, part)
+            for item, pair, inputs in zip(part, pairs, head_inputs(m0, pairs), strict=True):
+                out |= {f"{item.id}.{c}": torch.tensor(s.tails[0]) for c, s in zip(CONDITIONS, pair, strict=True)}
+                out[f"{item.id}.inputs"] = inputs.contiguous()
+    return out
 
 
 def reply_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
