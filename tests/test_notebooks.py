@@ -66,7 +66,7 @@ def test_committed_summaries_follow_from_committed_rows(monkeypatch):
     for profile, sweep in figures.drawn_sweeps():
         data = tables.read(profile, sweep)
         for _, row in data.summary.iterrows():
-            mine = data.items[data.items["condition"] == row["condition"]]
+            mine = data.items[(data.items["condition"] == row["condition"]) & (data.items["task"] == row["task"])]
             assert row["gap"] == pytest.approx(mine["self"].mean() - mine["target"].mean(), abs=1e-12)
             assert row["self"] == pytest.approx(mine["self"].mean(), abs=1e-12)
 

@@ -43,7 +43,7 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         right.margins(y=0.25)
     first = summary.iloc[0]
     over = "M0 seeds" if first["seeds"] > 1 else "explainer seeds"
-    collapsed = ", ".join(f"{r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
+    collapsed = ", ".join(f"{r['task']} {r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
     caption(figure, f"Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
             f"Bars: 95 % two-way bootstrap over {over} and groups; small points: runs.\n"
             f"Runs flagged as collapsed: {collapsed}.")  # fmt: skip

