@@ -1,6 +1,5 @@
 """Memory: a ceiling that ends a run instead of the machine, and what a training pass holds."""
 
-import ctypes
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -72,12 +71,6 @@ def forget_peak() -> None:
         torch.cuda.reset_peak_memory_stats()
     elif sys.platform == "linux":
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def give_back() -> None:
-    """Let the C library return what was freed to the system (glibc keeps blocks below 32 MB, all of a model's old weights)."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def machine_megabytes() -> int:

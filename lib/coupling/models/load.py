@@ -7,7 +7,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from coupling.memory import give_back
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
 from coupling.models.packing import takes_trees
@@ -62,9 +61,11 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
 
 
 def halve(model: torch.nn.Module) -> None:
-    """Hold the weights of the linear layers but the output head in bfloat16: under autocast the same products, in less memory."""
+    """Hold the weights of the linear layers but the output head in bfloat16: under autocast the same products, in less memory.
+
+    The others are copied, since one tensor that still lies in the weights' file keeps all of that file mapped.
+    """
     head = model.get_output_embeddings()
-    for layer in model.modules():
-        if isinstance(layer, torch.nn.Linear) and layer is not head:
-            layer.weight.data = layer.weight.data.to(torch.bfloat16)
-    give_back()
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head}
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16) if id(parameter) in linear else parameter.data.clone()
