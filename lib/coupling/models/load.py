@@ -61,11 +61,11 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
 
 
 def halve(model: torch.nn.Module) -> None:
-    """Hold the weights of the linear layers but the output head in bfloat16: under autocast the same products, in less memory.
+    """Hold the weights of linear layers in bfloat16: under autocast the same products, in less memory.
 
-    The others are copied, since one tensor that still lies in the weights' file keeps all of that file mapped.
+    Not those of an output head that are the input's embeddings too. The others are copied, since one tensor that still lies
+    in the weights' file keeps all of that file mapped.
     """
-    head = model.get_output_embeddings()
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head}
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} - {id(model.get_input_embeddings().weight)}
     for parameter in model.parameters():
         parameter.data = parameter.data.to(torch.bfloat16) if id(parameter) in linear else parameter.data.clone()
