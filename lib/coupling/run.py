@@ -67,10 +67,10 @@ def load_m0(spec: Spec) -> Loaded:
 _load = lru_cache(maxsize=1)(load_from)
 
 
-def prepared(spec: Spec, force: bool = False) -> Result:
+def prepared(spec: Spec) -> Result:
     """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/ and history.parquet."""
     folder = store.m0_folder(spec)
-    with _working(folder, spec, force) as fresh:
+    with _working(folder, spec, force=False) as fresh:
         if fresh:
             _load.cache_clear()
             start = time.monotonic()

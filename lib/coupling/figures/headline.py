@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend
 
 WHAT = "Self- and target-faithfulness with and without the KL term, and the excess gap"
 
@@ -35,8 +35,7 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         for axis in (left, right):
             axis.set_xticks(range(len(rows)), rows["condition"])
             axis.set_xlim(-0.6, len(rows) - 0.4)
-            handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-            axis.legend(handles.values(), handles.keys(), fontsize=7)
+            legend(axis, 7)
         left.set(ylim=(0, 1.02), ylabel="share of test items (exact match)", title=f"{task}: explanations against behaviour and labels")
         right.axhline(0, color="black", lw=0.8)
         right.set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")
@@ -56,6 +55,6 @@ def _mark(axis, x: float, measure: str, mean: float, low: float, high: float, po
         axis.text(x, axis.get_ylim()[0], "needs\n2 runs", ha="center", va="bottom", fontsize=6)
         return
     colour = COLOURS[measure]
-    axis.errorbar(x, mean, [[max(mean - low, 0)], [max(high - mean, 0)]], fmt=MARKS[measure], color=colour, capsize=3, label=LABELS[measure])
+    interval(axis, x, mean, low, high, colour, MARKS[measure], LABELS[measure])
     spread = np.linspace(-0.03, 0.03, len(points)) if len(points) > 1 else np.zeros(len(points))
     axis.scatter(x + 0.09 + spread, points, s=7, color=colour, alpha=0.5, linewidths=0)

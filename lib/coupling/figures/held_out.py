@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, ticks
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, ticks
 
 WHAT = "Self- and target-faithfulness and excess gap on kinds of input that explanation labels cover, and on kinds that they do not"
 
@@ -18,11 +18,9 @@ def draw(regions: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         for axis, measures in ((left, ("self", "target")), (right, ("gap", "excess"))):
             for place, row in rows.iterrows():
                 for shift, m in zip((-0.13, 0.13), measures, strict=True):
-                    bars = [[max(row[m] - row[f"{m}_low"], 0)], [max(row[f"{m}_high"] - row[m], 0)]]
-                    axis.errorbar(place + shift, row[m], bars, fmt=MARKS[m], color=COLOURS[m], capsize=3, label=LABELS[m])
+                    interval(axis, place + shift, row[m], row[f"{m}_low"], row[f"{m}_high"], COLOURS[m], MARKS[m], LABELS[m])
             ticks(axis, [f"{c},\n{r} kinds" for c, r in zip(rows["condition"], rows["region"], strict=True)])
-            handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-            axis.legend(handles.values(), handles.keys(), fontsize=6)
+            legend(axis, 6)
         left.set(ylim=(0, 1.02), ylabel="share of test items", title=f"{task}: self and target")
         right.axhline(0, color="black", lw=0.8)
         right.set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")

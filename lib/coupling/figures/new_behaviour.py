@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, ticks
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, ticks
 
 WHAT = "Self-faithfulness on a behaviour that was taught by behaviour training alone, with and without explanation training on other tasks"
 TASK = "jabberwocky"
@@ -17,27 +17,20 @@ def draw(summary: pd.DataFrame) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3), width_ratios=[2, 3])
     for place, row in rows.iterrows():
         for shift, (measure, mark) in zip((-0.12, 0.12), zip(BEHAVIOUR, "^v", strict=True), strict=True):
-            _mark(left, place + shift, row, measure, COLOURS["baseline"], mark, BEHAVIOUR[measure])
+            interval(left, place + shift, *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")), COLOURS["baseline"], mark, BEHAVIOUR[measure])
         for shift, (measure, style, label) in zip(
             (-0.2, 0.0, 0.2),
             (("self", "self", LABELS["self"]), ("forced_self", "agreement", "self, forced to a label"), ("base", "target", "against M0's behaviour")),
             strict=True,
         ):
-            _mark(right, place + shift, row, measure, COLOURS[style], MARKS[style], label)
+            interval(right, place + shift, *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")), COLOURS[style], MARKS[style], label)
         right.hlines(row["best_constant"], place - 0.35, place + 0.35, colors=COLOURS["baseline"], linestyles=":", label="best constant label")
     for axis, title in ((left, "behaviour: sorted rightly"), (right, "explanations of it, never trained")):
         ticks(axis, rows["condition"])
-        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-        axis.legend(handles.values(), handles.keys(), fontsize=6)
+        legend(axis, 6)
         axis.set(title=title, ylim=(0, 1.02))
     left.set(ylabel="share of test items")
     first = rows.iloc[0]
     caption(figure, f"{TASK}, final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
             "Bars: 95 % two-way bootstrap over M0 seeds and creatures.")  # fmt: skip
     return figure
-
-
-def _mark(axis, x: float, row: pd.Series, measure: str, colour: str, mark: str, label: str) -> None:
-    mean = row[f"{measure}_mean"]
-    bars = [[max(mean - row[f"{measure}_low"], 0)], [max(row[f"{measure}_high"] - mean, 0)]]
-    axis.errorbar(x, mean, bars, fmt=mark, color=colour, capsize=3, label=label)

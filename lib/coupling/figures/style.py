@@ -44,6 +44,17 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
 
 
+def interval(axis, x: float, mean: float, low: float, high: float, colour: str, mark: str, label: str) -> None:
+    """A mean with its interval."""
+    axis.errorbar(x, mean, [[max(mean - low, 0)], [max(high - mean, 0)]], fmt=mark, color=colour, capsize=3, label=label)
+
+
+def legend(axis, size: int) -> None:
+    """A legend that names each label once."""
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    axis.legend(handles.values(), handles.keys(), fontsize=size)
+
+
 def ticks(axis, names) -> None:
     """One place on the x axis for each name, long ones on several lines."""
     axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 18)) for n in names], fontsize=7)
