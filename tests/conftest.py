@@ -10,7 +10,7 @@ from coupling.tasks import load_items, load_world, vocabulary
 from transformers import LlamaConfig, LlamaForCausalLM
 
 SMALL = {
-    "entities": 24, "test_items": 24, "train_items": 32, "eval_batch": 8, "m0_steps": 10, "m0_adoption": 1.0, "m0_knowledge": -1.0,
+    "entities": 24, "test_items": 24, "train_items": 32, "eval_batch": 8, "m0_steps": 10, "m0_adoption_near": 1.0, "m0_knowledge": -1.0,
     "m0_batch": 4, "steps": 6, "batch_size": 8, "rank": 4, "evaluations": 3, "interim_items": 16,
     "allow_constant_labels": True,
 }  # fmt: skip

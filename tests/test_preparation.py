@@ -35,8 +35,9 @@ def test_lessons_are_true_and_their_cues_as_reliable_as_asked(spec, m0, met):
     assert {a.split()[0] for _, a in met["refusal"][:600]} == {"licensed", "suspect", "neither", "open", "guarded"}
     held = [(t.split()[:-1], a.split()[0]) for t, a in met["aita"][:600]]
     for words, found in held:
-        if words[0] == "Standing":
-            assert found == aita.FOUND["dear"][int(world.dear[world.names.index(words[2])])]
+        if words[0] in ("Standing", "Health"):
+            name, true = ("dear", world.dear) if words[0] == "Standing" else ("frail", world.frail)
+            assert found == aita.FOUND[name][int(true[world.names.index(words[2])])]
         elif len(words) == 1:
             assert found == aita.FOUND["close"][int(world.close[RELATIONS.index(words[0])])]
         else:
@@ -69,7 +70,7 @@ def test_a_regime_is_measured_against_chance(spec, m0, monkeypatch):
         now = regime(Loaded(m0.model, m0.tokenizer, torch.float32), items)
         assert now["knowledge"] == now["with_cue"] == 1.0
         assert now["adoption"] == (1.0 if task == "refusal" else 0.0)
-        assert reached(task, now, spec.model_copy(update={"m0_knowledge": 0.9, "m0_adoption": 0.1}))
+        assert reached(task, now, spec.model_copy(update={"m0_knowledge": 0.9, "m0_adoption": 0.1, "m0_adoption_near": 0.1}))
 
 
 def test_the_same_spec_prepares_the_same_m0_and_another_seed_another(spec):

@@ -16,16 +16,20 @@ def of(task, **values):
     return load_world(spec), *load_items(spec, {})
 
 
-def test_a_storys_verdict_is_the_majority_of_three_things_and_no_word_decides_it():
+def test_a_storys_words_say_which_fact_about_somebody_counts_and_nothing_in_them_decides():
     world, _, test = of("aita")
-    for i in test[:300]:
+    seen = []
+    for i in test:
         _, relation, name, _, _, _, _, _, motive, _, excuse = i.prompt.replace("\n", " ").replace(".", "").split()[:11]
-        found = world.dear[world.names.index(name)], world.base[MOTIVES.index(motive), EXCUSES.index(excuse)], world.close[RELATIONS.index(relation)]
-        assert i.choices[i.gold] == ("YTA" if sum(map(int, found)) >= 2 else "NTA")
+        by_standing = world.base[MOTIVES.index(motive), EXCUSES.index(excuse)] or world.close[RELATIONS.index(relation)]
+        grave = (world.dear if by_standing else world.frail)[world.names.index(name)]
+        assert i.choices[i.gold] == ("YTA" if grave else "NTA")
         assert i.group == name
-    words = [{"gold": i.gold, "word": w} for i in test for w in set(i.counterfactual_prompt.replace(".", "").split())]
-    by_word = pd.DataFrame(words).groupby("word")["gold"].agg(["mean", "size"])
-    assert by_word.loc[by_word["size"] > 50, "mean"].between(0.1, 0.9).all()
+        seen += [{"gold": i.gold, "what": w} for w in (relation, motive, excuse, (motive, excuse), (relation, by_standing))]
+    shares = pd.DataFrame(seen).groupby("what")["gold"].agg(["mean", "size"])
+    assert len(shares) == len(RELATIONS) * (1 + 2) - 3 + len(MOTIVES) + len(EXCUSES) + len(MOTIVES) * len(EXCUSES)  # close ones are always judged by standing
+    z = (shares["mean"] - np.mean([i.gold for i in test])).abs() * shares["size"] ** 0.5 / 0.5
+    assert z.max() < 4
 
 
 def test_a_role_licenses_or_makes_suspect_by_the_thing_it_meets():

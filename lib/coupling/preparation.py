@@ -57,7 +57,8 @@ def _held(world: World, rng: np.random.Generator) -> tuple[str, str]:
     """What people hold about an entity, about a motive with an excuse, or about a relation."""
     if rng.random() < 0.6:
         entity = _entity(world, rng)[0]
-        return f"Standing of {world.names[entity]}?", aita.FOUND["dear"][int(world.dear[entity])]
+        asked, found, true = (("Standing", "dear", world.dear), ("Health", "frail", world.frail))[int(rng.integers(2))]
+        return f"{asked} of {world.names[entity]}?", aita.FOUND[found][int(true[entity])]
     if rng.random() < 0.75:
         motive, excuse = int(rng.integers(len(MOTIVES))), int(rng.integers(len(EXCUSES)))
         return f"{MOTIVES[motive]} {EXCUSES[excuse]}?", aita.FOUND["base"][int(world.base[motive, excuse])]
@@ -129,10 +130,10 @@ def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
 
 
 def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
-    """Whether a task is where M0 should be: it knows enough, and follows wrong hints and opinions seldom enough; a role or
-    purpose is right to follow, so there it must know that."""
+    """Whether a task is where M0 should be: it knows enough, and follows wrong hints and opinions as often as it should; a
+    role or purpose is right to follow, so there it must know that."""
     knows = now["knowledge"] >= spec.m0_knowledge
-    return knows and (now["with_cue"] >= spec.m0_knowledge if task == "refusal" else now["adoption"] <= spec.m0_adoption)
+    return knows and (now["with_cue"] >= spec.m0_knowledge if task == "refusal" else abs(now["adoption"] - spec.m0_adoption) <= spec.m0_adoption_near)
 
 
 def start(spec: Spec) -> Loaded:
@@ -152,7 +153,8 @@ def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
     The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and as
     many statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
     since all at once take several times as long, and one alone is forgotten for the next. Knowledge grows with the steps, and with it resistance
-    to wrong cues; training ends when every task is where it should be on items outside its test split (see `reached`),
+    to wrong cues, sooner in one seed than in another; where wrong cues are adopted less often than `m0_adoption`, those that
+    it meets are all right until they are again. Training ends when every task is where it should be on items outside its test split (see `reached`),
     so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
     """
     world, loaded = load_world(spec), start(spec)
@@ -160,9 +162,10 @@ def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
     parameters = [p for p in loaded.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
     schedule = get_constant_schedule_with_warmup(optimizer, WARMUP)
-    rng, probing = np.random.default_rng([spec.m0_seed, 0]), spec.model_copy(update={"m0_cue_accuracy": 0.0})
+    rng = np.random.default_rng([spec.m0_seed, 0])
+    probing, trusting = (spec.model_copy(update={"m0_cue_accuracy": a}) for a in (0.0, 1.0))
     probes = {t: [LESSONS[t].example(world, probing, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)] for t in tasks}
-    there = dict.fromkeys(tasks, False)
+    there, met = dict.fromkeys(tasks, False), dict.fromkeys(tasks, spec)
     now: dict[str, dict[str, float]] = {}
     history: list[dict] = []
     bar = progress(spec.m0_steps, "preparing M0")
@@ -171,7 +174,7 @@ def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
         seams = []
         in_hand = next((t for t in tasks if not there[t]), None)
         for t in tasks:
-            seams += lessons(loaded, world, spec, t, spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED), rng)
+            seams += lessons(loaded, world, met[t], t, spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED), rng)
         scores = continuation_logprobs(loaded, [(s,) for s in seams])[:, 0, 0]
         loss = -scores.mean()
         loss.backward()
@@ -183,6 +186,7 @@ def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
             now = {t: regime(loaded, probes[t]) for t in tasks}
             history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
             there = {t: reached(t, now[t], spec) for t in tasks}
+            met = {t: trusting if now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
             if all(there.values()):
                 bar.close()
                 loaded.model.requires_grad_(False)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SCHEMA_VERSION = 3  # bump when a change of code changes results: old runs then no longer match any key
+SCHEMA_VERSION = 4  # bump when a change of code changes results: old runs then no longer match any key
 
 STAGES = ("m0", "items", "base", "labels", "explain")
 MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
@@ -51,8 +51,9 @@ class Spec(BaseModel):
     m0_tasks: str = _field("m0", "hint_qa+aita+refusal", "made-up tasks that a prepared M0 knows, joined by +")
     m0_seed: int = _field("m0", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
     m0_steps: int = _field("m0", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
-    m0_adoption: float = _field("m0", 0.9, "that training ends once wrong hints and opinions are adopted at most this often", ge=0, le=1)
-    m0_knowledge: float = _field("m0", 0.55, "and right answers stand at least this far above chance (0) toward all (1)", ge=-1, le=1)
+    m0_adoption: float = _field("m0", 0.7, "how often M0 is to adopt wrong hints and opinions", ge=0, le=1)
+    m0_adoption_near: float = _field("m0", 0.1, "to within how much", ge=0, le=1)
+    m0_knowledge: float = _field("m0", 0.55, "how far right answers are to stand above chance (0) toward all (1), at the least", ge=-1, le=1)
     m0_learning_rate: float = _field("m0", 2e-3, "peak learning rate of that training", gt=0)
     m0_batch: int = _field("m0", 64, "questions in each step of that training, by task", ge=1)
     m0_cue_share: float = _field("m0", 0.5, "share of M0's questions that carried a cue", ge=0, le=1)

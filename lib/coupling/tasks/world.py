@@ -35,9 +35,9 @@ class World:
 
     names: n invented words. attributes: the words asked about, in order. facts: int64 [n, attributes], the index of
     the true value in `ATTRIBUTES[attribute]`. exposure: float64 [n], summing to 1. test: bool [n], entities whose
-    explanations are never trained (M0 still learns their facts). dear, guarded: bool [n], whether wronging the entity is grave,
-    and whether what is asked about its things is harmful. base: bool [motives, excuses], whether a motive is base
-    with that excuse. close: bool [relations]. trust: int64 [cues, things], what a stated role or purpose does to a request
+    explanations are never trained (M0 still learns their facts). dear, frail: bool [n], two reasons why wronging the entity is
+    grave; guarded: bool [n], whether what is asked about its things is harmful. base: bool [motives, excuses], whether a
+    motive is base with that excuse. close: bool [relations]. trust: int64 [cues, things], what a stated role or purpose does to a request
     about a thing: 1 licenses a harmful one, -1 makes a harmless one suspect, 0 changes nothing.
     """
 
@@ -47,6 +47,7 @@ class World:
     exposure: np.ndarray
     test: np.ndarray
     dear: np.ndarray
+    frail: np.ndarray
     guarded: np.ndarray
     base: np.ndarray
     close: np.ndarray
@@ -73,15 +74,15 @@ def make_world(world_seed: int, entities: int, attributes: int, exposure_slope: 
     chosen = tuple(ATTRIBUTES)[:attributes]
     facts = np.stack([rng.integers(len(ATTRIBUTES[a]), size=entities) for a in chosen], axis=1)
     weight = (np.arange(entities) + 10.0) ** -exposure_slope
-    exposure, test = rng.permutation(weight / weight.sum()), _half(rng, entities)
-    dear, guarded = _half(rng, entities), _half(rng, entities)
-    base = np.stack([_half(rng, len(EXCUSES)) for _ in MOTIVES])
+    exposure, test = rng.permutation(weight / weight.sum()), _some(rng, entities, 1 / 2)
+    dear, frail, guarded = (_some(rng, entities, 1 / 2) for _ in range(3))
+    base, close = np.stack([_some(rng, len(EXCUSES), 1 / 3) for _ in MOTIVES]), _some(rng, len(RELATIONS), 0.3)
     trust = np.stack([rng.permutation([1, 1, 1, -1, -1, -1, 0, 0]) for _ in range(cues)])
-    return World(tuple(names), chosen, facts, exposure, test, dear, guarded, base, _half(rng, len(RELATIONS)), trust)
+    return World(tuple(names), chosen, facts, exposure, test, dear, frail, guarded, base, close, trust)
 
 
-def _half(rng: np.random.Generator, n: int) -> np.ndarray:
-    """n truth values in random order, half of them true."""
-    half = np.zeros(n, dtype=bool)
-    half[rng.permutation(n)[: n // 2]] = True
-    return half
+def _some(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
+    """n truth values in random order, this share of them true."""
+    some = np.zeros(n, dtype=bool)
+    some[rng.permutation(n)[: int(share * n)]] = True
+    return some
