@@ -3,11 +3,24 @@ import math
 import numpy as np
 import pytest
 import torch
-from coupling.behaviours import behaviours
+from coupling.behaviours import Behaviours, behaviours
 from coupling.explanations import explanation_seam, labels
 from coupling.memory import MemoryCeiling, weight_bytes
-from coupling.models import adapted
-from coupling.training import Diverged, item_order, losses, passes, size, tokens_in_memory, train, trainable, training_set
+from coupling.models import adapted, generated
+from coupling.tasks import refusal
+from coupling.training import (
+    Diverged,
+    behaviour_kl,
+    held_replies,
+    item_order,
+    losses,
+    passes,
+    size,
+    tokens_in_memory,
+    train,
+    trainable,
+    training_set,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -47,6 +60,33 @@ def test_kl_is_zero_at_the_start_and_matches_its_definition_later(spec, m0, item
             for p, q in zip(data.reference.numpy().swapaxes(0, 1), (now.distribution("x"), now.distribution("cf")), strict=True)
         ])  # fmt: skip
         assert math.isclose(mean_kl(spec, tuned, data).item(), want, rel_tol=1e-4)
+
+
+def test_the_kl_of_replies_is_a_mean_over_the_tokens_of_each_and_then_over_replies_of_any_length(spec, m0, monkeypatch):
+    """M0's replies are cut to these lengths; by its definition over the whole vocabulary, from passes of their own."""
+    items = [refusal.item(str(k), str(k), "How to open the lock ?", k, refusal.COMPLY, refusal.REFUSE, "lock") for k in range(3)]
+    lengths = iter([1, 3, 5, 2, 4, 1])
+
+    def cut(loaded, prompts, limit):
+        return [r[: next(lengths)] for r in generated(loaded, prompts, limit)]
+
+    monkeypatch.setattr("coupling.training.generated", cut)
+    b0 = Behaviours(tuple(i.id for i in items), *np.where(np.eye(2), 0, -np.inf).astype(np.float32)[np.zeros((2, 3), int)])
+    data = training_set(m0, items, b0, labels(items, b0, "letter"), held_replies(m0, items, 8))
+    assert [len(s.tails[0]) for pair in data.seams for s in pair[:2]] == [2, 4, 6, 3, 5, 2]
+
+    def at_reply(s):
+        row = torch.tensor([s.prefix + s.tails[0][:-1]])
+        return lambda model: model(input_ids=row).logits[0, len(s.prefix) - 1 :].log_softmax(-1)
+
+    with adapted(m0, spec) as tuned, torch.no_grad():
+        stir(tuned)
+        now = [at_reply(s)(tuned.model) for pair in data.seams for s in pair[:2]]
+        with tuned.model.disable_adapter():
+            then = [at_reply(s)(tuned.model) for pair in data.seams for s in pair[:2]]
+        want = np.mean([float((p.exp() * (p - q)).sum(-1).mean()) for p, q in zip(then, now, strict=True)])
+        assert math.isclose(mean_kl(spec, tuned, data).item(), want, rel_tol=1e-4)
+        assert math.isclose(behaviour_kl(tuned, data, range(3)).item(), want, rel_tol=1e-4)
 
 
 def test_the_loss_is_that_of_the_labels_tokens_alone(spec, m0, data):
