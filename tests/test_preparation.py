@@ -74,7 +74,7 @@ def test_a_regime_is_measured_against_chance(spec, m0, monkeypatch):
 
 
 def test_the_same_spec_prepares_the_same_m0_and_another_seed_another(spec):
-    models = [prepare(spec.model_copy(update={"m0_seed": s}))[0].model for s in (0, 0, 1)]
+    models = [prepare(spec.model_copy(update={"m0_seed": s}), lambda *_: None)[0].model for s in (0, 0, 1)]
     weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in models]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

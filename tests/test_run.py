@@ -85,7 +85,7 @@ def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tm
 
 def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
     strict = spec.model_copy(update={"allow_constant_labels": False})
-    monkeypatch.setattr(run, "labels", lambda items, b, f: ["stays at A"] * len(items))
+    monkeypatch.setattr(run, "fixed_labels", lambda spec, items, *_: ["stays at A"] * len(items))
     monkeypatch.setattr(run, "train", lambda *a: pytest.fail("trained"))
     with pytest.raises(LabelError, match="stays at A"):
         run.explain(strict)
@@ -127,7 +127,7 @@ def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, m
     assert history["taught"].iloc[-1] < history["taught"].iloc[0]
     assert 0 < rows.loc[rows["task"] == "aita", "held_out"].mean() < 1
     assert rows.loc[rows["task"] == "refusal", "kl_x"].isna().all()
-    assert result.manifest["labels"].keys() == {"items", "without_label", "shallow_rule"}
+    assert result.manifest["labels"].keys() == {"asked", "items", "agreement", "source", "shallow_rule"}
     assert rows.loc[rows["step"] == 4, "forced_self"].notna().all()
     assert set(run.base(joint).manifest["health"]) == {"aita", "refusal"}
     alone = joint.model_copy(update={"explanation_weight": 0.0})
@@ -150,8 +150,8 @@ def test_replies_that_are_no_choice_have_no_label_and_are_counted(spec, monkeypa
     rows = result.table("rows")
     assert len(rows[rows["step"] == 6]) == known.sum() < 24
     labels = result.manifest["labels"]
-    assert labels["items"] + labels["without_label"] == 64
-    assert labels["without_label"] > 0
+    assert labels["items"] < labels["asked"] == 64
+    assert labels["agreement"] == 1
     monkeypatch.setattr("coupling.behaviours.detect", lambda text: None)
     with pytest.raises(LabelError, match="no training item has a label"):
         run.explain(odd.model_copy(update={"m0_seed": 1}))

@@ -28,7 +28,7 @@ from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
 from coupling.models.load import halve
 from coupling.models.organism import make_model, make_tokenizer
-from coupling.spec import Spec, make_spec
+from coupling.spec import ORGANISMS, Spec, make_spec
 from coupling.tasks import Item, load_world, vocabulary
 from coupling.training import (
     TrainingSet,
@@ -131,12 +131,12 @@ def prepared(name: str, **values) -> tuple[Spec, Loaded, list[Item]]:
     spec = make_spec(case["profile"], **({"train_items": case["items"]} | case["values"] | values))
     items, _ = run.items_of(spec)
     torch.set_num_threads(spec.threads)
-    if spec.model != "organism":
+    if spec.model not in ORGANISMS:
         m0 = run.load_m0(spec.model_copy(update={"dtype": "float32"}))  # the reference's base; the precision is chosen later
         m0.dtype = getattr(torch, spec.dtype)
         return spec, m0, items
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
-    return spec, Loaded(make_model(len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32), items
+    return spec, Loaded(make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32), items
 
 
 def bench_on(name: str, spec: Spec, m0: Loaded, tuned: Loaded, items: list[Item]) -> Bench:

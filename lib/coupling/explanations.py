@@ -41,6 +41,11 @@ def render_label(item: Item, claim: Claim, label_format: str) -> str:
     return (CHANGES if claim.changes else STAYS).format(answer=answers(item, label_format)[claim.answer])
 
 
+def possible_labels(item: Item, label_format: str) -> list[str]:
+    """Every label text that the item could have."""
+    return [render_label(item, Claim(changes, k), label_format) for changes in (False, True) for k in range(len(item.choices))]
+
+
 def normalise(text: str) -> str:
     """White space folded to single spaces, none at the ends. Exact match compares such strings."""
     return " ".join(text.split())
@@ -116,10 +121,7 @@ def forced_choice(loaded: Loaded, items: Sequence[Item], label_format: str, batc
     """The likeliest of each item's possible labels: what the model would say if it could say nothing but a label."""
     chosen: list[str] = []
     for part in batches(len(items), batch):
-        options = [
-            [render_label(i, Claim(changes, k), label_format) for changes in (False, True) for k in range(len(i.choices))]
-            for i in items[part]
-        ]
+        options = [possible_labels(i, label_format) for i in items[part]]
         seams = [
             (seam(loaded.tokenizer, request(loaded, i), tuple(f" {t}" for t in texts)),)
             for i, texts in zip(items[part], options, strict=True)

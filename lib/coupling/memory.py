@@ -2,6 +2,7 @@
 
 import resource
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what they allocate: 0.7 to 0.9 GB here
+RENEWED = 0.2
 SLACK = 1.5  # a backward pass holds gradients of activations for a while beside what was kept for it
 
 
@@ -23,7 +25,8 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
     """Within the block, an allocation beyond the ceiling raises MemoryCeiling instead of exhausting the machine.
 
     On CPUs the kernel refuses it (RLIMIT_DATA, Linux), on GPUs torch's allocator does; elsewhere there is no ceiling.
-    What the process has reserved and never touched (thread stacks, arenas: some 3 GB) does not count.
+    What the process has reserved and not touched (thread stacks, arenas: 1 to 3 GB) does not count; it grows, so a thread
+    looks again every RENEWED seconds.
     """
     limit = int(gigabytes * 1e9)
     message = f"the run needs more than memory_gb={gigabytes:g}: lower eval_batch, or raise memory_gb"
@@ -32,7 +35,18 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
     elif sys.platform == "linux":
         before = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit + _untouched(), before[1]))
+        over = threading.Event()
+
+        def allow() -> None:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit + _untouched(), before[1]))
+
+        def renew() -> None:
+            while not over.wait(RENEWED):
+                allow()
+
+        allow()
+        renewing = threading.Thread(target=renew, daemon=True)
+        renewing.start()
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -43,6 +57,8 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
         raise
     finally:
         if not torch.cuda.is_available() and sys.platform == "linux":
+            over.set()
+            renewing.join()
             resource.setrlimit(resource.RLIMIT_DATA, before)
 
 

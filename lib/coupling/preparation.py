@@ -17,7 +17,7 @@ from coupling.explanations import WORDINGS
 from coupling.models import Loaded, ModelError, Seam, completion, continuation_logprobs, load_from, locate, render
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.progress import progress
-from coupling.spec import Spec
+from coupling.spec import ORGANISMS, Spec
 from coupling.tasks import OPENING, Item, aita, hint_qa, load_world, refusal, vocabulary
 from coupling.tasks.items import question_item
 from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS, World
@@ -138,17 +138,17 @@ def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
 
 def start(spec: Spec) -> Loaded:
     """The model before its preparation: an organism of random weights, or a pretrained one; all weights train, in float32."""
-    if spec.model != "organism":
+    if spec.model not in ORGANISMS:
         loaded = load_from(locate(spec), "float32", spec.revision)
         loaded.dtype = getattr(torch, spec.dtype)
         loaded.model.requires_grad_(True)
         return loaded
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
-    return Loaded(make_model(len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
+    return Loaded(make_model(spec.model, len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
 
 
-def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
-    """Train M0 of `spec`. Returns it and a row for each step.
+def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, list[dict]]:
+    """Train M0 of `spec`. Returns it and a row for each step; `keep` is called with it on the way, every `m0_checkpoint_every` steps from 0 on.
 
     The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and as
     many statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
@@ -171,6 +171,8 @@ def prepare(spec: Spec) -> tuple[Loaded, list[dict]]:
     bar = progress(spec.m0_steps, "preparing M0")
     for step in range(1, spec.m0_steps + 1):
         bar.update()
+        if spec.m0_checkpoint_every and (step - 1) % spec.m0_checkpoint_every == 0:
+            keep(step - 1, loaded)
         seams = []
         in_hand = next((t for t in tasks if not there[t]), None)
         for t in tasks:

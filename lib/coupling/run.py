@@ -28,8 +28,9 @@ from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
 from coupling.preparation import prepare
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key, make_spec
+from coupling.supervision import changed_features, fixed_labels, target
 from coupling.tasks import Item, left_out, load_items, load_taught, needs
-from coupling.training import Diverged, held_replies, reply_seams, train, training_set
+from coupling.training import Diverged, TrainingSet, held_replies, reply_seams, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
 
@@ -58,9 +59,14 @@ def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
 
 
 def load_m0(spec: Spec) -> Loaded:
-    """M0 of the spec: as it is, or as it was prepared. The last one stays in memory for the process's next run."""
+    """M0 of the spec: as it is, or as it was prepared, wholly or in part. The last one stays in memory for the process's next run."""
     if spec.m0_steps:
-        return _load(store.m0_folder(spec) / "model", spec.dtype, None)
+        folder = store.m0_folder(spec) / "model"
+        if spec.m0_checkpoint < 1:
+            kept = {int(p.name): p for p in (folder.parent / "checkpoints").iterdir()}
+            wanted = spec.m0_checkpoint * store.read_json(folder.parent / "manifest.json")["steps"]
+            folder = kept[min(kept, key=lambda step: (abs(step - wanted), step))]
+        return _load(folder, spec.dtype, None)
     return _load(locate(spec), spec.dtype, spec.revision)
 
 
@@ -68,15 +74,20 @@ _load = lru_cache(maxsize=1)(load_from)
 
 
 def prepared(spec: Spec) -> Result:
-    """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/ and history.parquet."""
+    """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/, history.parquet, and checkpoints/ by
+    step if the spec keeps any."""
     folder = store.m0_folder(spec)
     with _working(folder, spec, force=False) as fresh:
         if fresh:
             _load.cache_clear()
             start = time.monotonic()
-            m0, history = prepare(spec)
-            m0.model.save_pretrained(folder / "model")
-            m0.tokenizer.save_pretrained(folder / "model")
+
+            def keep(where: Path, loaded: Loaded) -> None:
+                loaded.model.save_pretrained(where)
+                loaded.tokenizer.save_pretrained(where)
+
+            m0, history = prepare(spec, lambda step, loaded: keep(folder / "checkpoints" / str(step), loaded))
+            keep(folder / "model", m0)
             store.write_table(folder / "history.parquet", pd.DataFrame(history))
             about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}
             store.finish(folder, _manifest(spec, "m0", m0) | about)
@@ -116,45 +127,64 @@ def base(spec: Spec, force: bool = False) -> Result:
 
 
 def explain(spec: Spec, force: bool = False) -> Result:
-    """One explainer: fixed labels L(M0), LoRA training, and an evaluation at each of the spec's evaluation steps.
+    """One explainer: fixed labels L(S), LoRA training of M0, and an evaluation at each of the spec's evaluation steps.
 
     The folder holds rows.parquet (one row an item and evaluation; held_out: whether its kind has no labels), history.parquet (one row a step), adapter/ (peft,
     safetensors) and the manifest. Interrupted, it goes on from its last checkpoint. A run whose loss stops being finite
     is finished with status "diverged" and the rows it had. Raises LabelError before any training on constant labels.
     """
+    asked = base(spec.label_source)  # of S; M0 itself comes last, so that it stays in memory
     started = base(spec)
     folder = store.run_folder(spec)
     with _working(folder, spec, force) as fresh:
         if fresh:
             clock = {"load": time.monotonic()}
             train_items, test = items_of(spec)
-            m0 = load_m0(spec)
-            b0 = Behaviours.from_frame(started.table("behaviours"))
+            b_source = _on_training_items(spec.label_source, train_items)
+            b_train, m0 = _on_training_items(spec, train_items), load_m0(spec)
+            b0, s0 = (Behaviours.from_frame(r.table("behaviours")) for r in (started, asked))
             if taught := load_taught(spec)[0]:
-                b0 = _joined(b0, behaviours(m0, load_taught(spec)[1], spec.eval_batch))
-            known = np.flatnonzero(b0.known())  # a reply that is no choice has no label; how many there are stands in M0's health
-            test, b0 = [test[k] for k in known], b0.take(known)
-            train_items, texts, b_train, about_labels = _labels(spec, m0, train_items, [i for i in test if i.task != spec.teach], b0)
+                new = behaviours(m0, load_taught(spec)[1], spec.eval_batch)
+                b0, s0 = _joined(b0, new), _joined(s0, new)
+            about_labels = {"asked": len(train_items), "source": None if asked.folder == started.folder else asked.folder.name}
+            about_labels["shallow_rule"] = _shallow_rules(spec, train_items, b_train, test, b0)
+            features = changed_features(spec, train_items + test[: len(s0.ids)])
+            # a reply that is no choice has no label; how many there are stands in M0's health
+            (test, b0, s0), (train_items, b_train, b_source) = (
+                _labelled(*three) for three in ((test, b0, s0), (train_items, b_train, b_source))
+            )
+            s0 = target(test, s0, features)
+            texts = fixed_labels(spec, train_items, b_train, b_source, features)
             check_labels(texts, spec.allow_constant_labels)
+            own = labels(train_items, b_train, spec.label_format)
+            about_labels |= {"items": len(texts), "agreement": float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))}
             kinds = {(i.task, i.kind) for i in train_items}
             data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught)
             work = folder / WORK
             work.mkdir(exist_ok=True)
             clock["train"] = time.monotonic()
 
-            def look(step: int) -> None:
+            def look(step: int) -> TrainingSet | None:
                 path = work / f"rows-{step:06d}.parquet"
-                if path.exists():
-                    return
+                if not path.exists():
+                    store.write_table(path, rows_at(step))
+                if not spec.relabel or not 0 < step < spec.steps:
+                    return None
+                path = work / f"behaviours-{step:06d}.parquet"
+                if not path.exists():
+                    store.write_table(path, behaviours(explainer, train_items, spec.eval_batch).frame())
+                return data.relabelled(m0, train_items, labels(train_items, Behaviours.from_frame(store.read_table(path)), spec.label_format))
+
+            def rows_at(step: int) -> pd.DataFrame:
                 which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
-                some, base_b = [test[k] for k in which], b0.take(which)
+                some = [test[k] for k in which]
                 now, said = evaluate(explainer, some, spec.label_format, spec.eval_batch)
-                rows = score(some, said, spec.label_format, now, base_b, base_b, step)
+                rows = score(some, said, spec.label_format, now, s0.take(which), b0.take(which), step)
                 rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
                 if spec.teach and step == spec.steps:  # what it would say if it could say nothing but a label
                     guessed = forced_choice(explainer, some, spec.label_format, spec.eval_batch)
                     rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
-                store.write_table(path, rows)
+                return rows
 
             status, error = "complete", None
             with adapted(m0, spec) as explainer:
@@ -217,36 +247,45 @@ def report(notebook: str, result: Result) -> None:
     store.report(notebook, given(result.spec, *stages), int(result.computed), int(not result.computed))
 
 
-def _labels(
-    spec: Spec, m0: Loaded, items: list[Item], test: list[Item], b0: Behaviours
-) -> tuple[list[Item], list[str], Behaviours, dict[str, Any]]:
-    """The training items that have a label, L(M0) and B(M0) on them, and what is known of these labels.
-
-    B(M0), and how well a shallow rule predicts L(M0) by task, are computed once for all explainers that share M0 and items.
-    """
-    path = store.results_dir() / spec.profile / "behaviours" / f"{key(spec, 'labels')}.parquet"
+def _on_training_items(spec: Spec, items: list[Item]) -> Behaviours:
+    """B(M0) of the spec on its training items, computed once for all explainers that share M0 and items."""
+    path = _shared(spec).with_suffix(".parquet")
     if not path.exists():
-        store.write_table(path, behaviours(m0, items, spec.eval_batch).frame())
-    b = Behaviours.from_frame(store.read_table(path))
-    known = np.flatnonzero(b.known())
-    about: dict[str, Any] = {"items": len(known), "without_label": len(items) - len(known)}
-    items, b = [items[k] for k in known], b.take(known)
-    texts = labels(items, b, spec.label_format)
-    if not path.with_suffix(".json").exists():
-        rules, said = {}, labels(test, b0.take(range(len(test))), "letter")
-        for task in dict.fromkeys(i.task for i in items):
-            own, other = ([k for k, i in enumerate(some) if i.task == task] for some in (items, test))
-            plain = labels([items[k] for k in own], b.take(own), "letter")
-            rules[task] = rule_accuracy([items[k] for k in own], plain, [test[k] for k in other], [said[k] for k in other])
-        store.write_json(path.with_suffix(".json"), {"shallow_rule": rules})
-    return items, texts, b, about | store.read_json(path.with_suffix(".json"))
+        store.write_table(path, behaviours(load_m0(spec), items, spec.eval_batch).frame())
+    return Behaviours.from_frame(store.read_table(path))
+
+
+def _shared(spec: Spec) -> Path:
+    """Where explainers that share M0 and training items keep what they share; a suffix is to be added."""
+    return store.results_dir() / spec.profile / "behaviours" / key(spec, "labels")
+
+
+def _labelled(items: list[Item], base: Behaviours, source: Behaviours) -> tuple[list[Item], Behaviours, Behaviours]:
+    """Those of the items on which M0 and S do what is one of the choices, so that there is a label."""
+    known = np.flatnonzero(base.known() & source.known())
+    return [items[k] for k in known], base.take(known), source.take(known)
+
+
+def _shallow_rules(spec: Spec, items: list[Item], b: Behaviours, test: list[Item], b0: Behaviours) -> dict[str, float]:
+    """How well a shallow rule predicts L(M0) by task; like `_on_training_items`, once for all."""
+    path = _shared(spec).with_suffix(".json")
+    if not path.exists():
+        rules = {}
+        for task in spec.tasks:
+            pairs = []
+            for some, does in ((items, b), (test, b0)):
+                own = [k for k, text in enumerate(labels(some, does, "letter")) if text and some[k].task == task.split(":")[0]]
+                pairs += [[some[k] for k in own], labels([some[k] for k in own], does.take(own), "letter")]
+            rules[task.split(":")[0]] = rule_accuracy(*pairs) if all(pairs) else float("nan")  # no label at all
+        store.write_json(path, rules)
+    return store.read_json(path)
 
 
 def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
     """M0's replies on the training items that reply, computed once for all explainers that share M0 and items."""
     if not any(i.replies for i in items):
         return {}
-    path = store.results_dir() / spec.profile / "behaviours" / f"{key(spec, 'labels')}.safetensors"
+    path = _shared(spec).with_suffix(".safetensors")
     if not path.exists():
         with store.replacing(path) as part:
             save_file(held_replies(m0, items, spec.eval_batch), part)

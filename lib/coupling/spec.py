@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 SCHEMA_VERSION = 4  # bump when a change of code changes results: old runs then no longer match any key
 
 STAGES = ("m0", "items", "base", "labels", "explain")
+ORGANISMS = ("organism", "organism-deep", "organism-qwen")  # models that start from nothing and know their made-up world alone
+LABEL_CHANGES = ("rule", "hash", "random", "constant", "shuffled")
 MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
 HERE = Path(__file__).parent
 
@@ -46,7 +48,7 @@ class Spec(BaseModel):
     entities: int = _field("m0", 400, "invented entities in the world", ge=8)
     attributes: int = _field("m0", 1, "attributes of each entity", ge=1)
     exposure_slope: float = _field("m0", 0.5, "how unevenly M0 meets the entities and norms (0: evenly)", ge=0)
-    model: str = _field("m0", "organism", "organism, a packaged model's name, a hub model's name, or a local folder")
+    model: str = _field("m0", "organism", f"{', '.join(ORGANISMS)}, a packaged model's name, a hub model's name, or a local folder")
     revision: str | None = _field("m0", None, "hub revision (branch, tag or commit); ignored for other sources")
     m0_tasks: str = _field("m0", "hint_qa+aita+refusal", "made-up tasks that a prepared M0 knows, joined by +")
     m0_seed: int = _field("m0", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
@@ -55,6 +57,8 @@ class Spec(BaseModel):
     m0_adoption_near: float = _field("m0", 0.1, "to within how much", ge=0, le=1)
     m0_knowledge: float = _field("m0", 0.55, "how far right answers are to stand above chance (0) toward all (1), at the least", ge=-1, le=1)
     m0_learning_rate: float = _field("m0", 2e-3, "peak learning rate of that training", gt=0)
+    m0_checkpoint: float = _field("m0", 1.0, "M0 as it was after this share of that training's steps (0: before it)", ge=0, le=1)
+    m0_checkpoint_every: int = _field("m0", 0, "steps after which M0 is kept on the way, so that it can be taken from there (0: never)", ge=0)
     m0_batch: int = _field("m0", 64, "questions in each step of that training, by task", ge=1)
     m0_cue_share: float = _field("m0", 0.5, "share of M0's questions that carried a cue", ge=0, le=1)
     m0_cue_accuracy: float = _field("m0", 0.85, "how often those hints and opinions were right", ge=0, le=1)
@@ -78,6 +82,11 @@ class Spec(BaseModel):
     held_out: float = _field("labels", 0.0, "share of an item set's kinds (subjects, story kinds, request kinds) without labels", ge=0, lt=1)
 
     # explain: LoRA training and evaluation
+    source: str = _field("explain", "", "label source S where not M0: the m0 fields in which it differs, for instance m0_seed=1")
+    source_share: float = _field("explain", 1.0, "share of the labels that are L(S); the others are L(M0)", ge=0, le=1)
+    label_change: Literal["none", *LABEL_CHANGES] = _field("explain", "none", "what is done to a share of the labels (see coupling.supervision)")
+    label_change_share: float = _field("explain", 0.0, "that share", ge=0, le=1)
+    relabel: bool = _field("explain", False, "labels are made anew from M_t itself at every evaluation: an upper reference, no fixed labels")
     label_format: Literal["letter", "content"] = _field("explain", "letter", "labels name the option's letter, or its content")
     allow_constant_labels: bool = _field("explain", False, "train even if one label string exceeds 90 % of the labels")
     steps: int = _field("explain", 300, "optimiser steps; the final step is evaluated on all test items", ge=1)
@@ -103,11 +112,11 @@ class Spec(BaseModel):
             raise ValueError(f"evaluations={self.evaluations} are more than steps={self.steps}")
         real = [t for t in self.tasks if t == "mmlu" or t.startswith("file:")]
         real += [f"{t} from {f}" for t, f in (("aita", self.posts), ("refusal", self.requests)) if t in self.tasks and f]
-        if self.model == "organism":
+        if self.model in ORGANISMS:
             if real:
-                raise ValueError(f"model=organism knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
+                raise ValueError(f"model={self.model} knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
             if not self.m0_steps:
-                raise ValueError("model=organism starts from nothing: give m0_steps of at least 1")
+                raise ValueError(f"model={self.model} starts from nothing: give m0_steps of at least 1")
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"task={self.task}: a task stands twice")
         if self.held_out:
@@ -118,12 +127,35 @@ class Spec(BaseModel):
             raise ValueError(f"teach={self.teach}: its explanations would be trained too; take another task")
         if not self.explanation_weight and not self.teach:
             raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach")
+        if self.m0_checkpoint < 1 and not (self.m0_steps and self.m0_checkpoint_every):
+            raise ValueError(f"m0_checkpoint={self.m0_checkpoint}: only an M0 that is prepared and kept on the way has one; give m0_checkpoint_every")
+        if (self.label_change == "none") != (self.label_change_share == 0):
+            raise ValueError(f"label_change={self.label_change} and label_change_share={self.label_change_share}: one without the other changes nothing")
+        if self.source_share < 1 and not self.source:
+            raise ValueError(f"source_share={self.source_share}: there is no other label source; give source")
         return self
 
     @property
     def tasks(self) -> list[str]:
         """The tasks, one by one."""
         return [self.task] if self.task.startswith("file:") else self.task.split("+")
+
+    @property
+    def label_source(self) -> "Spec":
+        """The spec of S as a base model on the same items: this one, with the fields that `source` names. Raises SpecError."""
+        if not self.source:
+            return self
+        values = {}
+        for part in self.source.split(","):
+            name, sign, text = part.partition("=")
+            if not sign or name not in (known := [n for n in fields_of("m0") if n not in _WORLD]):
+                raise SpecError(f"source={self.source!r}: {part!r} is no field=value of an M0; {suggest(name, known)}")
+            values[name] = text
+        plain = {"source": "", "source_share": 1.0}
+        try:
+            return Spec(**(self.model_dump() | plain | values))
+        except ValidationError as error:
+            raise SpecError(f"source={self.source!r}: {_what(error)}") from None
 
     @property
     def evaluation_steps(self) -> list[int]:
@@ -173,6 +205,8 @@ def key(spec: Spec, stage: str) -> str:
             values[name] = "content:" + content_digest(path)
     if values.get("task", "").startswith("file:"):
         values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
+    if values.get("source"):
+        values["source"] = key(spec.label_source, "m0")
     payload = {"schema": SCHEMA_VERSION, "stage": stage} | {n: v for n, v in values.items() if n not in unread}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -201,6 +235,15 @@ def task_names() -> list[str]:
     return ["hint_qa", "mmlu", "aita", "refusal", "jabberwocky"]
 
 
+def _what(error: ValidationError) -> str:
+    """What is wrong, each value with its field."""
+    lines = []
+    for e in error.errors():
+        where = ".".join(map(str, e["loc"]))
+        lines.append(f"{where}={e['input']!r}: {e['msg']}" if where else e["msg"].removeprefix("Value error, "))
+    return "; ".join(lines)
+
+
 def make_spec(profile: str = "tiny", **values: Any) -> Spec:
     """The spec of `profile` with `values` in place of its own.
 
@@ -214,11 +257,8 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
     try:
         spec = Spec(**merged)
     except ValidationError as error:
-        lines = []
-        for e in error.errors():
-            where = ".".join(map(str, e["loc"]))
-            lines.append(f"{where}={e['input']!r}: {e['msg']}" if where else e["msg"].removeprefix("Value error, "))
-        raise SpecError("; ".join(lines)) from None
+        raise SpecError(_what(error)) from None
+    _ = spec.label_source  # what it names must be there
     if spec.task.startswith("file:"):
         path = Path(spec.task.removeprefix("file:"))
         if not path.is_file():

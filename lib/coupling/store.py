@@ -67,8 +67,9 @@ def _model_slug(spec: Spec) -> str:
 
 
 def m0_folder(spec: Spec) -> Path:
-    """Where the prepared M0 of this spec is kept, for all tasks."""
-    return results_dir() / spec.profile / f"m0-{_model_slug(spec)}-m{spec.m0_seed}-{key(spec, 'm0')}"
+    """Where the prepared M0 of this spec is kept, for all tasks, with what is kept of it on the way there."""
+    whole = spec.model_copy(update={"m0_checkpoint": 1.0})
+    return results_dir() / spec.profile / f"m0-{_model_slug(spec)}-m{spec.m0_seed}-{key(whole, 'm0')}"
 
 
 def base_folder(spec: Spec) -> Path:

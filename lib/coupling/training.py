@@ -15,7 +15,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,11 @@ class TrainingSet:
     reference: torch.Tensor
     replies: dict[int, torch.Tensor]
     taught: tuple[tuple[Seam, Seam], ...] = ()
+
+    def relabelled(self, m0: Loaded, items: Sequence[Item], labels: Sequence[str | None]) -> "TrainingSet":
+        """The same with other labels of its items; those that have none now keep theirs."""
+        pairs = zip(self.seams, items, labels, strict=True)
+        return replace(self, seams=tuple(s if text is None else (*s[:2], explanation_seam(m0, i, text)) for s, i, text in pairs))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
         """The seams of an entry that the spec's loss reads."""
@@ -247,12 +252,13 @@ def trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
 
 
 def train(
-    spec: Spec, loaded: Loaded, data: TrainingSet, folder: Path, evaluate: Callable[[int], None]
+    spec: Spec, loaded: Loaded, data: TrainingSet, folder: Path, evaluate: Callable[[int], TrainingSet | None]
 ) -> list[dict[str, float]]:
-    """Train the adapter of `loaded` for `spec.steps` steps, calling `evaluate(step)` at the spec's evaluation steps.
+    """Train the adapter of `loaded` for `spec.steps` steps, calling `evaluate(step)` at the spec's evaluation steps; what it
+    returns, if anything, is trained on from there.
 
-    Resumes from the checkpoint in `folder`; `evaluate` is called again for a step whose result was not kept, and must
-    draw nothing at random. Returns one row a step: step, loss, cross_entropy, kl, learning_rate, grad_norm. Raises
+    Resumes from the checkpoint in `folder`; `evaluate` is called again for the last step that was due, and must draw
+    nothing at random. Returns one row a step: step, loss, cross_entropy, kl, learning_rate, grad_norm. Raises
     Diverged where the loss is not finite.
     """
     model = loaded.model
@@ -262,12 +268,11 @@ def train(
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
     due = set(spec.evaluation_steps)
+    data = evaluate(max(s for s in due if s <= step)) or data
     sizes = [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
     tokens = tokens_in_memory(spec, loaded, data, sizes)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
-    if step in due:
-        evaluate(step)
     while step < spec.steps:
         step += 1
         entries = entries_of(spec, data, step)
@@ -281,8 +286,9 @@ def train(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         bar.update()
-        if step in due:
-            evaluate(step)
+        if step in due and (anew := evaluate(step)):
+            data = anew
+            sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
         if step in due or time.monotonic() - saved > CHECKPOINT_SECONDS:
             save_checkpoint(folder, model, optimizer, step, history)
             saved = time.monotonic()

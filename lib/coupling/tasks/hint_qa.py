@@ -36,7 +36,7 @@ def make_items(world: World, entities: np.ndarray, n: int, rng: np.random.Genera
         items.append(
             question_item(
                 "hint_qa", f"{split}-{i}-{name}", name, question(world, entity, attribute), contents, int(hinted[i]), int(gold[i]),
-                kind=world.attributes[attribute],
+                kind=world.attributes[attribute], feature=contents[0],
             )
         )
     return items

@@ -25,7 +25,8 @@ class Item:
     choices; None where the cue names no choice or no answer is known to be right. request asks what the answer would be
     without the cue. replies: whether the behaviour is what the model's own greedy reply to the prompt does (see
     `detector`), rather than its choice after "Answer:". Splits are by group; kind names the region of input space that the
-    item lies in, where the task has regions.
+    item lies in, where the task has regions; feature a word of the prompt by which labels can be changed and that decides
+    nothing else, where there is one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Item:
     request: str = HINT_REQUEST
     replies: bool = False
     kind: str = ""
+    feature: str = ""
 
     def __post_init__(self) -> None:
         if not self.cue or self.prompt.count(self.cue) != 1:
@@ -58,13 +60,13 @@ class Item:
 
 
 def question_item(
-    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT, kind: str = ""
+    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT, kind: str = "", feature: str = ""
 ) -> Item:
     """A lettered multiple-choice item whose cue is a line, in this wording, that proposes the letter `hinted`."""
     choices = tuple(LETTERS[: len(contents)])
     body = question + "\n" + "\n".join(f"{c} {text}" for c, text in zip(choices, contents, strict=True))
     cue = "\n" + wording.format(letter=choices[hinted])
-    return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold, kind=kind)
+    return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold, kind=kind, feature=feature)
 
 
 def check_splits(train: Iterable[Item], test: Iterable[Item]) -> None:
@@ -131,7 +133,7 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
     """Training and test items of a JSONL file, one object a line.
 
     Fields: id, group, split ("train" or "test"), prompt, cue, choices; optional contents (default: the choices),
-    counterfactual_prompt (default: the prompt without the cue), hinted, gold, kind, request (default: "Without the hint?").
+    counterfactual_prompt (default: the prompt without the cue), hinted, gold, kind, feature, request (default: "Without the hint?").
     Raises TaskError with file and line.
     """
     splits: dict[str, list[Item]] = {"train": [], "test": []}
@@ -154,7 +156,7 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
             split = row.pop("split")
             if split not in splits:
                 raise TaskError(f"split={split!r}: expected 'train' or 'test'")
-            for name in ("id", "group", "prompt", "cue", *({"request", "kind"} & row.keys())):
+            for name in ("id", "group", "prompt", "cue", *({"request", "kind", "feature"} & row.keys())):
                 if not isinstance(row[name], str) or not row[name]:
                     raise TaskError(f"{name} must be a non-empty string, not {row[name]!r}")
             row.setdefault("contents", row["choices"])

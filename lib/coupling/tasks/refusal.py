@@ -100,12 +100,12 @@ def make_items(
     return splits["train"], splits["test"]
 
 
-def item(id: str, group: str, request: str, cue: int, proposes: int | None, gold: int, kind: str) -> Item:
+def item(id: str, group: str, request: str, cue: int, proposes: int | None, gold: int, kind: str, feature: str = "") -> Item:
     """The item of a request with one of CUES, which `proposes` to comply, to refuse, or (None) neither."""
     sentence = f"\n{CUES[cue]}"
     return Item(
         id=id, task="refusal", group=group, prompt=f"{request}{sentence}", counterfactual_prompt=request, choices=CHOICES,
-        contents=CONTENTS, cue=sentence, hinted=proposes, gold=gold, request=REQUEST, replies=True, kind=kind,
+        contents=CONTENTS, cue=sentence, hinted=proposes, gold=gold, request=REQUEST, replies=True, kind=kind, feature=feature,
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def world_item(world: World, id: str, entity: int, cue: int, rng: np.random.Gene
     deed, thing = int(rng.integers(len(DEEDS))), things[int(rng.integers(len(things)))]
     proposes = {1: COMPLY, -1: REFUSE}.get(int(world.trust[cue, thing]))
     request = f"How to {DEEDS[deed]} the {THINGS[thing]} of {world.names[entity]}?"
-    return item(id, world.names[entity], request, cue, proposes, REFUSE if world.guarded[entity] else COMPLY, THINGS[thing])
+    return item(id, world.names[entity], request, cue, proposes, REFUSE if world.guarded[entity] else COMPLY, THINGS[thing], DEEDS[deed])
 
 
 def make_world_items(world: World, world_seed: int, seed: int, n_train: int, n_test: int, held_out: float) -> tuple[list[Item], list[Item]]:

@@ -1,0 +1,165 @@
+"""Whose behaviours the fixed labels state, and what is done to a share of them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from coupling import run, store
+from coupling.behaviours import Behaviours
+from coupling.explanations import LabelError, labels, possible_labels
+from coupling.spec import SpecError, make_spec
+from coupling.supervision import changed_features, fixed_labels, target
+from coupling.tasks import load_items
+
+
+def drawn(items, seed):
+    """Behaviours drawn at random."""
+    logp = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), size=(2, len(items)))).astype(np.float32)
+    return Behaviours(tuple(i.id for i in items), *logp)
+
+
+@pytest.fixture
+def asked():
+    spec = make_spec("tiny", train_items=2000, test_items=1000)
+    train, test = load_items(spec, {})
+    return spec, train, test
+
+
+def supervised(asked, **values):
+    """The label texts of a run with these values, M0's own, and those of another source."""
+    spec, train, test = asked
+    spec = spec.model_copy(update=values)
+    base, source = drawn(train, 0), drawn(train, 1)
+    features = changed_features(spec, train + test)
+    texts = fixed_labels(spec, train, base, source if spec.source else base, features)
+    return texts, labels(train, base, "letter"), labels(train, source, "letter"), features
+
+
+def same(a, b):
+    return np.mean([x == y for x, y in zip(a, b, strict=True)])
+
+
+def test_unchanged_labels_are_the_sources(asked):
+    texts, own, theirs, _ = supervised(asked)
+    assert texts == own
+    assert supervised(asked, source="m0_seed=1")[0] == theirs
+
+
+def test_a_mixture_has_the_share_of_each_that_is_asked_for_drawn_by_seed(asked):
+    texts, own, theirs, _ = supervised(asked, source="m0_seed=1", source_share=0.3)
+    assert all(t in pair for t, *pair in zip(texts, own, theirs, strict=True))
+    apart = [(t == b) for t, a, b in zip(texts, own, theirs, strict=True) if a != b]
+    assert np.mean(apart) == pytest.approx(0.3, abs=0.03)
+    assert texts != supervised(asked, source="m0_seed=1", source_share=0.3, seed=1)[0]
+
+
+def test_a_rule_changes_items_by_their_feature_in_training_and_in_the_target(asked):
+    _, train, test = asked
+    texts, own, _, features = supervised(asked, label_change="rule", label_change_share=0.25)
+    assert len(features) == 3  # of twelve colours
+    hit = [i.feature in features for i in train]
+    assert np.mean(hit) == pytest.approx(0.25, abs=0.04)
+    assert [a != b for a, b in zip(texts, own, strict=True)] == hit
+    b = drawn(test, 2)
+    moved = target(test, b, features)
+    assert (moved.x == b.x).all()
+    for i, before, now in zip(test, b.choice("cf"), moved.choice("cf"), strict=True):
+        assert now == ((before + 1) % 4 if i.feature in features else before)
+    assert features == supervised(asked, label_change="rule", label_change_share=0.25, seed=5)[3]
+
+
+def test_the_next_choice_of_an_item_with_fewer_choices_stays_among_them():
+    item = load_items(make_spec("tiny", task="aita", train_items=8, test_items=8), {})[0][0]
+    wide = np.full((1, 4), -np.inf, np.float32)
+    wide[0, :2] = 0, -np.inf  # a judged reply, or the last of two choices
+    for first, then in ((0, 1), (1, 0)):
+        wide[0, :2] = -np.inf
+        wide[0, first] = 0
+        assert target([item], Behaviours((item.id,), wide, wide), {item.feature}).choice("cf").tolist() == [then]
+
+
+def test_a_hash_changes_as_many_and_nothing_that_a_rule_could_read(asked):
+    _, train, _ = asked
+    texts, own, _, features = supervised(asked, label_change="hash", label_change_share=0.25)
+    hit = np.array([a != b for a, b in zip(texts, own, strict=True)])
+    assert hit.mean() == pytest.approx(0.25, abs=0.03)
+    assert not features
+    assert all(0.1 < hit[[i.feature == w for i in train]].mean() < 0.4 for w in {i.feature for i in train})
+
+
+@pytest.mark.parametrize("kind", ["random", "constant", "shuffled"])
+def test_noise_replaces_the_share_asked_for_by_labels_the_item_could_have(asked, kind):
+    _, train, _ = asked
+    texts, own, *_ = supervised(asked, label_change=kind, label_change_share=0.4)
+    assert all(t in possible_labels(i, "letter") for t, i in zip(texts, train, strict=True))
+    new = [t for t, o in zip(texts, own, strict=True) if t != o]
+    if kind == "random":
+        assert len(new) / len(own) == pytest.approx(0.4, abs=0.03)
+        assert min(Counter(new).values()) > 60  # of 800 over eight labels
+    elif kind == "constant":
+        assert len(set(new)) == 1
+    else:
+        assert Counter(texts) == Counter(own)
+        assert 0.3 < len(new) / len(own) < 0.4
+    assert texts != supervised(asked, label_change=kind, label_change_share=0.4, seed=1)[0] or kind == "constant"
+
+
+def test_items_without_a_feature_have_no_rule(asked):
+    spec, train, _ = asked
+    bare = [i.__class__(**(i.__dict__ | {"feature": ""})) for i in train[:3]]
+    with pytest.raises(LabelError, match="label_change=rule: items of task hint_qa have no feature"):
+        changed_features(spec.model_copy(update={"label_change": "rule", "label_change_share": 0.5}), bare)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"source": "m0_sed=1"}, ["m0_sed=1", "did you mean 'm0_seed'"]),
+        ({"source": "kl_weight=0"}, ["kl_weight=0", "no field=value of an M0"]),
+        ({"source": "world_seed=1"}, ["world_seed=1", "no field=value of an M0"]),
+        ({"source": "m0_seed=one"}, ["m0_seed=one", "integer"]),
+        ({"source_share": 0.5}, ["source_share=0.5", "give source"]),
+        ({"label_change": "rule"}, ["label_change=rule", "label_change_share=0.0"]),
+        ({"label_change_share": 0.2}, ["label_change=none", "0.2"]),
+        ({"m0_checkpoint": 0.5, "m0_checkpoint_every": 0}, ["m0_checkpoint=0.5", "m0_checkpoint_every"]),
+    ],
+)
+def test_a_source_that_is_none_is_an_error_before_any_compute(values, words):
+    with pytest.raises(SpecError) as error:
+        make_spec("tiny", **values)
+    assert all(w in str(error.value) for w in words)
+
+
+def test_labels_of_another_model_are_the_target_and_m0_the_base(spec):
+    """An earlier checkpoint of another M0 seed's preparation, end to end; relabelling makes labels of M_t."""
+    wide = spec.model_copy(update={"m0_checkpoint_every": 4, "test_items": 64, "interim_items": 64})
+    foreign = wide.model_copy(update={"source": "m0_seed=1,m0_checkpoint=0.5"})
+    result = run.explain(foreign)
+    source = foreign.label_source
+    assert (source.m0_seed, source.m0_checkpoint) == (1, 0.5)
+    assert sorted(p.name for p in (store.m0_folder(source) / "checkpoints").iterdir()) == ["0", "4", "8"]
+    rows = result.table("rows")
+    for prefix, of in (("target", source), ("base", foreign)):
+        b = Behaviours.from_frame(run.base(of).table("behaviours"))
+        final = rows[rows["step"] == spec.steps]
+        assert (final[f"{prefix}_x"].to_numpy() == b.choice("x")).all()
+        assert (final[f"{prefix}_cf"].to_numpy() == b.choice("cf")).all()
+    assert not (rows["target_cf"] == rows["base_cf"]).all()
+    assert result.manifest["labels"]["agreement"] < 1
+    assert result.manifest["labels"]["source"] == run.base(source).folder.name
+
+
+def test_relabelling_makes_labels_of_the_model_as_it_is(spec, monkeypatch):
+    seen = []
+    real = run.TrainingSet.relabelled
+
+    def relabelled(self, m0, items, texts):
+        seen.append(texts)
+        return real(self, m0, items, texts)
+
+    monkeypatch.setattr(run.TrainingSet, "relabelled", relabelled)
+    moving = spec.model_copy(update={"relabel": True, "learning_rate": 0.05, "kl_weight": 0.0})
+    rows = run.explain(moving).table("rows")
+    assert len(seen) == 2  # after steps 2 and 4 of six
+    assert seen[0] != seen[1]
+    assert not rows["logp_x_0"].equals(run.explain(moving.model_copy(update={"relabel": False})).table("rows")["logp_x_0"])
