@@ -27,7 +27,7 @@ from transformers import get_cosine_schedule_with_warmup
 from coupling import store
 from coupling.behaviours import CONDITIONS, Behaviours, alike, behaviour_seams, behaviour_texts
 from coupling.explanations import explanation_seam
-from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, kept_bytes, weight_bytes
+from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, give_back, kept_bytes, weight_bytes
 from coupling.models import Loaded, Seam, encode, fed, generated, head_inputs, pad, plain_logprobs, prefix_tree, read_tails
 from coupling.progress import progress
 from coupling.spec import Spec
@@ -276,6 +276,7 @@ def train(
     while step < spec.steps:
         step += 1
         entries = entries_of(spec, data, step)
+        give_back(spec.memory_gb)
         row = {"step": step} | add_gradients(spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens))
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
