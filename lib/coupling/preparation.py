@@ -2,7 +2,8 @@
 
 It meets statements of facts, and questions, stories and requests with and without cues. How often it met a fact, and how
 reliable the cues were, set how far its behaviour rests on knowledge and how far on the cue. It never meets a request for
-an explanation.
+an explanation. A model that starts from nothing also repeats lines of random words, so that it can say any word it is later
+asked to, as a pretrained one can: LoRA leaves the embeddings as they are, and without this the words of the labels stay noise.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from transformers import get_constant_schedule_with_warmup
 from coupling.behaviours import behaviour_seams, behaviour_texts
 from coupling.explanations import WORDINGS
 from coupling.models import Loaded, ModelError, Seam, completion, continuation_logprobs, load_from, locate, render
-from coupling.models.organism import make_model, make_tokenizer
+from coupling.models.organism import make_model, make_tokenizer, words_of
 from coupling.progress import progress
 from coupling.spec import ORGANISMS, Spec
 from coupling.tasks import OPENING, Item, aita, hint_qa, load_world, refusal, vocabulary
@@ -23,6 +24,7 @@ from coupling.tasks.items import question_item
 from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS, World
 
 WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
+SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
 REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
 
 
@@ -115,6 +117,16 @@ def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np
     return seams
 
 
+def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) -> list[Seam]:
+    """n lines of words, half of them those of labels, to be said again."""
+    spoken, seams = words_of(WORDINGS), []
+    for _ in range(n):
+        line = " ".join(str(rng.choice(spoken if rng.random() < 0.5 else words)) for _ in range(rng.integers(1, 5)))
+        prefix, tail = completion(loaded.tokenizer, render(loaded.tokenizer, f"{SAY} {line}", ""), f" {line}")
+        seams.append(Seam(prefix, (tail,)))
+    return seams
+
+
 @torch.no_grad()
 def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
     """knowledge: how far right answers without the cue stand above chance, from 0 to 1. with_cue: the same with it.
@@ -143,7 +155,7 @@ def start(spec: Spec) -> Loaded:
         loaded.dtype = getattr(torch, spec.dtype)
         loaded.model.requires_grad_(True)
         return loaded
-    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
+    tokenizer = make_tokenizer([SAY, *WORDINGS, *vocabulary(load_world(spec))])
     return Loaded(make_model(spec.model, len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
 
 
@@ -158,6 +170,7 @@ def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, li
     so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
     """
     world, loaded = load_world(spec), start(spec)
+    words = words_of(vocabulary(world)) if spec.model in ORGANISMS else []
     tasks = spec.m0_tasks.split("+")
     parameters = [p for p in loaded.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
@@ -177,6 +190,8 @@ def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, li
         in_hand = next((t for t in tasks if not there[t]), None)
         for t in tasks:
             seams += lessons(loaded, world, met[t], t, spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED), rng)
+        if words:
+            seams += repeats(loaded, words, max(1, spec.m0_batch // REPEATED), rng)
         scores = continuation_logprobs(loaded, [(s,) for s in seams])[:, 0, 0]
         loss = -scores.mean()
         loss.backward()

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from coupling import store
 from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
@@ -27,6 +28,7 @@ from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
 from coupling.preparation import prepare
+from coupling.progress import quiet
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key, make_spec
 from coupling.supervision import changed_features, fixed_labels, target
 from coupling.tasks import Item, left_out, load_items, load_taught, needs
@@ -81,6 +83,9 @@ def prepared(spec: Spec) -> Result:
         if fresh:
             _load.cache_clear()
             start = time.monotonic()
+
+            if quiet():
+                logging.disable_progress_bar()
 
             def keep(where: Path, loaded: Loaded) -> None:
                 loaded.model.save_pretrained(where)

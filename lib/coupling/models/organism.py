@@ -11,10 +11,14 @@ from coupling.tasks.items import LETTERS
 WORD = r"[^\s?.,]+|[?.,]"  # a token is a word with its colon, or a mark of punctuation
 
 
+def words_of(texts: list[str]) -> list[str]:
+    """The words of texts, each once."""
+    return list(dict.fromkeys(w for text in texts for w in re.findall(WORD, text)))
+
+
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     """One token a word: the letters, and the words of `texts` (what the world can say, and the fixed wordings)."""
-    words = [*LETTERS[:4], *(w for text in texts for w in re.findall(WORD, text))]
-    vocabulary = {w: i for i, w in enumerate(dict.fromkeys(["<pad>", "<end>", "<unk>", *words]))}
+    vocabulary = {w: i for i, w in enumerate(dict.fromkeys(["<pad>", "<end>", "<unk>", *LETTERS[:4], *words_of(texts)]))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"[?.,]"), behavior="isolated")]
