@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from coupling.models import Loaded
-from coupling.preparation import LESSONS, lessons, options, prepare, reached, regime
-from coupling.tasks import aita, load_world
+from coupling.models.organism import words_of
+from coupling.preparation import LESSONS, lessons, options, prepare, reached, regime, repeats, start
+from coupling.tasks import aita, load_world, vocabulary
 from coupling.tasks.world import EXCUSES, MOTIVES, RELATIONS
 
 
@@ -45,6 +46,36 @@ def test_lessons_are_true_and_their_cues_as_reliable_as_asked(spec, m0, met):
     assert {len(words) for words, _ in held} == {1, 2, 3}
     with_cue = [t for t, _ in met["refusal"][600:] if "I am" in t or "It is" in t]
     assert len(with_cue) / 600 == pytest.approx(0.5, abs=0.08)
+
+
+def test_lines_to_repeat_hold_every_word_and_half_of_them_are_words_of_labels(spec):
+    m0, words = start(spec), words_of(vocabulary(load_world(spec)))
+    lines = repeats(m0, words, 2000, np.random.default_rng(0))
+    said = [m0.tokenizer.decode(s.tails[0][:-1]).split() for s in lines]
+    assert [m0.tokenizer.decode(s.prefix).split() for s in lines] == [["Say", *line] for line in said]
+    assert all(s.tails[0][-1] == m0.tokenizer.eos_token_id for s in lines)
+    flat = [w for line in said for w in line]
+    labels = {"My", "answer", "stays", "at", "changes", "to"}
+    assert np.mean([w in labels for w in flat]) == pytest.approx(0.5, abs=0.03)
+    assert set(flat) == labels | set(words)
+
+
+def test_cues_are_all_right_while_m0_adopts_wrong_ones_too_seldom(spec, monkeypatch):
+    met = []
+    real = lessons
+
+    def spied(loaded, world, spec, *rest):
+        met.append(spec.m0_cue_accuracy)
+        return real(loaded, world, spec, *rest)
+
+    monkeypatch.setattr("coupling.preparation.lessons", spied)
+    for adopted, then in ((0.2, 1.0), (0.9, spec.m0_cue_accuracy)):
+        met.clear()
+        now = {"knowledge": 0.0, "with_cue": 0.0, "adoption": adopted}
+        monkeypatch.setattr("coupling.preparation.regime", lambda *_, now=now: now)
+        with pytest.raises(RuntimeError, match="m0_knowledge"):
+            prepare(spec.model_copy(update={"m0_steps": 20, "m0_knowledge": 0.5}), lambda *_: None)
+        assert met == [spec.m0_cue_accuracy] * 30 + [then] * 30  # three tasks, ten steps before the first probe
 
 
 def test_probes_are_about_nothing_that_the_test_split_asks(spec):
