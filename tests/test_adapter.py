@@ -167,6 +167,6 @@ def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items)
             peft_forward(tuned.model)
             found.append((ours, logits(tuned, items[1])))
     assert torch.equal(found[0][1], found[1][1])
-    assert torch.allclose(found[0][0], found[1][0], atol=0.3)
+    assert (found[0][0] - found[1][0]).square().mean().sqrt() < 0.05 * found[0][0].std()
     assert not torch.equal(*(found[k][0] for k in (0, 1)))
     assert {p.dtype for p in m0.model.parameters()} == {torch.bfloat16, torch.float32}

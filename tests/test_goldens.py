@@ -1,17 +1,24 @@
-"""The whole text that each model reads, for each task: whoever changes a wording or a template sees it here.
+"""The whole text that each model reads, for each task, and the course of one small run: whoever changes a wording, a
+template or a result sees it here.
 
 `python tests/test_goldens.py` writes tests/goldens.json anew.
 """
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+from conftest import SMALL
+from coupling import run, store
 from coupling.behaviours import behaviour_texts
 from coupling.explanations import Claim, explanation_seam, render_label, request
 from coupling.models import packages
 from coupling.models.organism import make_tokenizer
-from coupling.spec import make_spec
+from coupling.spec import SCHEMA_VERSION, make_spec
 from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabulary
 from coupling.tasks.items import question_item
 
@@ -65,6 +72,30 @@ def test_real_models_read_these_texts(name):
     assert rendered(real(name)) == json.loads(FILE.read_text())[name]
 
 
+def trajectory():
+    """The losses of one small run of two tasks, and what its behaviours and explanations came to, with the schema they belong to."""
+    spec = make_spec("tiny", **SMALL | {"task": "hint_qa+aita", "m0_tasks": "hint_qa+aita", "learning_rate": 0.01})
+    result = run.explain(spec)
+    final = result.table("rows").query("step == @spec.steps")
+    means = final[["kl_x", "kl_cf", "mass_x", "mass_cf", "logp_x_0", "logp_cf_1"]].astype(float).mean()
+    history = result.table("history")
+    return {"schema": SCHEMA_VERSION, "m0": pd.read_parquet(store.m0_folder(spec) / "history.parquet")["loss"].tolist(),
+            "cross_entropy": history["cross_entropy"].tolist(), "kl": history["kl"].tolist(), "final": means.to_dict()}  # fmt: skip
+
+
+def test_the_course_of_a_run_changes_with_the_schema_alone():
+    """If this fails, code changed results: bump SCHEMA_VERSION, so that no old run passes for one of the new code, and write the file anew."""
+    then, now = json.loads(FILE.read_text())["trajectory"], trajectory()
+    assert now["schema"] == then["schema"], "the schema is a new one: write the goldens anew"
+    for name in ("m0", "cross_entropy", "kl"):
+        assert now[name] == pytest.approx(then[name], rel=1e-3, abs=1e-5), name
+    assert now["final"] == pytest.approx(then["final"], rel=1e-3, abs=1e-5)
+
+
 if __name__ == "__main__":
     texts = {"organism": rendered(organism())} | {name: rendered(real(name)) for name in REAL}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["COUPLING_RESULTS"] = folder
+        torch.set_num_threads(1)
+        texts["trajectory"] = trajectory()
     FILE.write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
