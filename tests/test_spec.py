@@ -46,7 +46,7 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"profile": "tinny"}, ["tinny", "tiny"]),
         ({"task": "mmlu"}, ["organism", "mmlu"]),
         ({"m0_steps": 0}, ["m0_steps"]),
-        ({"evaluations": 400}, ["evaluations=400"]),
+        ({"evaluations": 700}, ["evaluations=700"]),
         ({"task": "hint_qa+hint_qa"}, ["stands twice"]),
         ({"task": "hint_qa+aitta"}, ["aitta", "aita"]),
         ({"teach": "jabberwock"}, ["unknown teach", "jabberwocky"]),
@@ -84,8 +84,8 @@ def test_a_plan_crosses_m0_seeds_explainer_seeds_and_conditions():
     assert len(specs.plan("medium", "headline", m0_seeds=5)) == 4  # one fixed M0, two explainer seeds
     assert {s.task for _, s in specs.plan("tiny", "headline", "all")} == set(specs.MAIN_TASKS)
     joint = specs.plan("tiny", "joint", m0_seeds=1)
-    assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"] * 2
-    assert len(joint) == 8
+    assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"]
+    assert len(joint) == 4
     with pytest.raises(SpecError, match="headline"):
         specs.plan("tiny", "headlin")
 

@@ -38,6 +38,7 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str) -> str:
     return min(plain, empty, key=len)
 
 
+@lru_cache
 def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
     """The beginning-of-text mark, if this tokenizer puts one in front of a text by itself; else nothing."""
     ids = tokenizer("a")["input_ids"]
