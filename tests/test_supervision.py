@@ -146,7 +146,7 @@ def test_labels_of_another_model_are_the_target_and_m0_the_base(spec):
         assert (final[f"{prefix}_cf"].to_numpy() == b.choice("cf")).all()
     assert not (rows["target_cf"] == rows["base_cf"]).all()
     assert result.manifest["labels"]["agreement"] < 1
-    assert result.manifest["labels"]["source"] == run.base(source).folder.name
+    assert result.manifest["source"] == run.base(source).folder.name
 
 
 def test_relabelling_makes_labels_of_the_model_as_it_is(spec, monkeypatch):

@@ -131,6 +131,19 @@ def base(spec: Spec, force: bool = False) -> Result:
     return Result(spec, folder, fresh)
 
 
+@dataclass(frozen=True)
+class Material:
+    """What an explainer is made from and tested on: training items with what `train` reads of them, test items, B(M0) and B(S) on
+    these, and what is known of the labels."""
+
+    train: list[Item]
+    data: TrainingSet
+    test: list[Item]
+    base: Behaviours
+    source: Behaviours
+    about: dict[str, Any]
+
+
 def explain(spec: Spec, force: bool = False) -> Result:
     """One explainer: fixed labels L(S), LoRA training of M0, and an evaluation at each of the spec's evaluation steps.
 
@@ -138,73 +151,83 @@ def explain(spec: Spec, force: bool = False) -> Result:
     safetensors) and the manifest. Interrupted, it goes on from its last checkpoint. A run whose loss stops being finite
     is finished with status "diverged" and the rows it had. Raises LabelError before any training on constant labels.
     """
-    asked = base(spec.label_source)  # of S; M0 itself comes last, so that it stays in memory
+    source = base(spec.label_source)  # S first and M0 last, so that it is M0 which stays in memory
     started = base(spec)
     folder = store.run_folder(spec)
     with _working(folder, spec, force) as fresh:
         if fresh:
-            clock = {"load": time.monotonic()}
-            train_items, test = items_of(spec)
-            b_source = _on_training_items(spec.label_source, train_items)
-            b_train, m0 = _on_training_items(spec, train_items), load_m0(spec)
-            b0, s0 = (Behaviours.from_frame(r.table("behaviours")) for r in (started, asked))
-            if taught := load_taught(spec)[0]:
-                new = behaviours(m0, load_taught(spec)[1], spec.eval_batch)
-                b0, s0 = _joined(b0, new), _joined(s0, new)
-            about_labels = {"asked": len(train_items), "source": None if asked.folder == started.folder else asked.folder.name}
-            about_labels["shallow_rule"] = _shallow_rules(spec, train_items, b_train, test, b0)
-            features = changed_features(spec, train_items + test[: len(s0.ids)])
-            # a reply that is no choice has no label; how many there are stands in M0's health
-            (test, b0, s0), (train_items, b_train, b_source) = (
-                _labelled(*three) for three in ((test, b0, s0), (train_items, b_train, b_source))
-            )
-            s0 = target(test, s0, features)
-            texts = fixed_labels(spec, train_items, b_train, b_source, features)
-            check_labels(texts, spec.allow_constant_labels)
-            own = labels(train_items, b_train, spec.label_format)
-            about_labels |= {"items": len(texts), "agreement": float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))}
-            kinds = {(i.task, i.kind) for i in train_items}
-            data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught)
+            clock = [time.monotonic()]
+            material, m0 = _material(spec, started, source), load_m0(spec)
             work = folder / WORK
             work.mkdir(exist_ok=True)
-            clock["train"] = time.monotonic()
+            clock.append(time.monotonic())
 
             def look(step: int) -> TrainingSet | None:
                 path = work / f"rows-{step:06d}.parquet"
                 if not path.exists():
-                    store.write_table(path, rows_at(step))
-                if not spec.relabel or not 0 < step < spec.steps:
-                    return None
-                path = work / f"behaviours-{step:06d}.parquet"
-                if not path.exists():
-                    store.write_table(path, behaviours(explainer, train_items, spec.eval_batch).frame())
-                return data.relabelled(m0, train_items, labels(train_items, Behaviours.from_frame(store.read_table(path)), spec.label_format))
-
-            def rows_at(step: int) -> pd.DataFrame:
-                which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
-                some = [test[k] for k in which]
-                now, said = evaluate(explainer, some, spec.label_format, spec.eval_batch)
-                rows = score(some, said, spec.label_format, now, s0.take(which), b0.take(which), step)
-                rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
-                if spec.teach and step == spec.steps:  # what it would say if it could say nothing but a label
-                    guessed = forced_choice(explainer, some, spec.label_format, spec.eval_batch)
-                    rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
-                return rows
+                    store.write_table(path, _rows(spec, explainer, material, step))
+                if spec.relabel and 0 < step < spec.steps:
+                    return _relabelled(spec, explainer, material, work / f"behaviours-{step:06d}.parquet")
+                return None
 
             status, error = "complete", None
             with adapted(m0, spec) as explainer:
                 try:
-                    history = train(spec, explainer, data, work, look)
+                    history = train(spec, explainer, material.data, work, look)
                 except Diverged as divergence:
                     status, error, history = "diverged", str(divergence), divergence.history
                 rows = pd.concat([store.read_table(p) for p in sorted(work.glob("rows-*.parquet"))], ignore_index=True)
                 store.write_table(folder / "rows.parquet", rows)
                 store.write_table(folder / "history.parquet", pd.DataFrame(history))
                 explainer.model.save_pretrained(folder / "adapter")
-                seconds = {"load": clock["train"] - clock["load"], "train_and_evaluate": time.monotonic() - clock["train"]}
-                about = {"status": status, "error": error, "base": started.folder.name, "labels": about_labels, "seconds": seconds}
-                store.finish(folder, _manifest(spec, "explain", explainer) | about)
+                seconds = {"load": clock[1] - clock[0], "train_and_evaluate": time.monotonic() - clock[1]}
+                about = {"status": status, "error": error, "base": started.folder.name, "source": source.folder.name, "labels": material.about}
+                store.finish(folder, _manifest(spec, "explain", explainer) | about | {"seconds": seconds})
     return Result(spec, folder, fresh)
+
+
+def _material(spec: Spec, started: Result, source: Result) -> Material:
+    """The material of an explainer from the finished bases of M0 and S."""
+    train_items, test = items_of(spec)
+    b_source = _on_training_items(spec.label_source, train_items)
+    b_train, m0 = _on_training_items(spec, train_items), load_m0(spec)
+    b0, s0 = (Behaviours.from_frame(r.table("behaviours")) for r in (started, source))
+    features = changed_features(spec, train_items + test[: len(b0.ids)])
+    taught, taught_test = load_taught(spec)
+    if taught:
+        new = behaviours(m0, taught_test, spec.eval_batch)
+        b0, s0 = _joined(b0, new), _joined(s0, new)
+    about = {"asked": len(train_items), "shallow_rule": _shallow_rules(spec, train_items, b_train, test, b0)}
+    # a reply that is no choice has no label; how many there are stands in M0's health
+    (train_items, b_train, b_source), (test, b0, s0) = (_labelled(*three) for three in ((train_items, b_train, b_source), (test, b0, s0)))
+    texts = fixed_labels(spec, train_items, b_train, b_source, features)
+    check_labels(texts, spec.allow_constant_labels)
+    own = labels(train_items, b_train, spec.label_format)
+    about |= {"items": len(texts), "agreement": float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))}
+    data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught)
+    return Material(train_items, data, test, b0, target(test, s0, features), about)
+
+
+def _rows(spec: Spec, explainer: Loaded, material: Material, step: int) -> pd.DataFrame:
+    """The rows of an evaluation: all test items at the final step, the first of each task before."""
+    test, kinds = material.test, {(i.task, i.kind) for i in material.train}
+    which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
+    some = [test[k] for k in which]
+    now, said = evaluate(explainer, some, spec.label_format, spec.eval_batch)
+    rows = score(some, said, spec.label_format, now, material.source.take(which), material.base.take(which), step)
+    rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
+    if spec.teach and step == spec.steps:  # what it would say if it could say nothing but a label
+        guessed = forced_choice(explainer, some, spec.label_format, spec.eval_batch)
+        rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
+    return rows
+
+
+def _relabelled(spec: Spec, explainer: Loaded, material: Material, path: Path) -> TrainingSet:
+    """The training set with labels of M_t as it is now; its behaviours are kept at `path`, for a run that is resumed."""
+    if not path.exists():
+        store.write_table(path, behaviours(explainer, material.train, spec.eval_batch).frame())
+    now = Behaviours.from_frame(store.read_table(path))
+    return material.data.relabelled(explainer, material.train, labels(material.train, now, spec.label_format))
 
 
 def walkthrough(result: Result, task: str | None = None) -> pd.DataFrame:

@@ -61,10 +61,10 @@ class TrainingSet:
     replies: dict[int, torch.Tensor]
     taught: tuple[tuple[Seam, Seam], ...] = ()
 
-    def relabelled(self, m0: Loaded, items: Sequence[Item], labels: Sequence[str | None]) -> "TrainingSet":
+    def relabelled(self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]) -> "TrainingSet":
         """The same with other labels of its items; those that have none now keep theirs."""
         pairs = zip(self.seams, items, labels, strict=True)
-        return replace(self, seams=tuple(s if text is None else (*s[:2], explanation_seam(m0, i, text)) for s, i, text in pairs))
+        return replace(self, seams=tuple(s if text is None else (*s[:2], explanation_seam(loaded, i, text)) for s, i, text in pairs))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
         """The seams of an entry that the spec's loss reads."""
