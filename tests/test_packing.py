@@ -173,10 +173,12 @@ def test_replies_of_one_pass_are_those_of_plain_batches(spec, any_m0, monkeypatc
     """The random model's replies are no choices to the detector, so here one that reads their length stands in for it."""
     monkeypatch.setattr("coupling.behaviours.detect", lambda text: {0: None, 1: 0, 2: 1}[len(text) % 3])
     items = load_items(spec.model_copy(update={"task": "refusal+hint_qa"}), {})[1]
-    now, said = evaluate(any_m0, items, "letter", 7)
+    now, said, chosen = evaluate(any_m0, items, "letter", 7, forced=True)
     plain = dataclasses.replace(any_m0, packs=False)
-    want, texts = evaluate(plain, items, "letter", 5)
+    want, texts, forced = evaluate(plain, items, "letter", 5, forced=True)
     assert said == texts
+    assert chosen == forced
+    assert len(set(chosen)) > 2
     for a, b in ((now.x, want.x), (now.cf, want.cf)):
         assert (np.isfinite(a) == np.isfinite(b)).all()
         assert np.allclose(a[np.isfinite(a)], b[np.isfinite(b)], atol=1e-5)
@@ -190,11 +192,12 @@ def test_replies_of_one_pass_are_those_of_plain_batches(spec, any_m0, monkeypatc
 @pytest.mark.parametrize("label_format", ["letter", "content"])
 def test_behaviours_and_texts_of_one_pass_are_those_of_plain_batches(any_m0, items, label_format):
     plain = dataclasses.replace(any_m0, packs=False)
-    now, said = evaluate(any_m0, items[1], label_format, 7)
+    now, said, chosen = evaluate(any_m0, items[1], label_format, 7, forced=True)
     want = behaviours(plain, items[1], 7)
     assert np.allclose(now.x, want.x, atol=1e-5)
     assert np.allclose(now.cf, want.cf, atol=1e-5)
     assert said == generate(plain, items[1], label_format, 24)
+    assert chosen == forced_choice(plain, items[1], label_format, 24)
     assert len(set(said)) > 4  # long and different texts, or this would show little
 
 
@@ -209,7 +212,7 @@ def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
             losses(spec.model_copy(update={"kl_weight": 0.0}), tuned, data, range(len(data.seams)))["cross_entropy"].backward()
             optimizer.step()
             optimizer.zero_grad()
-        _, said = evaluate(tuned, items[0], "letter", 8)
+        _, said, _ = evaluate(tuned, items[0], "letter", 8)
         assert said == generate(tuned, items[0], "letter", 8)
         assert len({len(t.split()) for t in said}) > 1
 
@@ -221,7 +224,7 @@ def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batc
     assert takes_trees(bloom)
     assert takes_trees(m0) is None
     bloom.packs = False
-    now, said = evaluate(bloom, items[1], "letter", 8)
+    now, said, _ = evaluate(bloom, items[1], "letter", 8)
     assert np.isfinite(now.x).all()
     assert len(said) == len(items[1])
     b0 = behaviours(bloom, items[0], 8)

@@ -106,7 +106,7 @@ class Bench:
         """Behaviours and explanations of items in one batch."""
         if which == "engine":
             accelerate(self.tuned.model)
-            return evaluate(self.tuned, items, "letter", len(items))
+            return evaluate(self.tuned, items, "letter", len(items))[:2]
         peft_forward(self.tuned.model)
         return behaviours(self.plainly, items, len(items)), generate(self.plainly, items, "letter", len(items))
 

@@ -10,21 +10,24 @@ import torch
 from transformers import DynamicCache
 
 from coupling.behaviours import REPLY_TOKENS, Behaviours, alike, behaviour_seams, behaviour_texts, behaviours, empty, judged
-from coupling.explanations import as_texts, generate, most_tokens, request
-from coupling.models import Loaded, TailReader, decoded, encode, fed, pack, packed_logits, prefix_tree
+from coupling.explanations import as_texts, forced_choice, generate, most_tokens, possible_labels, request
+from coupling.models import Loaded, TailReader, completion, decoded, encode, fed, pack, packed_logits, prefix_tree, tail_scores
 from coupling.tasks import Item
 
 
 @torch.no_grad()
-def evaluate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> tuple[Behaviours, list[str]]:
-    """Behaviours and explanations of the model on items, `batch` items to a pass.
+def evaluate(
+    loaded: Loaded, items: Sequence[Item], label_format: str, batch: int, forced: bool = False
+) -> tuple[Behaviours, list[str], list[str]]:
+    """Behaviours, explanations and, if they are to be `forced`, the likeliest label of each item, `batch` items to a pass.
 
-    The same as `behaviours` and `generate`, to rounding; a model that cannot take trees goes their way.
+    The same as `behaviours`, `generate` and `forced_choice`, to rounding; a model that cannot take trees goes their way.
     """
     if not loaded.packs:
-        return behaviours(loaded, items, batch), generate(loaded, items, label_format, batch)
+        chosen = forced_choice(loaded, items, label_format, batch) if forced else []
+        return behaviours(loaded, items, batch), generate(loaded, items, label_format, batch), chosen
     limit, both = most_tokens(loaded, items, label_format), empty(items)
-    texts = [""] * len(items)
+    texts, chosen = [""] * len(items), [""] * (len(items) if forced else 0)
     for which in alike(items, batch):
         part = [items[k] for k in which]
         replies = part[0].replies
@@ -41,7 +44,8 @@ def evaluate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
         picked = last if reader is None else torch.cat([reader.picked, last])
         cache = DynamicCache()  # without the model's config, so that no layer drops what lies outside its window
         logits = packed_logits(loaded, row, picked, cache)
-        first = logits[-len(paths) :].argmax(1)
+        after = logits[-len(paths) :]
+        first = after.argmax(1)
         asked = list(range(len(paths)))[len(ends[0]) - 1 :: len(ends[0])]
         if reader is None:
             own = [k for k in range(len(paths)) if k not in asked]
@@ -50,6 +54,13 @@ def evaluate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
         else:
             scores = reader.read(logits[: len(reader.picked)]).cpu().numpy()
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
-        for k, text in zip(which, as_texts(loaded, decoded(loaded, [paths[k] for k in asked], first[asked], cache, limit)), strict=True):
+        requests = [paths[k] for k in asked]
+        for k, text in zip(which, as_texts(loaded, decoded(loaded, requests, first[asked], cache, limit)), strict=True):
             texts[k] = text
-    return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts
+        if forced:
+            options = [possible_labels(i, label_format) for i in part]
+            tails = [[completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some] for i, some in zip(part, options, strict=True)]
+            best = tail_scores(loaded, requests, after[asked], cache, tails).argmax(1).tolist()
+            for k, some, b in zip(which, options, best, strict=True):
+                chosen[k] = some[b]
+    return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts, chosen

@@ -114,10 +114,9 @@ def base(spec: Spec, force: bool = False) -> Result:
                 prepared(spec)
             start = time.monotonic()
             m0 = load_m0(spec)
-            b0, said = evaluate(m0, test, "letter", spec.eval_batch)  # as M_t is evaluated later, in the same shapes
+            b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)  # as M_t is evaluated later, in the same shapes
             store.write_table(folder / "behaviours.parquet", b0.frame())
             truth = labels(test, b0, "letter")
-            guessed = forced_choice(m0, test, "letter", spec.eval_batch)
             untrained = {"id": b0.ids, "task": [i.task for i in test], "label": truth, "forced_choice": guessed, "free": said}
             store.write_table(folder / "untrained.parquet", pd.DataFrame(untrained))
             regimes = {}
@@ -213,11 +212,11 @@ def _rows(spec: Spec, explainer: Loaded, material: Material, step: int) -> pd.Da
     test, kinds = material.test, {(i.task, i.kind) for i in material.train}
     which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
     some = [test[k] for k in which]
-    now, said = evaluate(explainer, some, spec.label_format, spec.eval_batch)
+    forced = bool(spec.teach) and step == spec.steps  # what it would say if it could say nothing but a label
+    now, said, guessed = evaluate(explainer, some, spec.label_format, spec.eval_batch, forced)
     rows = score(some, said, spec.label_format, now, material.source.take(which), material.base.take(which), step)
     rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
-    if spec.teach and step == spec.steps:  # what it would say if it could say nothing but a label
-        guessed = forced_choice(explainer, some, spec.label_format, spec.eval_batch)
+    if forced:
         rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
     return rows
 
