@@ -187,7 +187,7 @@ def test_tables_figures_and_summary(study, tmp_path):
     before = {p.name: p.read_bytes() for p in where.iterdir()}
     tables.write(tables.collect("headline", study), where)
     assert {p.name: p.read_bytes() for p in where.iterdir()} == before
-    for name in ("headline", "dynamics", "held_out"):
+    for name in ("headline", "dynamics", "held_out", "teacher_matrix"):
         drawn = figures.figure(name, "tiny", "headline")
         assert drawn.axes
         for ending in ("png", "pdf", "json"):
@@ -216,6 +216,17 @@ def test_the_headline_draws_the_means_and_intervals_of_its_table(study):
     bars = [c for c in drawn.axes[0].containers if hasattr(c, "lines")]
     heights = sorted(float(c.lines[0].get_ydata()[0]) for c in bars)
     assert heights == pytest.approx(sorted([*data.summary["self"], *data.summary["target"]]))
+
+
+def test_a_curve_stands_at_its_sweeps_values_or_at_what_was_measured(study):
+    names = {"KL off": "0", "KL on": "1"}
+    tables.write(tables.collect("kl_weight", [(names[c], s) for c, s in study]), tables.folder("tiny", "kl_weight"))
+    drawn = figures.figure("curve", "tiny", "kl_weight")
+    assert sorted(drawn.axes[0].containers[0].lines[0].get_xdata()) == [0.0, 1.0]
+    data = tables.read("tiny", "kl_weight")
+    assert (data.summary["source_agreement_mean"] == 1).all()
+    measured = figures.curve.draw(data.summary, "source_agreement", None)
+    assert set(measured.axes[0].containers[0].lines[0].get_xdata()) == {1.0}
 
 
 def test_comparison_with_the_committed_summary():

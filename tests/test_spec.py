@@ -103,3 +103,12 @@ def test_evaluations_hold_step_0_and_the_final_one():
 @pytest.mark.parametrize("name", specs.profile_names())
 def test_every_profile_is_a_spec(name):
     assert make_spec(name).profile == name
+
+
+@pytest.mark.parametrize("name", specs.sweep_names())
+def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name):
+    sweep, runs = specs.read_sweep(name), specs.plan("tiny", name)
+    assert {c for c, _ in runs} == set(sweep.conditions)
+    if sweep.axis and sweep.axis != "source_agreement":
+        kinds = [(c.split(",")[0] if "," in c else "", place) for c, place in sweep.places("tiny").items()]
+        assert len(set(kinds)) == len(kinds)

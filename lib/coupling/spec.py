@@ -288,7 +288,8 @@ class Sweep(BaseModel):
 
     conditions: label to spec values. seeds: explainer seeds of each M0. m0_seeds: how many M0 seeds by default;
     1 for a model that is taken as it is. values: spec values that all conditions share. tasks: what is run for each
-    of where not the profile's own task; "all" are the main ones.
+    of where not the profile's own task; "all" are the main ones. axis: the number of a spec that the conditions vary, for a
+    curve; "source_agreement" is measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -300,6 +301,11 @@ class Sweep(BaseModel):
     values: dict[str, Any] = {}
     tasks: list[str] = []
     notebooks: list[str] = []
+    axis: str = ""
+
+    def places(self, profile: str) -> dict[str, float]:
+        """Where each condition stands on the axis."""
+        return {c: float(getattr(make_spec(profile, **(self.values | v)), self.axis)) for c, v in self.conditions.items()}
 
 
 def sweep_names() -> list[str]:

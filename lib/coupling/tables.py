@@ -2,7 +2,8 @@
 
 `figures/data/<profile>/<sweep>/` holds items.parquet (the rows of each run's final step, with condition and seeds),
 runs.csv (every measure of each run and evaluation), summary.csv (one row a condition), dynamics.csv (means and
-intervals over the evaluations, on the items that all of them share), regions.csv (the final step apart by whether an item's
+intervals over the evaluations, on the items that all of them share), teacher.csv (the explanations of each run against the
+behaviour of each from the same S), regions.csv (the final step apart by whether an item's
 kind has labels in any condition), lead_lag.csv, base.csv (health of each M0 by task, how often other M0 seeds have the
 same label, how well a shallow rule predicts it) and keys.json (the runs that they come from). The same runs give the same bytes.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from coupling import store
-from coupling.faithfulness import metrics
+from coupling.faithfulness import controls, metrics
 from coupling.spec import Spec
 
 SUMMARY = [
@@ -24,7 +25,7 @@ SUMMARY = [
 ]  # fmt: skip
 DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
 REGIONS = ["self", "target", "base", "gap", "excess", "agreement"]
-_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "base")
+_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "base")
 _ITEMS = [
     "task", "condition", "m0_seed", "seed", "step", "id", "group", "kind", "valid", "changes", "answer", "gold", "hinted",
     "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
@@ -41,6 +42,7 @@ class Tables:
     dynamics: pd.DataFrame
     regions: pd.DataFrame
     lead_lag: pd.DataFrame
+    teacher: pd.DataFrame
     base: pd.DataFrame
     keys: dict
 
@@ -99,12 +101,17 @@ def _mean(values: list[float]) -> float:
 
 
 def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:
-    """items, runs, summary, dynamics, regions and lead_lag of the rows of one task, all evaluations."""
+    """items, runs, summary, dynamics, regions, lead_lag and teacher of the rows of one task, all evaluations."""
     final = metrics.with_measures(rows[rows["final"]])
     seen = rows.groupby("id")["step"].nunique()
     shared = metrics.with_measures(rows[rows["id"].isin(seen[seen == rows["step"].nunique()].index)])
     runs = pd.concat([metrics.per_run(shared[~shared["final"]]), metrics.per_run(final)]).sort_values([*metrics.RUN, "step"])
+    teacher = controls.teacher_matrix(final)
     summary = metrics.summarise(final).assign(profile=profile, task=task, sweep=sweep)
+    for name, rows_of in (("teacher", lambda c: controls.diagonal_test(teacher[teacher["condition"] == c])),
+                          ("", lambda c: controls.divergent_preference(final[final["condition"] == c]))):  # fmt: skip
+        found = pd.DataFrame([rows_of(c) for c in summary["condition"]])
+        summary = summary.join(found.add_prefix(f"{name}_") if name else found)
     summary = summary[[*SUMMARY, *(c for c in summary if c not in SUMMARY)]]
     shared["condition"] = pd.Categorical(shared["condition"], list(dict.fromkeys(rows["condition"])))  # in the sweep's order
     dynamics = []
@@ -126,6 +133,7 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
         pd.DataFrame(dynamics).assign(task=task),
         pd.DataFrame(regions).assign(task=task),
         metrics.lead_lag(shared.astype({"condition": str})).assign(task=task),
+        teacher.assign(task=task),
     ]
 
 
@@ -149,7 +157,7 @@ def read(profile: str, sweep: str) -> Tables:
     where = folder(profile, sweep)
     if not (where / "keys.json").exists():
         raise store.StoreError(f"no tables in {where}: run `make study PROFILE={profile} SWEEP={sweep}` first")
-    csv = {name: pd.read_csv(where / f"{name}.csv") for name in _CSV}
+    csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv)
 
@@ -163,7 +171,7 @@ def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
         )
     except OSError:
         return None
-    return pd.read_csv(io.StringIO(done.stdout)) if done.returncode == 0 else None
+    return pd.read_csv(io.StringIO(done.stdout), dtype={"condition": str}) if done.returncode == 0 else None
 
 
 def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:

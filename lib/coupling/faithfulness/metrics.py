@@ -19,7 +19,7 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
 
     gap: self - target. excess: the gap beyond what the explanations of the other runs from the same S show on the
     same items (method.md: (EM(E_i, L_i) - EM(E_i, S)) minus the mean over j of (EM(E_j, L_i) - EM(E_j, S))); NaN for
-    a run without others. self_base: self - base. divergent: L(S) and L(M_t) differ; self_div, target_div: self and
+    a run without others. self_base: self - base. source_agreement: L(S) and L(M0) agree. divergent: L(S) and L(M_t) differ; self_div, target_div: self and
     target on those; self_div_ng, target_div_ng: on those where neither states the gold answer. others_div: how often
     other runs' explanations state L(M_t) there. moved_x, moved_cf: M_t's choice is not M0's. gold_match: the gold
     answer is M_t's answer without the cue.
@@ -34,6 +34,7 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
         self_base=em["self"] - em["base"],
         divergent=divergent,
         agreement=~divergent,
+        source_agreement=label_code(frame, "target_") == label_code(frame, "base_"),
         self_div=em["self"].where(divergent),
         target_div=em["target"].where(divergent),
         divergent_ng=no_gold,
@@ -58,10 +59,14 @@ def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:
     return (2 * cf + (x != cf)).where((x >= 0) & (cf >= 0), -2)
 
 
+def stated_code(frame: pd.DataFrame) -> pd.Series:
+    """The label that an explanation states, coded as `label_code` codes labels; -1 if it is none."""
+    return (2 * frame["answer"].astype(int) + frame["changes"].astype(int)).where(frame["valid"], -1)
+
+
 def _others(frame: pd.DataFrame) -> pd.DataFrame:
     """For each row, how often the other runs' explanations of that item state this run's L(M_t), and its L(S)."""
-    said = np.where(frame["valid"], 2 * frame["answer"].astype(int) + frame["changes"], -1)
-    table = pd.DataFrame({"said": said, "self": label_code(frame, ""), "target": label_code(frame, "target_")}, index=frame.index)
+    table = pd.DataFrame({"said": stated_code(frame), "self": label_code(frame, ""), "target": label_code(frame, "target_")}, index=frame.index)
     out = pd.DataFrame(np.nan, index=frame.index, columns=["self", "target"])
     for _, rows in frame.groupby(["condition", "m0_seed", "step"], sort=False):
         wide = table.loc[rows.index].assign(id=rows["id"], seed=rows["seed"]).pivot(index="id", columns="seed")
@@ -153,7 +158,7 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
     explanation_follows: share where the next explanation states what the behaviour had been. One row a run and pair
     of evaluations, with from_step, to_step and items, over items seen at both and validly explained at the first.
     """
-    frame = frame.assign(does=label_code(frame, ""), says=np.where(frame["valid"], 2 * frame["answer"].astype(int) + frame["changes"], -1))
+    frame = frame.assign(does=label_code(frame, ""), says=stated_code(frame))
     rows = []
     for run, part in frame.groupby(RUN, sort=True):
         steps = sorted(part["step"].unique())
@@ -171,7 +176,7 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 MEASURES = [
-    "self", "target", "base", "gap", "excess", "null_gap", "self_base", "agreement", "divergent", "valid",
+    "self", "target", "base", "gap", "excess", "null_gap", "self_base", "agreement", "source_agreement", "divergent", "valid",
     "self_content", "target_content", "base_content",
     "self_div", "target_div", "others_div", "divergent_ng", "self_div_ng", "target_div_ng",
     "moved_x", "moved_cf", "kl_x", "kl_cf", "mass_x", "mass_cf", "gold_match", "cue_match", "forced_self",
@@ -204,7 +209,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         row |= {"divergent_share": table.loc["divergent", "mean"], "agreement": table.loc["agreement", "mean"]}
         row |= {"runs": len(runs), "collapsed": int((runs["collapsed"] != "").sum())}
         for m in (
-            "self", "target", "base", "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf",
+            "self", "target", "base", "self_base", "source_agreement", "agreement",
+            "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf",
             "gold_match", "cue_match", "forced_self",
         ):  # fmt: skip
             row |= {f"{m}_mean": table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}

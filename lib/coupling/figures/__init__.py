@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from coupling import store, tables
-from coupling.figures import dynamics, headline, held_out, new_behaviour, schematic, speed, style
+from coupling.figures import curve, dynamics, headline, held_out, new_behaviour, schematic, speed, style, teacher_matrix
 from coupling.spec import read_sweep
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
@@ -16,7 +16,16 @@ FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
     "dynamics": (dynamics.WHAT, lambda t: dynamics.draw(t.dynamics, t.runs)),
     "new_behaviour": (new_behaviour.WHAT, lambda t: new_behaviour.draw(t.summary)),
     "held_out": (held_out.WHAT, lambda t: held_out.draw(t.regions, t.summary)),
+    "curve": (curve.WHAT, lambda t: _curve(t)),
+    "teacher_matrix": (teacher_matrix.WHAT, lambda t: teacher_matrix.draw(t.teacher, t.summary)),
 }
+
+
+def _curve(data: tables.Tables) -> Figure:
+    sweep = read_sweep(data.keys["sweep"])
+    measured = sweep.axis == "source_agreement"
+    return curve.draw(data.summary, sweep.axis, None if measured else sweep.places(data.keys["profile"]))
+
 
 # The same for figures of the whole study, each drawn from the table of that name in figures/data.
 STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure]]] = {
