@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from coupling.behaviours import behaviours
+from coupling.checkpoints import trainable
 from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, lora_layers, peft_forward
 from coupling.models.load import halve
-from coupling.training import trainable
 from peft import PeftModel
 
 

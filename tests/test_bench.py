@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import SMALL
 from coupling import bench, figures, store
+from coupling.checkpoints import trainable
 from coupling.models import adapted
-from coupling.training import trainable
 
 MEASURES = {"train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"}
 

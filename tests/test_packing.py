@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 from coupling.behaviours import Behaviours, behaviour_seams, behaviours, judged
+from coupling.checkpoints import trainable
 from coupling.evaluation import evaluate
 from coupling.explanations import explanation_seam, forced_choice, generate, labels
 from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, packing, plain_logprobs, prefix_tree, seam
 from coupling.models.packing import takes_trees
 from coupling.tasks import load_items, load_taught
-from coupling.training import behaviour_kl, explanation_loss, held_replies, losses, trainable, training_set
+from coupling.training import behaviour_kl, explanation_loss, held_replies, losses, training_set
 from transformers import (
     BloomConfig,
     BloomForCausalLM,

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from coupling.checkpoints import save_checkpoint
 from coupling.models import Loaded
 from coupling.models.organism import words_of
 from coupling.preparation import LESSONS, lessons, options, prepare, reached, regime, repeats, start
@@ -60,7 +61,7 @@ def test_lines_to_repeat_hold_every_word_and_half_of_them_are_words_of_labels(sp
     assert set(flat) == labels | set(words)
 
 
-def test_cues_are_all_right_while_m0_adopts_wrong_ones_too_seldom(spec, monkeypatch):
+def test_cues_are_all_right_while_m0_adopts_wrong_ones_too_seldom(spec, monkeypatch, tmp_path):
     met = []
     real = lessons
 
@@ -74,7 +75,7 @@ def test_cues_are_all_right_while_m0_adopts_wrong_ones_too_seldom(spec, monkeypa
         now = {"knowledge": 0.0, "with_cue": 0.0, "adoption": adopted}
         monkeypatch.setattr("coupling.preparation.regime", lambda *_, now=now: now)
         with pytest.raises(RuntimeError, match="m0_knowledge"):
-            prepare(spec.model_copy(update={"m0_steps": 20, "m0_knowledge": 0.5}), lambda *_: None)
+            prepare(spec.model_copy(update={"m0_steps": 20, "m0_knowledge": 0.5}), tmp_path, lambda *_: None)
         assert met == [spec.m0_cue_accuracy] * 30 + [then] * 30  # three tasks, ten steps before the first probe
 
 
@@ -104,9 +105,35 @@ def test_a_regime_is_measured_against_chance(spec, m0, monkeypatch):
         assert reached(task, now, spec.model_copy(update={"m0_knowledge": 0.9, "m0_adoption": 0.1, "m0_adoption_near": 0.1}))
 
 
-def test_the_same_spec_prepares_the_same_m0_and_another_seed_another(spec):
-    models = [prepare(spec.model_copy(update={"m0_seed": s}), lambda *_: None)[0].model for s in (0, 0, 1)]
+def test_the_same_spec_prepares_the_same_m0_and_another_seed_another(spec, tmp_path):
+    models = [prepare(spec.model_copy(update={"m0_seed": s}), tmp_path, lambda *_: None)[0].model for s in (0, 0, 1)]
     weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in models]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert not any(p.requires_grad for p in models[0].parameters())
+
+
+def test_a_preparation_that_was_stopped_goes_on_to_the_same_m0(spec, monkeypatch, tmp_path):
+    """Stopped behind the first probe, whose findings steer what is met from there."""
+    long = spec.model_copy(update={"m0_steps": 24, "m0_knowledge": 2.0})
+    monkeypatch.setattr("coupling.preparation.reached", lambda task, now, spec: False)
+    monkeypatch.setattr("coupling.preparation.SECONDS", 0.0)
+    ends = {}
+    for name, stops in (("whole", []), ("stopped", [13])):
+        folder = tmp_path / name
+        folder.mkdir()
+
+        def save(where, model, optimizer, step, history, drawn, stops=stops, name=name):
+            save_checkpoint(where, model, optimizer, step, history, drawn)
+            ends[name] = torch.cat([p.detach().flatten().clone() for p in model.parameters()]), history
+            if step in stops:
+                stops.clear()
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("coupling.preparation.save_checkpoint", save)
+        for _ in range(1 + len(stops)):
+            with pytest.raises((KeyboardInterrupt, RuntimeError)):
+                prepare(long, folder, lambda *_: None)
+    assert [len(h) for _, h in ends.values()] == [24, 24]
+    assert ends["whole"][1] == ends["stopped"][1]
+    assert torch.equal(ends["whole"][0], ends["stopped"][0])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from coupling.behaviours import Behaviours, behaviours
+from coupling.checkpoints import trainable
 from coupling.explanations import explanation_seam, labels
 from coupling.memory import MemoryCeiling, weight_bytes
 from coupling.models import adapted, generated
@@ -18,7 +19,6 @@ from coupling.training import (
     size,
     tokens_in_memory,
     train,
-    trainable,
     training_set,
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ import torch
 
 from coupling import run, store
 from coupling.behaviours import Behaviours, behaviours
+from coupling.checkpoints import trainable
 from coupling.evaluation import evaluate
 from coupling.explanations import WORDINGS, generate, labels
 from coupling.memory import machine_megabytes, peak_memory_gb
@@ -38,7 +39,6 @@ from coupling.training import (
     passes,
     size,
     tokens_in_memory,
-    trainable,
     training_set,
 )  # fmt: skip
 

@@ -6,14 +6,17 @@ an explanation. A model that starts from nothing also repeats lines of random wo
 asked to, as a pretrained one can: LoRA leaves the embeddings as they are, and without this the words of the labels stay noise.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import get_constant_schedule_with_warmup
 
 from coupling.behaviours import behaviour_seams, behaviour_texts
+from coupling.checkpoints import SECONDS, load_checkpoint, save_checkpoint
 from coupling.explanations import WORDINGS
 from coupling.models import Loaded, ModelError, Seam, completion, continuation_logprobs, load_from, locate, render
 from coupling.models.organism import make_model, make_tokenizer, words_of
@@ -25,6 +28,7 @@ from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS
 
 WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
 SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
+MEASURES = ("knowledge", "with_cue", "adoption")
 REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
 
 
@@ -127,6 +131,14 @@ def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) 
     return seams
 
 
+def _last_probe(history: list[dict], tasks: list[str]) -> dict[str, dict[str, float]]:
+    """What the last probe found, by task; nothing before the first."""
+    for row in reversed(history):
+        if row[f"{tasks[0]}_adoption"] is not None:
+            return {t: {m: row[f"{t}_{m}"] for m in MEASURES} for t in tasks}
+    return {}
+
+
 @torch.no_grad()
 def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
     """knowledge: how far right answers without the cue stand above chance, from 0 to 1. with_cue: the same with it.
@@ -159,8 +171,9 @@ def start(spec: Spec) -> Loaded:
     return Loaded(make_model(spec.model, len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
 
 
-def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, list[dict]]:
+def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, list[dict]]:
     """Train M0 of `spec`. Returns it and a row for each step; `keep` is called with it on the way, every `m0_checkpoint_every` steps from 0 on.
+    Resumes from the checkpoint in `folder`.
 
     The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and as
     many statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
@@ -174,16 +187,21 @@ def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, li
     tasks = spec.m0_tasks.split("+")
     parameters = [p for p in loaded.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
-    schedule = get_constant_schedule_with_warmup(optimizer, WARMUP)
+    done, history, drawn = load_checkpoint(folder, loaded.model, optimizer)
+    optimizer.param_groups[0]["initial_lr"] = spec.m0_learning_rate
+    schedule = get_constant_schedule_with_warmup(optimizer, WARMUP, last_epoch=done - 1)
     rng = np.random.default_rng([spec.m0_seed, 0])
     probing, trusting = (spec.model_copy(update={"m0_cue_accuracy": a}) for a in (0.0, 1.0))
     probes = {t: [LESSONS[t].example(world, probing, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)] for t in tasks}
-    there, met = dict.fromkeys(tasks, False), dict.fromkeys(tasks, spec)
-    now: dict[str, dict[str, float]] = {}
-    history: list[dict] = []
-    bar = progress(spec.m0_steps, "preparing M0")
-    for step in range(1, spec.m0_steps + 1):
+    if drawn:
+        rng.bit_generator.state = drawn
+    now = _last_probe(history, tasks)
+    saved = time.monotonic()
+    bar = progress(spec.m0_steps, "preparing M0", done)
+    for step in range(done + 1, spec.m0_steps + 1):
         bar.update()
+        there = {t: bool(now) and reached(t, now[t], spec) for t in tasks}
+        met = {t: trusting if now and now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
         if spec.m0_checkpoint_every and (step - 1) % spec.m0_checkpoint_every == 0:
             keep(step - 1, loaded)
         seams = []
@@ -198,17 +216,18 @@ def prepare(spec: Spec, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, li
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        history.append({"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in ("knowledge", "with_cue", "adoption")})
+        history.append({"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in MEASURES})
         if step % PROBE_EVERY == 0:
             now = {t: regime(loaded, probes[t]) for t in tasks}
             history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
-            there = {t: reached(t, now[t], spec) for t in tasks}
-            met = {t: trusting if now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
-            if all(there.values()):
+            if all(reached(t, now[t], spec) for t in tasks):
                 bar.close()
                 loaded.model.requires_grad_(False)
                 return loaded, history
-    short = {t: {m: round(v, 3) for m, v in now[t].items()} for t in now if not there[t]}
+        if time.monotonic() - saved > SECONDS:
+            save_checkpoint(folder, loaded.model, optimizer, step, history, rng.bit_generator.state)
+            saved = time.monotonic()
+    short = {t: {m: round(v, 3) for m, v in now[t].items()} for t in now if not reached(t, now[t], spec)}
     raise ModelError(
         f"after m0_steps={spec.m0_steps} M0 is not at m0_knowledge={spec.m0_knowledge} and m0_adoption={spec.m0_adoption}, but at {short}: "
         "raise m0_steps, or ask for less"

@@ -91,7 +91,8 @@ def prepared(spec: Spec) -> Result:
                 loaded.model.save_pretrained(where)
                 loaded.tokenizer.save_pretrained(where)
 
-            m0, history = prepare(spec, lambda step, loaded: keep(folder / "checkpoints" / str(step), loaded))
+            (folder / WORK).mkdir(exist_ok=True)
+            m0, history = prepare(spec, folder / WORK, lambda step, loaded: keep(folder / "checkpoints" / str(step), loaded))
             keep(folder / "model", m0)
             store.write_table(folder / "history.parquet", pd.DataFrame(history))
             about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}

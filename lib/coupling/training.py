@@ -11,7 +11,6 @@ tokens of M0's own reply. Labels and B(M0) are fixed before the first step. What
 is a function of the seed and the step, so a run that is resumed ends in the numbers of one that was never stopped.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import PeftModel
-from safetensors.torch import load_file, save_file
 from transformers import get_cosine_schedule_with_warmup
 
-from coupling import store
 from coupling.behaviours import CONDITIONS, Behaviours, alike, behaviour_seams, behaviour_texts
+from coupling.checkpoints import SECONDS, load_checkpoint, save_checkpoint, trainable
 from coupling.explanations import explanation_seam
 from coupling.memory import PROCESS_BYTES, SLACK, MemoryCeiling, checkpoint_layers, give_back, kept_bytes, weight_bytes
 from coupling.models import Loaded, Seam, encode, fed, generated, head_inputs, pad, plain_logprobs, prefix_tree, read_tails
@@ -33,7 +30,6 @@ from coupling.progress import progress
 from coupling.spec import Spec
 from coupling.tasks import Item
 
-CHECKPOINT_SECONDS = 60.0
 HELD_TOKENS = 8  # of M0's reply, at which the KL term holds M_t
 
 
@@ -218,39 +214,6 @@ def item_order(n: int, size: int, seed: int, step: int) -> np.ndarray:
     return np.array([orders[p // n][p % n] for p in places])
 
 
-def save_checkpoint(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer, step: int, history: list[dict]) -> None:
-    """Replace the checkpoint: adapter and optimiser state as safetensors, the rest as JSON inside the same file."""
-    tensors = {f"weight.{n}": p.detach().contiguous() for n, p in trainable(model)}
-    for (name, _), state in zip(trainable(model), optimizer.state_dict()["state"].values(), strict=False):
-        tensors |= {f"{k}.{name}": v.contiguous() for k, v in state.items()}
-    with store.replacing(folder / "checkpoint.safetensors") as part:
-        save_file(tensors, part, metadata={"step": str(step), "history": json.dumps(history)})
-
-
-def load_checkpoint(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict]]:
-    """Restore the checkpoint into model and optimiser, if there is one; returns its step (0 without) and history."""
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
-        return 0, []
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as handle:
-        meta = handle.metadata()
-    tensors = load_file(path, device="cpu")
-    state = optimizer.state_dict()
-    with torch.no_grad():
-        for i, (name, parameter) in enumerate(trainable(model)):
-            parameter.copy_(tensors[f"weight.{name}"])
-            state["state"][i] = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
-    optimizer.load_state_dict(state)
-    return int(meta["step"]), json.loads(meta["history"])
-
-
-def trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
-    """The parameters that training moves, by name, in a fixed order."""
-    return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-
-
 def train(
     spec: Spec, loaded: Loaded, data: TrainingSet, folder: Path, evaluate: Callable[[int], TrainingSet | None]
 ) -> list[dict[str, float]]:
@@ -264,7 +227,7 @@ def train(
     model = loaded.model
     parameters = [p for _, p in trainable(model)]
     optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=0.0)
-    step, history = load_checkpoint(folder, model, optimizer)
+    step, history, _ = load_checkpoint(folder, model, optimizer)
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
     due = set(spec.evaluation_steps)
@@ -290,7 +253,7 @@ def train(
         if step in due and (anew := evaluate(step)):
             data = anew
             sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
-        if step in due or time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if step in due or time.monotonic() - saved > SECONDS:
             save_checkpoint(folder, model, optimizer, step, history)
             saved = time.monotonic()
     bar.close()
