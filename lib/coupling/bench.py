@@ -46,7 +46,7 @@ from coupling.training import (
 # model's three plain passes of more than two items do not fit 16 GB); items an evaluation batch.
 CASES: dict[str, dict] = {
     "tiny": {"profile": "tiny", "values": {"threads": 2}, "items": 512, "step": 32, "plain": 32, "batch": 256},
-    "SmolLM2-135M": {"profile": "small", "values": {"task": "mmlu", "max_words": 40}, "items": 256, "step": 16, "plain": 16, "batch": 32},
+    "SmolLM2-135M": {"profile": "small", "values": {"task": "mmlu", "max_words": 40, "m0_steps": 0}, "items": 256, "step": 16, "plain": 16, "batch": 32},
     "Qwen2.5-Coder-1.5B": {"profile": "medium", "values": {}, "items": 16, "step": 8, "plain": 2, "batch": 16},
 }
 SCALING = "SmolLM2-135M"
