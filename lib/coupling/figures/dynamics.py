@@ -10,23 +10,27 @@ WHAT = "Self- and target-faithfulness, agreement, gap and excess gap over the st
 
 
 def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """One column a condition: above, self, target and agreement; below, gap and excess. Bands are 95 % intervals."""
-    columns = list(dict.fromkeys(zip(dynamics["task"], dynamics["condition"], strict=True)))
-    figure, axes = plt.subplots(2, len(columns), figsize=(max(3.5 * len(columns), 4.2), 5.2), squeeze=False, sharex=True, sharey="row")
-    for column, (task, condition) in enumerate(columns):
-        rows = dynamics[(dynamics["task"] == task) & (dynamics["condition"] == condition)]
+    """Two rows a task and a column a condition: above, self, target and agreement; below, gap and excess, each on a scale of its own,
+    since without the KL term they can be a hundred times as large. Bands are 95 % intervals."""
+    tasks, conditions = (list(dict.fromkeys(dynamics[c])) for c in ("task", "condition"))
+    figure, axes = plt.subplots(2 * len(tasks), len(conditions), figsize=(max(3.5 * len(conditions), 4.2), 5.2 * len(tasks)), squeeze=False, sharex=True)
+    for (task, condition), rows in dynamics.groupby(["task", "condition"], sort=False):
+        place = 2 * tasks.index(task), conditions.index(condition)
+        above, below = axes[place], axes[place[0] + 1, place[1]]
         mine = runs[(runs["task"] == task) & (runs["condition"] == condition)]
-        for axis, measures in zip(axes[:, column], (("self", "target", "agreement"), ("gap", "excess")), strict=True):
+        for axis, measures in ((above, ("self", "target", "agreement")), (below, ("gap", "excess"))):
             for m in measures:
                 axis.plot(rows["step"], rows[m], color=COLOURS[m], marker=MARKS[m], ms=4, label=LABELS[m])
                 axis.fill_between(rows["step"], rows[f"{m}_low"], rows[f"{m}_high"], color=COLOURS[m], alpha=0.18, lw=0)
                 for _, run in mine.groupby(["m0_seed", "seed"]):
                     axis.plot(run["step"], run[m], color=COLOURS[m], lw=0.4, alpha=0.4)
-        axes[0, column].set(title=f"{task}, {condition}", ylim=(0, 1.02))
-        axes[1, column].axhline(0, color="black", lw=0.8)
-        axes[1, column].set(xlabel="step of explanation training")
-    axes[0, 0].set(ylabel="share of test items")
-    axes[1, 0].set(ylabel="difference (fraction)")
+        above.set(title=f"{task}, {condition}", ylim=(0, 1.02))
+        below.axhline(0, color="black", lw=0.8)
+    for axis in axes[-1]:
+        axis.set(xlabel="step of explanation training")
+    for above, below in zip(axes[::2, 0], axes[1::2, 0], strict=True):
+        above.set(ylabel="share of test items")
+        below.set(ylabel="difference (fraction)")
     axes[0, 0].legend(fontsize=7)
     axes[1, 0].legend(fontsize=7)
     first = dynamics.iloc[0]
