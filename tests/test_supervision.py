@@ -163,3 +163,17 @@ def test_relabelling_makes_labels_of_the_model_as_it_is(spec, monkeypatch):
     assert len(seen) == 2  # after steps 2 and 4 of six
     assert seen[0] != seen[1]
     assert not rows["logp_x_0"].equals(run.explain(moving.model_copy(update={"relabel": False})).table("rows")["logp_x_0"])
+
+
+def test_a_model_before_its_preparation_trained_on_the_labels_of_what_it_became(spec):
+    """The text-only control: all that it can know of the labels is what the surface of x gives away."""
+    kept = spec.model_copy(update={"m0_checkpoint_every": 4, "learning_rate": 0.05})
+    plain = kept.model_copy(update={"m0_checkpoint": 0.0, "source": "m0_checkpoint=1"})
+    assert run.base(plain).folder != run.base(kept).folder
+    assert store.m0_folder(plain) == store.m0_folder(kept)
+    rows = run.explain(plain).table("rows")
+    whole = run.explain(kept).table("rows")
+    assert rows[["target_x", "target_cf"]].equals(whole[["base_x", "base_cf"]])
+    first = rows["step"] == 0
+    assert (rows.loc[first, "x"] == rows.loc[first, "base_x"]).all()
+    assert not np.allclose(rows.loc[first, "logp_x_0"], whole.loc[first, "logp_x_0"])

@@ -81,8 +81,8 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
 
 def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
     """One row a task and M0: health, the mean share of labels that another M0 seed has too, and that a shallow rule predicts."""
-    rows = []
-    said = {}
+    rows, said = [], {}
+    bases = [(spec, rules) for spec, rules in bases if spec.m0_checkpoint == 1]  # what is not wholly prepared knows nothing yet
     for spec, _ in bases:
         untrained = store.read_table(store.base_folder(spec) / "untrained.parquet")
         said |= {(spec.task, task, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
