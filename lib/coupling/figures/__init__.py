@@ -10,6 +10,8 @@ from coupling import store, tables
 from coupling.figures import curve, dynamics, headline, held_out, new_behaviour, schematic, speed, style, teacher_matrix
 from coupling.spec import read_sweep
 
+SIZES = ("tiny", "small", "medium", "paper")  # the profiles, as they are shown
+
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
 FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
     "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs)),
@@ -72,8 +74,9 @@ def study_table(name: str) -> pd.DataFrame:
 
 
 def drawn_sweeps() -> list[tuple[str, str]]:
-    """(profile, sweep) of every sweep that has tables."""
-    return sorted((p.parent.parent.name, p.parent.name) for p in store.tables_dir().glob("*/*/keys.json"))
+    """(profile, sweep) of every sweep that has tables, small models first and the headline before other sweeps."""
+    found = [(p.parent.parent.name, p.parent.name) for p in store.tables_dir().glob("*/*/keys.json")]
+    return sorted(found, key=lambda f: (SIZES.index(f[0]) if f[0] in SIZES else len(SIZES), f[1] != "headline", f))
 
 
 def write_index() -> Path:
