@@ -12,9 +12,10 @@ WHAT = "Self- and target-faithfulness and excess gap on kinds of input that expl
 def draw(regions: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     """One row a task: self and target by condition and region, and the excess gap."""
     tasks = list(dict.fromkeys(regions["task"]))
-    figure, axes = plt.subplots(len(tasks), 2, figsize=(7.4, 0.5 + 2.9 * len(tasks)), squeeze=False, width_ratios=[3, 2])
+    figure, axes = plt.subplots(len(tasks), 2, figsize=(8.6, 0.5 + 3.0 * len(tasks)), squeeze=False)
     for (left, right), task in zip(axes, tasks, strict=True):
-        rows = regions[regions["task"] == task].reset_index(drop=True)
+        rows = regions[regions["task"] == task]
+        rows = rows.iloc[rows["region"].map(["labelled", "held out"].index).argsort(kind="stable")].sort_values("condition", kind="stable", ignore_index=True)
         for axis, measures in ((left, ("self", "target")), (right, ("gap", "excess"))):
             for place, row in rows.iterrows():
                 for shift, m in zip((-0.13, 0.13), measures, strict=True):

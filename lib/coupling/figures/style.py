@@ -57,5 +57,5 @@ def legend(axis, size: int) -> None:
 
 def ticks(axis, names) -> None:
     """One place on the x axis for each name, long ones on several lines."""
-    axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 18)) for n in names], fontsize=7)
+    axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 14)) for n in names], fontsize=7)
     axis.set_xlim(-0.6, len(names) - 0.4)
