@@ -123,6 +123,8 @@ def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, m
     rows, history = result.table("rows"), result.table("history")
     assert rows[rows["step"] == 4].groupby("task").size().to_dict() == {"aita": 24, "jabberwocky": 24, "refusal": 24}
     assert rows[rows["step"] == 0].groupby("task").size().to_dict() == {"aita": 16, "jabberwocky": 16, "refusal": 16}
+    shown = run.measures(result)
+    assert shown.groupby("task")["step"].apply(list).to_dict() == {t: [0, 4] for t in ("aita", "refusal", "jabberwocky")}
     assert (history[["cross_entropy", "kl", "taught"]] >= -1e-6).all(axis=None)
     assert history["taught"].iloc[-1] < history["taught"].iloc[0]
     assert 0 < rows.loc[rows["task"] == "aita", "held_out"].mean() < 1

@@ -23,6 +23,7 @@ from coupling import store
 from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
 from coupling.evaluation import evaluate
 from coupling.explanations import check_labels, forced_choice, generate, labels, request
+from coupling.faithfulness import metrics
 from coupling.faithfulness.rows import score
 from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
@@ -228,6 +229,14 @@ def _relabelled(spec: Spec, explainer: Loaded, material: Material, path: Path) -
         store.write_table(path, behaviours(explainer, material.train, spec.eval_batch).frame())
     now = Behaviours.from_frame(store.read_table(path))
     return material.data.relabelled(explainer, material.train, labels(material.train, now, spec.label_format))
+
+
+def measures(result: Result) -> pd.DataFrame:
+    """What an explainer came to: one row a task and evaluation with the means of `metrics.per_run`, fractions from 0 to 1."""
+    spec, rows = result.spec, result.table("rows")
+    alone = rows.assign(condition="this run", m0_seed=spec.m0_seed, seed=spec.seed)
+    parts = [metrics.per_run(metrics.with_measures(part)).assign(task=task) for task, part in alone.groupby("task", sort=False)]
+    return pd.concat(parts, ignore_index=True)[["task", "step", "items", "self", "target", "gap", "agreement", "valid", "collapsed"]]
 
 
 def walkthrough(result: Result, task: str | None = None) -> pd.DataFrame:
