@@ -15,11 +15,11 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
     summary: rows of `tables.summary`, one task or more; runs: rows of `tables.runs`, of which the final step is shown.
     """
-    tasks = list(dict.fromkeys(summary["task"]))
+    tasks, conditions = (list(dict.fromkeys(summary[c])) for c in ("task", "condition"))
     figure, axes = plt.subplots(len(tasks), 2, figsize=(7.2, 0.4 + 2.9 * len(tasks)), squeeze=False, width_ratios=[3, 2])
     final = runs[runs["step"] == runs.groupby(["task", "condition", "m0_seed", "seed"])["step"].transform("max")]
     for (left, right), task in zip(axes, tasks, strict=True):
-        rows = summary[summary["task"] == task].reset_index(drop=True)
+        rows = summary[summary["task"] == task].sort_values("condition", key=lambda names: names.map(conditions.index), ignore_index=True)
         for place, row in rows.iterrows():
             mine = final[(final["task"] == task) & (final["condition"] == row["condition"])]
             for shift, measure in ((-0.17, "self"), (0.17, "target")):
