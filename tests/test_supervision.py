@@ -35,10 +35,6 @@ def supervised(asked, **values):
     return texts, labels(train, base, "letter"), labels(train, source, "letter"), features
 
 
-def same(a, b):
-    return np.mean([x == y for x, y in zip(a, b, strict=True)])
-
-
 def test_unchanged_labels_are_the_sources(asked):
     texts, own, theirs, _ = supervised(asked)
     assert texts == own

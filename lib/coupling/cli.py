@@ -105,7 +105,8 @@ def bench() -> None:
 def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
     for _, s in specs.plan(profile, sweep, task or None, seeds or None):
-        for folder in (store.m0_folder(s), store.base_folder(s), store.run_folder(s)):
+        bases = [of(m) for m in (s, s.label_source) for of in (store.m0_folder, store.base_folder)]
+        for folder in (*bases, store.run_folder(s)):
             store.clear(folder)
 
 

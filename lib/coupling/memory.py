@@ -69,7 +69,7 @@ def give_back(gigabytes: float) -> None:
     Passes of ever other sizes leave holes: a model of 1.5 billion weights held 5 GB between its steps, 9.6 with the holes, and
     after some thirty steps 12.
     """
-    if sys.platform == "linux" and not torch.cuda.is_available() and int(_status()["RssAnon"].split()[0]) * 1024 > FULL * gigabytes * 1e9:
+    if sys.platform == "linux" and not torch.cuda.is_available() and _held("RssAnon") > FULL * gigabytes * 1e9:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
         if trim is not None:
             trim(0)
@@ -77,12 +77,13 @@ def give_back(gigabytes: float) -> None:
 
 def _untouched() -> int:
     """Bytes that this process has reserved for data and never touched (Linux)."""
-    status = _status()
-    return max(0, int(status["VmData"].split()[0]) - int(status["RssAnon"].split()[0])) * 1024
+    return max(0, _held("VmData") - _held("RssAnon"))
 
 
-def _status() -> dict[str, str]:
-    return dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+def _held(kind: str) -> int:
+    """Bytes of one kind that the system counts for this process (Linux)."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[kind].split()[0]) * 1024
 
 
 def peak_memory_gb() -> float:
@@ -90,7 +91,7 @@ def peak_memory_gb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
     if sys.platform == "linux":
-        return int(_status()["VmHWM"].split()[0]) * 1024 / 1e9
+        return _held("VmHWM") / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
 
 

@@ -79,6 +79,7 @@ _load = lru_cache(maxsize=1)(load_from)
 def prepared(spec: Spec) -> Result:
     """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/, history.parquet, and checkpoints/ by
     step if the spec keeps any."""
+    spec = spec.model_copy(update={"m0_checkpoint": 1.0})  # the whole way, whatever part of it is asked for
     folder = store.m0_folder(spec)
     with _working(folder, spec, force=False) as fresh:
         if fresh:

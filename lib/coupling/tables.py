@@ -108,10 +108,9 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
     runs = pd.concat([metrics.per_run(shared[~shared["final"]]), metrics.per_run(final)]).sort_values([*metrics.RUN, "step"])
     teacher = controls.teacher_matrix(final)
     summary = metrics.summarise(final).assign(profile=profile, task=task, sweep=sweep)
-    for name, rows_of in (("teacher", lambda c: controls.diagonal_test(teacher[teacher["condition"] == c])),
-                          ("", lambda c: controls.divergent_preference(final[final["condition"] == c]))):  # fmt: skip
-        found = pd.DataFrame([rows_of(c) for c in summary["condition"]])
-        summary = summary.join(found.add_prefix(f"{name}_") if name else found)
+    tests = pd.DataFrame([controls.diagonal_test(teacher[teacher["condition"] == c]) for c in summary["condition"]]).add_prefix("teacher_")
+    preferences = pd.DataFrame([controls.divergent_preference(final[final["condition"] == c]) for c in summary["condition"]])
+    summary = pd.concat([summary, tests, preferences], axis=1)
     summary = summary[[*SUMMARY, *(c for c in summary if c not in SUMMARY)]]
     shared["condition"] = pd.Categorical(shared["condition"], list(dict.fromkeys(rows["condition"])))  # in the sweep's order
     dynamics = []
