@@ -173,3 +173,24 @@ def test_a_model_before_its_preparation_trained_on_the_labels_of_what_it_became(
     first = rows["step"] == 0
     assert (rows.loc[first, "x"] == rows.loc[first, "base_x"]).all()
     assert not np.allclose(rows.loc[first, "logp_x_0"], whole.loc[first, "logp_x_0"])
+
+
+@pytest.mark.parametrize("kind", ["constant", "shuffled"])
+def test_noise_stays_within_a_task(kind):
+    spec = make_spec("tiny", task="hint_qa+aita", train_items=400, test_items=8, label_change=kind, label_change_share=0.9)
+    train = load_items(spec, {})[0]
+    logp = np.full((2, 400, 4), -np.inf, np.float32)
+    logp[:, :, :2] = drawn(train, 0).x[None, :, :2]
+    b = Behaviours(tuple(i.id for i in train), *logp)
+    texts = fixed_labels(spec, train, b, b, set())
+    assert all(t in possible_labels(i, "letter") for t, i in zip(texts, train, strict=True))
+
+
+def test_a_rule_is_part_of_the_target_of_a_whole_run(spec):
+    ruled = spec.model_copy(update={"label_change": "rule", "label_change_share": 0.5})
+    train, test = load_items(ruled, {})
+    features = changed_features(ruled, train + test)
+    rows = run.explain(ruled).table("rows").query("step == @spec.steps")
+    hit = np.array([i.feature in features for i in test])
+    assert 0 < hit.mean() < 1
+    assert (rows["target_cf"].to_numpy() == np.where(hit, (rows["base_cf"] + 1) % 4, rows["base_cf"])).all()
