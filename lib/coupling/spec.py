@@ -19,7 +19,7 @@ SCHEMA_VERSION = 4  # bump when a change of code changes results: old runs then 
 
 STAGES = ("m0", "items", "base", "labels", "explain")
 ORGANISMS = ("organism", "organism-deep", "organism-qwen")  # models that start from nothing and know their made-up world alone
-LABEL_CHANGES = ("rule", "hash", "random", "constant", "shuffled")
+LABEL_CHANGES = ("rule", "hash", "random", "shuffled")
 MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
 HERE = Path(__file__).parent
 
@@ -286,8 +286,9 @@ def given(spec: Spec, *stages: str) -> dict[str, Any]:
 class Sweep(BaseModel):
     """A named list of conditions on one profile: `sweeps/<name>.yaml`.
 
-    conditions: label to spec values. seeds: explainer seeds of each M0. m0_seeds: how many M0 seeds by default;
-    1 for a model that is taken as it is. values: spec values that all conditions share. tasks: what is run for each
+    conditions: label to spec values. seeds: explainer seeds of each M0; more_seeds: where a condition has another number, for an
+    excess gap. m0_seeds: how many M0 seeds by default; 1 for a model that is taken as it is; first_m0_seed: the first of them, so that
+    what is chosen by a sweep is chosen on M0s that no other has. values: spec values that all conditions share. tasks: what is run for each
     of where not the profile's own task; "all" are the main ones. axis: the number of a spec that the conditions vary, for a
     curve; "source_agreement" is measured.
     """
@@ -297,7 +298,9 @@ class Sweep(BaseModel):
     title: str
     conditions: dict[str, dict[str, Any]]
     m0_seeds: int = Field(ge=1)
+    first_m0_seed: int = Field(0, ge=0)
     seeds: int = Field(ge=1)
+    more_seeds: dict[str, int] = {}
     values: dict[str, Any] = {}
     tasks: list[str] = []
     notebooks: list[str] = []
@@ -355,8 +358,8 @@ def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None
     for name in names or [None]:
         shared = chosen.values | ({"task": name} if name else {})
         prepared = make_spec(profile, **shared).m0_steps > 0
-        for m0_seed in range((m0_seeds or chosen.m0_seeds) if prepared else 1):
-            for seed in range(chosen.seeds):
-                for condition, values in chosen.conditions.items():
+        for m0_seed in range(chosen.first_m0_seed, chosen.first_m0_seed + (m0_seeds or chosen.m0_seeds)) if prepared else [0]:
+            for condition, values in chosen.conditions.items():
+                for seed in range(chosen.more_seeds.get(condition, chosen.seeds)):
                     runs.setdefault(make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})), condition)
     return [(c, s) for s, c in sorted(runs.items(), key=lambda run: run[0].m0_seed)]

@@ -7,14 +7,12 @@ architecture), or S and M0 mixed. A share of the labels may then be changed, in 
                source, as consistent as the first, which can be learnt; on test items S is that source
     hash       the same on items that a hash of their id picks: nothing to learn
     random     replaced by another label of the item, each equally likely
-    constant   replaced by the commonest label of its task
     shuffled   dealt out anew among the items of its task
 
 In all but the first S on test items is the source without the change.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -50,7 +48,7 @@ def fixed_labels(spec: Spec, items: Sequence[Item], base: Behaviours, source: Be
     if spec.label_change == "hash":
         mixed = _with_next_choice(items, mixed, [_hashed(spec.world_seed, i.id) < spec.label_change_share for i in items])
     texts = labels(items, mixed, spec.label_format)
-    if spec.label_change in ("random", "constant", "shuffled"):
+    if spec.label_change in ("random", "shuffled"):
         rng = np.random.default_rng([spec.seed, 8])
         hit = np.flatnonzero(rng.random(len(items)) < spec.label_change_share)
         for k, text in zip(hit, _noise(spec, [items[k] for k in hit], [texts[k] for k in hit], rng), strict=True):
@@ -66,9 +64,8 @@ def _noise(spec: Spec, items: Sequence[Item], texts: Sequence[str], rng: np.rand
     out = list(texts)
     for task in dict.fromkeys(i.task for i in items):
         own = [k for k, i in enumerate(items) if i.task == task]
-        commonest = min(Counter(texts[k] for k in own).items(), key=lambda c: (-c[1], c[0]))[0]
         for k, other in zip(own, rng.permutation(own), strict=True):
-            out[k] = commonest if spec.label_change == "constant" else texts[other]
+            out[k] = texts[other]
     return out
 
 
