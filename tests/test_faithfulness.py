@@ -158,3 +158,15 @@ def test_lead_and_lag_by_hand(four):
     assert row["items"] == 3  # the fourth explanation was right already
     assert row["behaviour_follows"] == pytest.approx(1 / 3)
     assert row["explanation_follows"] == pytest.approx(2 / 3)
+
+
+def test_lead_and_lag_on_divergent_items_by_hand(four):
+    then = ([0] * 4, [0] * 4)
+    # all four changed; two explanations keep to L(S), one says what is done, one says a third thing
+    a = make_rows(four, ["stays at A", "stays at A", "changes to B", "changes to C"], ([0] * 4, [1] * 4), then).assign(step=0)
+    b = make_rows(four, ["changes to B", "stays at A", "changes to B", "changes to B"], ([0] * 4, [1, 0, 0, 2]), then).assign(step=1)
+    row = metrics.lead_lag(pd.concat([a, b], ignore_index=True).assign(condition="c", m0_seed=0, seed=0)).iloc[0]
+    assert (row["items"], row["items_divergent"]) == (3, 3)
+    assert row["explanation_follows_divergent"] == pytest.approx(2 / 3)
+    assert row["behaviour_follows_divergent"] == pytest.approx(2 / 3)
+    assert (row["returns_said"], row["returns_unsaid"]) == (0.5, 1.0)

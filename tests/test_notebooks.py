@@ -63,7 +63,7 @@ def test_the_readme_states_what_the_committed_tables_say(monkeypatch):
 
 def test_committed_summaries_follow_from_committed_rows(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
-    for profile, sweep in figures.drawn_sweeps():
+    for profile, sweep in tables.collected():
         data = tables.read(profile, sweep)
         for _, row in data.summary.iterrows():
             mine = data.items[(data.items["condition"] == row["condition"]) & (data.items["task"] == row["task"])]

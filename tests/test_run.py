@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import SMALL
 from coupling import cli, figures, run, store, tables, training
 from coupling import spec as specs
-from coupling.explanations import LabelError
+from coupling.explanations import LabelError, labels
 from coupling.tasks import TaskError
 from typer.testing import CliRunner
 
@@ -131,7 +132,9 @@ def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, m
     assert rows.loc[rows["task"] == "refusal", "kl_x"].isna().all()
     assert result.manifest["labels"].keys() == {"asked", "items", "agreement", "shallow_rule"}
     assert rows.loc[rows["step"] == 4, "forced_self"].notna().all()
-    assert set(run.base(joint).manifest["health"]) == {"aita", "refusal"}
+    health = run.base(joint).manifest["health"]
+    assert set(health) == {"aita", "refusal"}
+    assert all(0 <= health[t][f"flips_{how}"] < 1 for t in health for how in ("batch", "dtype"))
     alone = joint.model_copy(update={"explanation_weight": 0.0})
     assert (run.explain(alone).table("history")["cross_entropy"] == 0).all()
     plan = [("both", joint), ("behaviour alone", alone)]
@@ -278,3 +281,13 @@ def test_a_walkthrough_shows_an_item_whole(spec, capsys):
     assert "Without the hint?" in shown["explanation request"]
     run.report("01_base_model", base)
     assert "-p entities=24" in capsys.readouterr().out
+
+
+def test_the_flip_noise_floor_compares_the_model_with_itself_computed_otherwise(spec, m0, items, monkeypatch):
+    seen = []
+    real = run.behaviours
+    monkeypatch.setattr(run, "behaviours", lambda model, some, batch: seen.append((model.dtype, batch)) or real(model, some, batch))
+    again = run._computed_otherwise(m0, items[1], spec)
+    assert seen == [(torch.float32, 1), (torch.bfloat16, 8)]  # an eighth of the batch of 8; the other precision
+    assert again["batch"] == labels(items[1], real(m0, items[1], spec.eval_batch), "letter")
+    assert m0.dtype == torch.float32

@@ -105,6 +105,22 @@ def test_every_profile_is_a_spec(name):
     assert make_spec(name).profile == name
 
 
+def test_all_sweeps_are_each_of_them_as_its_tables_were_made_but_quick():
+    every = specs.members("all")
+    assert ("headline", "all", 5) in every
+    assert {n for n, *_ in every} == set(specs.sweep_names()) - {"quick"}
+    assert specs.members("rank", "aita", 2) == [("rank", "aita", 2)]
+    with pytest.raises(specs.SpecError, match="sweep=all with task=aita"):
+        specs.members("all", "aita")
+
+
+def test_a_condition_may_have_more_explainers_and_a_sweep_m0s_of_its_own():
+    runs = specs.plan("tiny", "sources", m0_seeds=1)
+    assert sorted(s.seed for c, s in runs if c == "M0 itself") == [0, 1]
+    assert [s.seed for c, s in runs if c == "checkpoint, 0.4"] == [0]
+    assert {s.m0_seed for _, s in specs.plan("tiny", "tuning")} == {5}
+
+
 @pytest.mark.parametrize("name", specs.sweep_names())
 def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name):
     sweep, runs = specs.read_sweep(name), specs.plan("tiny", name)

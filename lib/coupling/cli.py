@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
-SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}")]
+SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}; all: each of them but quick")]
 TaskName = Annotated[str, typer.Option(help="the task, where not the sweep's or profile's own; several joined by +; all: each main task")]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
 
@@ -29,6 +29,15 @@ def _show(rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None =
     else:
         frame = pd.DataFrame(rows)
         print(frame[columns or list(frame)].to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+
+
+def _runs(profile: str, sweep: str, task: str, seeds: int) -> list[tuple[str, str, specs.Spec]]:
+    """The runs that the options name, each once: sweep, condition, spec."""
+    runs: dict[specs.Spec, tuple[str, str]] = {}
+    for name, *which in specs.members(sweep, task or None, seeds or None):
+        for condition, spec in specs.plan(profile, name, *which):
+            runs.setdefault(spec, (name, condition))
+    return [(*names, spec) for spec, names in runs.items()]
 
 
 @app.command()
@@ -61,8 +70,9 @@ def tasks(as_json: Json = False) -> None:
 def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
     """List the runs of a sweep and whether they are done."""
     rows = [
-        {"task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain"), "complete": store.complete(store.run_folder(s))}
-        for c, s in specs.plan(profile, sweep, task or None, seeds or None)
+        {"sweep": n, "task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain")}
+        | {"complete": store.complete(store.run_folder(s))}
+        for n, c, s in _runs(profile, sweep, task, seeds)
     ]
     _show(rows, as_json)
 
@@ -79,7 +89,7 @@ def status(
     """Count the sweep's runs: complete, diverged, started, missing; and which of them a batch computed."""
     new = 0
     counts = {"runs": 0, "complete": 0, "diverged": 0, "started": 0, "missing": 0}
-    for _, s in specs.plan(profile, sweep, task or None, seeds or None):
+    for *_, s in _runs(profile, sweep, task, seeds):
         folder = store.run_folder(s)
         if store.complete(folder):
             state = store.read_json(folder / "manifest.json")["status"]
@@ -104,7 +114,7 @@ def bench() -> None:
 @app.command()
 def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
-    for _, s in specs.plan(profile, sweep, task or None, seeds or None):
+    for *_, s in _runs(profile, sweep, task, seeds):
         bases = [of(m) for m in (s, s.label_source) for of in (store.m0_folder, store.base_folder)]
         for folder in (*bases, store.run_folder(s)):
             store.clear(folder)
@@ -115,7 +125,8 @@ def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: Task
     """Make the tables of a sweep from its finished runs."""
     from coupling import tables
 
-    tables.write(tables.collect(sweep, specs.plan(profile, sweep, task or None, seeds or None)), tables.folder(profile, sweep))
+    for name, *which in specs.members(sweep, task or None, seeds or None):
+        tables.write(tables.collect(name, specs.plan(profile, name, *which)), tables.folder(profile, name))
 
 
 @app.command()
@@ -128,24 +139,37 @@ def summary(
     """The summary of a sweep, one row a condition at its final step; fractions from 0 to 1."""
     from coupling import tables
 
-    frame = tables.read(profile, sweep).summary
+    names = [name for name, *_ in specs.members(sweep)]
+    frames = {name: tables.read(profile, name).summary for name in names}
     if as_json:
-        _show(frame[tables.SUMMARY].to_dict("records"), True)
+        _show([row for frame in frames.values() for row in frame[tables.SUMMARY].to_dict("records")], True)
         return
-    then = tables.committed_summary(profile, sweep) if compare else None
-    if compare:
-        print("\nNothing is committed to compare with." if then is None else "\nAgainst the committed tables (within their interval or not):")
-        if then is not None:
-            columns = [c for c in ("task", "condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
-            _show(tables.compare(frame, then).to_dict("records"), False, columns)
-        print()
-    _show(frame.to_dict("records"), False, [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")])
+    for name, frame in frames.items():
+        then = tables.committed_summary(profile, name) if compare else None
+        if compare:
+            against = "nothing is committed to compare with" if then is None else "against the committed tables (within their interval or not)"
+            print(f"\n{name}: {against}")
+            if then is not None:
+                columns = [c for c in ("task", "condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
+                _show(tables.compare(frame, then).to_dict("records"), False, columns)
+            print()
+        _show(frame.to_dict("records"), False, [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")])
+
+
+@app.command()
+def claims(as_json: Json = False) -> None:
+    """The table of claims, computed from the tables of all sweeps that there are: effect, interval, controls and verdict of each."""
+    from coupling import claims as deciding
+
+    frame = deciding.table()
+    _show(frame.to_dict("records"), as_json, [c for c in frame if c not in ("text", "controls")])
 
 
 @app.command()
 def figures(only: Annotated[str, typer.Option(help="one figure alone, for instance headline")] = "") -> None:
     """Redraw figures from the committed tables by executing their notebooks; no training."""
     from coupling import figures as drawing
+    from coupling import tables
 
     known = ["schematic", *drawing.FIGURES, *drawing.STUDY_FIGURES]
     if only and only not in known:
@@ -153,13 +177,16 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
     if not only or only == "schematic":
         drawing.schematic_figure()
     jobs = []
-    for profile, sweep in drawing.drawn_sweeps():
+    for profile, sweep in tables.collected():
         for name in specs.read_sweep(sweep).notebooks:
             if not only or name.endswith(f"_{only}"):
                 out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
                 jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
-    if (store.tables_dir() / "bench.parquet").exists() and only in ("", *drawing.STUDY_FIGURES):
+    if (store.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
         jobs.append((store.root() / "notebooks" / "30_speed.ipynb", store.results_dir() / "30_speed.ipynb", {}))
+    if only in ("", "claims"):
+        drawing.write_claims()
+        jobs.append((store.root() / "notebooks" / "20_claims.ipynb", store.results_dir() / "20_claims.ipynb", {}))
     _execute(*jobs)
     drawing.write_readme()
     index = drawing.write_index()

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,21 @@ def base(spec: Spec, force: bool = False) -> Result:
                 own = [truth[k] for k in which]
                 regimes[task] = health([test[k] for k in which], b0.take(which), own)
                 regimes[task]["untrained_forced_choice"] = float(np.mean([truth[k] == guessed[k] for k in which]))
+                few = which[: spec.interim_items]
+                again = _computed_otherwise(m0, [test[k] for k in few], spec)
+                regimes[task] |= {f"flips_{how}": float(np.mean([truth[k] != t for k, t in zip(few, texts, strict=True)])) for how, texts in again.items()}
             about = {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
             store.finish(folder, _manifest(spec, "base", m0) | about | {"seconds": {"behaviours": time.monotonic() - start}})
     return Result(spec, folder, fresh)
+
+
+def _computed_otherwise(m0: Loaded, items: list[Item], spec: Spec) -> dict[str, list[str]]:
+    """Labels of M0 where nothing but how it is computed differs, the floor below which a change of behaviour means nothing: an
+    eighth of the items to a pass ("batch"), and products in bfloat16 where they are in float32 ("dtype")."""
+    ways = {"batch": (m0, max(1, spec.eval_batch // 8))}
+    if m0.dtype == torch.float32:
+        ways["dtype"] = (replace(m0, dtype=torch.bfloat16), spec.eval_batch)
+    return {how: labels(items, behaviours(model, items, batch), "letter") for how, (model, batch) in ways.items()}
 
 
 @dataclass(frozen=True)

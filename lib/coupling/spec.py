@@ -290,7 +290,7 @@ class Sweep(BaseModel):
     excess gap. m0_seeds: how many M0 seeds by default; 1 for a model that is taken as it is; first_m0_seed: the first of them, so that
     what is chosen by a sweep is chosen on M0s that no other has. values: spec values that all conditions share. tasks: what is run for each
     of where not the profile's own task; "all" are the main ones. axis: the number of a spec that the conditions vary, for a
-    curve; "source_agreement" is measured.
+    curve; "source_agreement" is measured. whole: the task and the M0 seeds that it is run with as a part of all sweeps; None: it is no part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -305,6 +305,7 @@ class Sweep(BaseModel):
     tasks: list[str] = []
     notebooks: list[str] = []
     axis: str = ""
+    whole: dict[str, Any] | None = {}
 
     def places(self, profile: str) -> dict[str, float]:
         """Where each condition stands on the axis."""
@@ -322,6 +323,16 @@ def read_sweep(name: str) -> Sweep:
     if not path.is_file():
         raise SpecError(f"unknown sweep {name!r}: {suggest(name, sweep_names())}")
     return Sweep(**yaml.safe_load(path.read_text()))
+
+
+def members(sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, str | None, int | None]]:
+    """The sweeps that a name stands for, each with its task and M0 seeds where these are not its own: itself, or every part of "all"."""
+    if sweep != "all":
+        return [(sweep, task, m0_seeds)]
+    if task or m0_seeds:
+        raise SpecError(f"sweep=all with task={task}, seeds={m0_seeds}: its sweeps have their own; leave these out, or name one sweep")
+    every = [(n, read_sweep(n).whole) for n in sweep_names()]
+    return [(n, whole.get("task"), whole.get("m0_seeds")) for n, whole in every if whole is not None]
 
 
 _PLAIN = (type(None), bool, int, float, str)

@@ -32,6 +32,9 @@ _ITEMS = [
 ]  # fmt: skip
 
 
+SIZES = ("tiny", "small", "medium", "paper")  # the profiles, as they are shown
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of one sweep; see the module. keys: {"runs": [...], "base": [...]}."""
@@ -82,17 +85,18 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
 def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
     """One row a task and M0: health, the mean share of labels that another M0 seed has too, and that a shallow rule predicts."""
     rows, said = [], {}
-    bases = [(spec, rules) for spec, rules in bases if spec.m0_checkpoint == 1]  # what is not wholly prepared knows nothing yet
     for spec, _ in bases:
         untrained = store.read_table(store.base_folder(spec) / "untrained.parquet")
-        said |= {(spec.task, task, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
+        said |= {(spec.task, task, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
     for spec, rules in bases:
         for task, health in store.read_json(store.base_folder(spec) / "manifest.json")["health"].items():
             name = task.split(":")[0]
-            own = said[spec.task, name, spec.m0_seed]
-            others = [(own == labels.reindex(own.index)).mean() for (t, n, m), labels in said.items() if (t, n) == (spec.task, name) and m != spec.m0_seed]
+            kind = (spec.task, name, spec.m0_checkpoint)
+            own = said[*kind, spec.m0_seed]
+            others = [(own == labels.reindex(own.index)).mean() for (*k, m), labels in said.items() if tuple(k) == kind and m != spec.m0_seed]
             shared = {"seed_agreement": _mean(others), "shallow_rule": _mean([r[name] for r in rules if name in r])}
-            rows.append({"tasks": spec.task.split(":")[0], "task": name, "m0_seed": spec.m0_seed} | health | shared)
+            which = {"tasks": spec.task.split(":")[0], "task": name, "m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed}
+            rows.append(which | health | shared)
     return pd.DataFrame(rows)
 
 
@@ -159,6 +163,12 @@ def read(profile: str, sweep: str) -> Tables:
     csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv)
+
+
+def collected() -> list[tuple[str, str]]:
+    """(profile, sweep) of every sweep that has tables, small models first and the headline before other sweeps."""
+    found = [(p.parent.parent.name, p.parent.name) for p in store.tables_dir().glob("*/*/keys.json")]
+    return sorted(found, key=lambda f: (SIZES.index(f[0]) if f[0] in SIZES else len(SIZES), f[1] != "headline", f))
 
 
 def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:

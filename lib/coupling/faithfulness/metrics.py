@@ -82,18 +82,18 @@ def _others(frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean of each column with a two-way bootstrap interval over M0 seeds and groups (entities, subjects).
+def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
+    """Means of each column in two-way bootstrap resamples over M0 seeds and groups (entities, subjects); float64 [resamples].
 
     Both factors are drawn anew with replacement and cross: a resample weights a row by the product of how often its
     M0 seed and its group were drawn (Owen 2007, the pigeonhole bootstrap). With one M0 seed, explainer seeds take its
-    place. Returns one row a column: mean, low, high (95 %, percentiles of 2,000 resamples from a fixed seed). NaN
-    rows of a column are left out of it; a column without any is NaN throughout.
+    place. The draws come from a fixed seed: frames with the same seeds and groups are drawn alike, so that their means can be
+    compared resample by resample. NaN rows of a column are left out of it; a resample without any other is NaN.
     """
     factor = "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
     rng = np.random.default_rng(0)
     first, second = frame[factor].nunique(), frame["group"].nunique()
-    weights = [rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) for n in (first, second)]
+    weights = [rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (first, second)]
     codes = [pd.factorize(frame[c], sort=True)[0] for c in (factor, "group")]
     out = {}
     for column in columns:
@@ -103,14 +103,27 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         np.add.at(sums, (codes[0][real], codes[1][real]), values[real])
         np.add.at(counts, (codes[0][real], codes[1][real]), 1.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            draws = np.einsum("bm,mg,bg->b", weights[0], sums, weights[1], optimize=True) / np.einsum(
+            out[column] = np.einsum("bm,mg,bg->b", weights[0], sums, weights[1], optimize=True) / np.einsum(
                 "bm,mg,bg->b", weights[0], counts, weights[1], optimize=True
             )
-        draws = draws[np.isfinite(draws)]
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail]) if real.any() else (np.nan, np.nan)
-        out[column] = {"mean": values[real].mean() if real.any() else np.nan, "low": low, "high": high}
+    return out
+
+
+def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Mean of each column with the interval of its `resampled` means: one row a column, mean, low, high (95 %, percentiles). A
+    column without any number is NaN throughout."""
+    out = {}
+    for column, draws in resampled(frame, columns).items():
+        low, high = interval(draws)
+        out[column] = {"mean": frame[column].astype(float).replace([np.inf, -np.inf], np.nan).mean(), "low": low, "high": high}
     return pd.DataFrame(out).T
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval (percentiles) of resampled values; NaN where there are none."""
+    draws = draws[np.isfinite(draws)]
+    tail = (1 - LEVEL) / 2
+    return tuple(map(float, np.quantile(draws, [tail, 1 - tail]))) if len(draws) else (float("nan"), float("nan"))
 
 
 def baselines(frame: pd.DataFrame) -> dict[str, float]:
@@ -155,10 +168,13 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
     """Who moves? From one evaluation to the next, on items where the explanation did not state L(M_t).
 
     behaviour_follows: share of them where the next behaviour makes true what the explanation had said.
-    explanation_follows: share where the next explanation states what the behaviour had been. One row a run and pair
-    of evaluations, with from_step, to_step and items, over items seen at both and validly explained at the first.
+    explanation_follows: share where the next explanation states what the behaviour had been. The same with _divergent: on those
+    of them where behaviour and L(S) differed, so that to follow behaviour is not to learn the labels. But there the KL term draws behaviour
+    back to L(S), whatever was said: returns_said and returns_unsaid are the shares of such items where it went back, of those whose
+    explanation had stated L(S), and of those whose explanation had stated the behaviour. One row a run and pair
+    of evaluations, with from_step, to_step, items and items_divergent, over items seen at both and validly explained at the first.
     """
-    frame = frame.assign(does=label_code(frame, ""), says=stated_code(frame))
+    frame = frame.assign(does=label_code(frame, ""), says=stated_code(frame), source=label_code(frame, "target_"))
     rows = []
     for run, part in frame.groupby(RUN, sort=True):
         steps = sorted(part["step"].unique())
@@ -166,11 +182,17 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
         for before, after in pairwise(steps):
             a, b = wide[before].align(wide[after], join="inner", axis=0)
             apart = (a["says"] >= 0) & (a["says"] != a["does"])
+            gone, back = a["does"] != a["source"], b["does"] == a["source"]
+            returns = {"returns_said": back[gone & (a["says"] == a["source"])], "returns_unsaid": back[gone & (a["says"] == a["does"])]}
             a, b = a[apart], b[apart]
+            moved = {"behaviour_follows": b["does"] == a["says"], "explanation_follows": b["says"] == a["does"]}
+            divergent = a["does"] != a["source"]
             rows.append(
                 dict(zip(RUN, run, strict=True))
-                | {"from_step": before, "to_step": after, "items": len(a)}
-                | {"behaviour_follows": (b["does"] == a["says"]).mean(), "explanation_follows": (b["says"] == a["does"]).mean()}
+                | {"from_step": before, "to_step": after, "items": len(a), "items_divergent": int(divergent.sum())}
+                | {name: did.mean() for name, did in moved.items()}
+                | {f"{name}_divergent": did[divergent].mean() for name, did in moved.items()}
+                | {name: went.mean() for name, went in returns.items()}
             )
     return pd.DataFrame(rows)
 

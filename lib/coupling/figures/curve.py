@@ -4,10 +4,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, legend
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, legend, span
 
 WHAT = "Self- and target-faithfulness, gap, excess gap and agreement against what the sweep varies"
 PANELS = (("self", "target"), ("gap", "excess"), ("agreement",))
+DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 FAR = 20  # a range of so many times is drawn on a logarithmic axis
 
 
@@ -22,7 +23,7 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
     figure, axes = plt.subplots(len(tasks), 3, figsize=(9.6, 0.5 + 2.7 * len(tasks)), squeeze=False)
     for row, task in zip(axes, tasks, strict=True):
         for panel, measures in zip(row, PANELS, strict=True):
-            for dash, (kind, rows) in zip(("-", "--", ":", "-."), summary[summary["task"] == task].groupby("kind", sort=False), strict=False):
+            for dash, (kind, rows) in zip(DASHES, summary[summary["task"] == task].groupby("kind", sort=False), strict=False):
                 rows = rows.sort_values("at")
                 for m in measures:
                     name = LABELS[m] + (f", {kind}" if kind else "")
@@ -37,6 +38,6 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
         row[2].set(ylim=(0, 1.02), title="labels and current behaviour")
     first = summary.iloc[0]
     fallen = ", ".join(f"{r['condition']} {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"])
-    caption(figure, f"Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
+    caption(figure, f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
             f"bootstrap over M0 seeds and groups; no excess gap where one run stands for an M0.\nCollapsed runs: {fallen or 'none'}.")  # fmt: skip
     return figure

@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -59,3 +60,8 @@ def ticks(axis, names) -> None:
     """One place on the x axis for each name, long ones on several lines."""
     axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 14)) for n in names], fontsize=7)
     axis.set_xlim(-0.6, len(names) - 0.4)
+
+
+def span(counts: pd.Series) -> str:
+    """How many, where it may differ: one number, or from the least to the most."""
+    return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"

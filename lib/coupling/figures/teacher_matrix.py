@@ -7,16 +7,17 @@ from matplotlib.figure import Figure
 
 from coupling.figures.style import caption
 
-WHAT = "How often the explanations of run i state the behaviour of run j, beyond the mean of their column"
+WHAT = "How often the explanations of run i state the behaviour of run j, beyond what either does on the mean"
 
 
 def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """A square for each task, condition and M0 seed: rows are explainers i, columns behaviours j, colour the match less its column's mean."""
+    """A square for each task, condition and M0 seed: rows are explainers i, columns behaviours j, colour the match less what explainer i and
+    behaviour j have on the mean, so that explainers who are better throughout do not hide the diagonal."""
     lines = list(dict.fromkeys(zip(teacher["task"], teacher["condition"], strict=True)))
     seeds = sorted(teacher["m0_seed"].unique())
     figure, axes = plt.subplots(len(lines), len(seeds), figsize=(0.8 + 1.9 * len(seeds), 0.9 + 1.9 * len(lines)), squeeze=False)
     squares = {
-        (line, seed): rows.pivot(index="explainer", columns="teacher", values="match").pipe(lambda m: m - m.mean())
+        (line, seed): rows.pivot(index="explainer", columns="teacher", values="match").pipe(_interaction)
         for line in lines
         for seed, rows in teacher[(teacher["task"] == line[0]) & (teacher["condition"] == line[1])].groupby("m0_seed")
     }
@@ -27,7 +28,7 @@ def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             axis.set(xticks=range(len(squares[line, seed])), yticks=range(len(squares[line, seed])), xlabel="behaviour of run j", title=f"M0 {seed}")
             axis.tick_params(labelsize=6)
         row[0].set_ylabel(f"{line[0]}, {line[1]}\nexplanations of run i", fontsize=7)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="match, less its column's mean")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="match, less row and column means")
     said = "; ".join(
         f"{r['task']}, {r['condition']}: diagonal above the rest of its column by {r['teacher_difference']:+.3f}, p = {r['teacher_p']:.4f}"
         for _, r in summary.iterrows()
@@ -36,3 +37,8 @@ def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     caption(figure, f"Exact match on {first['items']} test items, final step; {first['seeds']} M0 seed(s), {first['teacher_runs']:.0f} runs of each.\n"
             f"{said} (permutations within each M0).")  # fmt: skip
     return figure
+
+
+def _interaction(match: pd.DataFrame) -> pd.DataFrame:
+    values = match.to_numpy()
+    return match - values.mean(0, keepdims=True) - values.mean(1, keepdims=True) + values.mean()

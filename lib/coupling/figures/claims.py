@@ -1,0 +1,35 @@
+"""Claims: the effect behind each verdict."""
+
+import textwrap
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from coupling.figures.style import caption, legend
+
+WHAT = "The effect of every claim that was tested, with its interval, its controls and its verdict"
+VERDICTS = {"replicated": ("#009E73", "o"), "inconclusive": ("#666666", "D"), "not replicated": ("#D55E00", "s")}
+
+
+def draw(claims: pd.DataFrame) -> Figure:
+    """A line a row of the table: effect with 95 % interval, coloured and marked by verdict, and how many controls it passed."""
+    rows = claims[claims["verdict"].isin(VERDICTS)].reset_index(drop=True)
+    figure, axis = plt.subplots(figsize=(9.6, 0.8 + 0.42 * len(rows)))
+    for place, row in rows.iterrows():
+        colour, mark = VERDICTS[row["verdict"]]
+        span = [[max(row["effect"] - row["low"], 0)], [max(row["high"] - row["effect"], 0)]]
+        axis.errorbar(row["effect"], place, xerr=span, fmt=mark, color=colour, ms=5, capsize=2, label=row["verdict"])
+        passed = sum(c.endswith(": passed") for c in row["controls"])
+        note = f"{row['effect']:+.3f}   {passed} of {len(row['controls'])} controls"
+        axis.annotate(note, (1.01, place), xycoords=("axes fraction", "data"), fontsize=6, va="center")
+    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'].capitalize()}", 96) for _, r in rows.iterrows()]
+    axis.set_yticks(range(len(rows)), names, fontsize=6)
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="effect (difference of fractions; of onsets the agreement itself)")
+    axis.set_xscale("symlog", linthresh=0.02)
+    axis.axvline(0, color="black", lw=0.8)
+    legend(axis, 7)
+    profiles = ", ".join(dict.fromkeys(rows["profile"]))
+    caption(figure, f"{profiles}; {rows['seeds'].min()} to {rows['seeds'].max()} M0 seeds. Bars: 95 % two-way bootstrap over M0 seeds and groups; "
+            "p Holm-corrected over the table; linear within ±0.02, logarithmic beyond.")  # fmt: skip
+    return figure
