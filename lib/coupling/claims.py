@@ -16,7 +16,7 @@ from coupling.faithfulness import metrics
 from coupling.faithfulness.depth import with_depth
 from coupling.spec import MAIN_TASKS
 
-COLUMNS = ["claim", "text", "profile", "task", "measure", "seeds", "effect", "low", "high", "p", "controls", "verdict"]
+COLUMNS = ["claim", "text", "profile", "task", "measure", "seeds", "seeds_above", "effect", "low", "high", "p", "controls", "verdict"]
 SEEDS, ALPHA, RESAMPLES = 5, 0.05, 9999
 DEFAULT = "KL on"
 ONSET, ONSET_RANGE = (0.6, 0.7), (0.55, 0.75)
@@ -25,7 +25,8 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Effect:
-    """A measured number with its 95 % interval, its p against `null` (before correction; NaN where it has none) and the M0 seeds behind it."""
+    """A measured number with its 95 % interval, its p against `null` (before correction; NaN where it has none), the M0 seeds behind it,
+    and how many of them lie above the null by themselves (None where that is not known): five clusters are few for a bootstrap."""
 
     value: float
     low: float
@@ -33,6 +34,7 @@ class Effect:
     p: float
     seeds: int
     null: float = 0.0
+    seeds_above: int | None = None
 
     @property
     def above(self) -> bool:
@@ -103,7 +105,8 @@ def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
         raise NotMeasuredError(f"no {column} in these rows")
     beyond = min((draws <= null).sum(), (draws >= null).sum())
     p = min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
-    return Effect(float(frame[column].astype(float).mean()), *metrics.interval(draws), p, int(frame.loc[frame[column].notna(), "m0_seed"].nunique()), null)
+    each = frame.assign(value=frame[column].astype(float)).groupby("m0_seed")["value"].mean().dropna()
+    return Effect(float(frame[column].astype(float).mean()), *metrics.interval(draws), p, len(each), null, int((each > null).sum()))
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -445,15 +448,15 @@ def table() -> pd.DataFrame:
         row = {"claim": claim.number, "text": claim.text, "profile": profile, "task": claim.task}
         if f is None:
             if profile == profiles[0]:
-                nothing = {"measure": "", "seeds": 0, "effect": NAN, "low": NAN, "high": NAN, "p": NAN, "controls": [], "verdict": "not tested"}
+                nothing = {"measure": "", "seeds": 0, "seeds_above": None, "effect": NAN, "low": NAN, "high": NAN, "p": NAN, "controls": [], "verdict": "not tested"}
                 rows.append(row | nothing)
             continue
         outcomes = f.controls | {name: goes and corrected[k, name] < ALPHA for name, (_, goes) in f.tests.items()}
         p = corrected.get((k, ""), NAN)
         e = f.effect
         rows.append(row | {
-            "measure": f.measure, "seeds": e.seeds, "effect": e.value, "low": e.low, "high": e.high, "p": p,
+            "measure": f.measure, "seeds": e.seeds, "seeds_above": e.seeds_above, "effect": e.value, "low": e.low, "high": e.high, "p": p,
             "controls": [f"{name}: {'passed' if ok else 'failed'}" for name, ok in outcomes.items()],
             "verdict": _verdict(f, p, list(outcomes.values())),
         })  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"seeds_above": "Int64"})

@@ -19,16 +19,19 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
     tasks = list(dict.fromkeys(summary["task"]))
     at = summary["condition"].map(places) if places else summary[f"{axis}_mean"]
     summary = summary.assign(at=at, kind=summary["condition"].str.split(",").str[0].where(summary["condition"].str.contains(","), ""))
+    apart = (summary["source_agreement_mean"] < 1).any()  # where S is M0, base and target are one
+    panels = (PANELS[0], (*PANELS[1], "self_base") if apart else PANELS[1], PANELS[2])
     log = at.min() > 0 and at.max() / at.min() > FAR
     figure, axes = plt.subplots(len(tasks), 3, figsize=(9.6, 0.5 + 2.7 * len(tasks)), squeeze=False)
     for row, task in zip(axes, tasks, strict=True):
-        for panel, measures in zip(row, PANELS, strict=True):
+        for panel, measures in zip(row, panels, strict=True):
             for dash, (kind, rows) in zip(DASHES, summary[summary["task"] == task].groupby("kind", sort=False), strict=False):
                 rows = rows.sort_values("at")
                 for m in measures:
                     name = LABELS[m] + (f", {kind}" if kind else "")
                     low, high = (rows[f"{m}_{k}"] for k in ("low", "high"))
-                    panel.errorbar(rows["at"], rows[m], [(rows[m] - low).clip(lower=0), (high - rows[m]).clip(lower=0)],
+                    mean = rows[m] if m in rows else rows[f"{m}_mean"]
+                    panel.errorbar(rows["at"], mean, [(mean - low).clip(lower=0), (high - mean).clip(lower=0)],
                                    color=COLOURS[m], marker=MARKS[m], ms=4, ls=dash, lw=1, capsize=2, label=name)  # fmt: skip
             panel.set(xlabel=axis.replace("_", " "), xscale="log" if log else "linear")
             legend(panel, 6)

@@ -7,15 +7,21 @@ from matplotlib.figure import Figure
 from coupling.figures.style import COLOURS, LABELS, MARKS, caption
 
 WHAT = "Self- and target-faithfulness, agreement, gap and excess gap over the steps of explanation training"
+WIDEST = 5
 
 
 def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Two rows a task and a column a condition: above, self, target and agreement; below, gap and excess, each on a scale of its own,
-    since without the KL term they can be a hundred times as large. Bands are 95 % intervals."""
+    """Two rows a task and a column a condition, WIDEST of them side by side: above, self, target and agreement; below, gap and excess, each on
+    a scale of its own, since without the KL term they can be a hundred times as large. Bands are 95 % intervals."""
     tasks, conditions = (list(dict.fromkeys(dynamics[c])) for c in ("task", "condition"))
-    figure, axes = plt.subplots(2 * len(tasks), len(conditions), figsize=(max(3.5 * len(conditions), 4.2), 5.2 * len(tasks)), squeeze=False, sharex=True)
+    bands, columns = -(-len(conditions) // WIDEST), min(len(conditions), WIDEST)  # bands of two rows a task
+    size = (max(3.5 * columns, 4.2), 5.2 * len(tasks) * bands)
+    figure, axes = plt.subplots(2 * len(tasks) * bands, columns, figsize=size, squeeze=False, sharex=True)
+    for axis in axes.flat[[k for k in range(axes.size) if k // columns // 2 % bands * columns + k % columns >= len(conditions)]]:
+        axis.remove()
     for (task, condition), rows in dynamics.groupby(["task", "condition"], sort=False):
-        place = 2 * tasks.index(task), conditions.index(condition)
+        band, column = divmod(conditions.index(condition), columns)
+        place = 2 * (tasks.index(task) * bands + band), column
         above, below = axes[place], axes[place[0] + 1, place[1]]
         mine = runs[(runs["task"] == task) & (runs["condition"] == condition)]
         for axis, measures in ((above, ("self", "target", "agreement")), (below, ("gap", "excess"))):

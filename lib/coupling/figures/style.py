@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 mpl.use("Agg", force=False)
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and by lightness in grey print
-COLOURS = {"self": "#0072B2", "target": "#D55E00", "excess": "#009E73", "gap": "#666666", "agreement": "#999999", "baseline": "#CC79A7"}
-MARKS = {"self": "o", "target": "s", "excess": "D", "gap": "^", "agreement": "v"}
+COLOURS = {"self": "#0072B2", "target": "#D55E00", "excess": "#009E73", "gap": "#666666", "agreement": "#999999", "baseline": "#CC79A7", "self_base": "#56B4E9"}
+MARKS = {"self": "o", "target": "s", "excess": "D", "gap": "^", "agreement": "v", "self_base": "P"}
 LABELS = {
     "self": "self-faithfulness",
     "target": "target-faithfulness",
     "gap": "gap (self − target)",
     "excess": "excess gap",
     "agreement": "agreement of L(S) and L(M_t)",
+    "self_base": "self − base",
 }
 
 
