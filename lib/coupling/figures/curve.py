@@ -28,17 +28,17 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
             for dash, (kind, rows) in zip(DASHES, summary[summary["task"] == task].groupby("kind", sort=False), strict=False):
                 rows = rows.sort_values("at")
                 for m in measures:
-                    name = LABELS[m] + (f", {kind}" if kind else "")
+                    name = (kind or rows["condition"].iloc[0]) if m == "agreement" and summary["kind"].nunique() > 1 else LABELS[m]
                     low, high = (rows[f"{m}_{k}"] for k in ("low", "high"))
                     mean = rows[m] if m in rows else rows[f"{m}_mean"]
                     panel.errorbar(rows["at"], mean, [(mean - low).clip(lower=0), (high - mean).clip(lower=0)],
                                    color=COLOURS[m], marker=MARKS[m], ms=4, ls=dash, lw=1, capsize=2, label=name)  # fmt: skip
-            panel.set(xlabel=axis.replace("_", " "), xscale="log" if log else "linear")
+            panel.set(xlabel="agreement of L(S) and L(M0)" if places is None else axis.replace("_", " "), xscale="log" if log else "linear")
             legend(panel, 6)
         row[0].set(ylim=(0, 1.02), ylabel="share of test items", title=f"{task}: self and target")
         row[1].axhline(0, color="black", lw=0.8)
         row[1].set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")
-        row[2].set(ylim=(0, 1.02), title="labels and current behaviour")
+        row[2].set(ylim=(0, 1.02), ylabel="share of test items", title="agreement of L(S) and L(M_t)")
     first = summary.iloc[0]
     fallen = ", ".join(f"{r['condition']} {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"])
     caption(figure, f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
