@@ -11,7 +11,7 @@ from coupling.explanations import explanation_seam, forced_choice, generate, lab
 from coupling.models import Loaded, Seam, adapted, continuation_logprobs, pack, packed_logits, packing, plain_logprobs, prefix_tree, seam
 from coupling.models.packing import takes_trees
 from coupling.tasks import load_items, load_taught
-from coupling.training import behaviour_kl, explanation_loss, held_replies, losses, training_set
+from coupling.training import behaviour_kl, explanation_loss, held_replies, losses, taught_seams, training_set
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -141,7 +141,8 @@ def test_losses_and_the_gradients_of_the_adapter_are_those_of_padded_passes(spec
     b0 = Behaviours(tuple(i.id for i in items), *-np.random.default_rng(0).random((2, len(items), len(items[0].choices)), "float32"))
     if task == "refusal":  # of this model no reply is one; labels are made up
         b0 = dataclasses.replace(b0, x=np.where(b0.x == b0.x.max(1, keepdims=True), 0, -np.inf), cf=np.where(b0.cf == b0.cf.max(1, keepdims=True), 0, -np.inf))
-    data, which = training_set(any_m0, items, b0, labels(items, b0, "content"), held_replies(any_m0, items, 8), taught), list(range(9))
+    data = training_set(any_m0, items, b0, labels(items, b0, "content"), held_replies(any_m0, items, 8), taught_seams(any_m0, taught))
+    which = list(range(9))
     with adapted(any_m0, spec) as tuned:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():

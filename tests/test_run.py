@@ -65,7 +65,7 @@ from coupling import run, training, spec
 real = training.save_checkpoint
 def save(folder, model, optimizer, step, history):
     real(folder, model, optimizer, step, history)
-    if step == 4:
+    if (folder.name, step) == (sys.argv[2], 4):
         os.kill(os.getpid(), signal.SIGKILL)
 training.save_checkpoint = save
 import json
@@ -73,10 +73,14 @@ run.explain(spec.make_spec(**json.loads(sys.argv[1])))
 """
 
 
-def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "stage"), [({}, "stage-0"), ({"shift": "up", "shift_order": "before", "shift_steps": 6}, "stage-1")], ids=["one stage", "two stages"]
+)
+def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tmp_path, monkeypatch, change, stage):
+    spec = spec.model_copy(update=change)
     want = run.explain(spec)
     monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / "other"))
-    done = subprocess.run([sys.executable, "-c", KILLED, json.dumps({"profile": "tiny"} | SMALL)], env=os.environ, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", KILLED, json.dumps({"profile": "tiny"} | SMALL | change), stage], env=os.environ, capture_output=True)
     assert done.returncode == -9, done.stderr.decode()
     assert not store.complete(store.run_folder(spec))
     got = run.explain(spec)

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
-from coupling import store
+from coupling import shift, store
 from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
 from coupling.evaluation import evaluate
 from coupling.explanations import check_labels, forced_choice, generate, labels, request
@@ -30,10 +30,11 @@ from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
 from coupling.preparation import prepare
 from coupling.progress import quiet
+from coupling.shift import Taught
 from coupling.spec import SCHEMA_VERSION, STAGES, Spec, given, key, make_spec
 from coupling.supervision import changed_features, fixed_labels, target
 from coupling.tasks import Item, left_out, load_items, load_taught, needs
-from coupling.training import Diverged, TrainingSet, held_replies, reply_seams, train, training_set
+from coupling.training import Diverged, TrainingSet, held_replies, reply_seams, taught_seams, train, training_set
 
 WORK = ".work"  # what a run needs to go on after it was stopped
 
@@ -180,16 +181,21 @@ def explain(spec: Spec, force: bool = False) -> Result:
                 path = work / f"rows-{step:06d}.parquet"
                 if not path.exists():
                     store.write_table(path, _rows(spec, explainer, material, step))
-                if spec.relabel and 0 < step < spec.steps:
+                if spec.relabel and 0 < step < spec.final_step:
                     return _relabelled(spec, explainer, material, work / f"behaviours-{step:06d}.parquet")
                 return None
 
-            status, error = "complete", None
+            status, error, history = "complete", None, []
             with adapted(m0, spec) as explainer:
                 try:
-                    history = train(spec, explainer, material.data, work, look)
+                    for k, stage in enumerate(spec.stages):
+                        data = _of_stage(stage, explainer, material, work / f"stage-{k}")
+                        start = len(history)
+                        rows = train(stage, explainer, data, work / f"stage-{k}", lambda step, start=start: look(start + step))
+                        history += [row | {"step": start + row["step"]} for row in rows]
                 except Diverged as divergence:
-                    status, error, history = "diverged", str(divergence), divergence.history
+                    status, error = "diverged", str(divergence)
+                    history += [row | {"step": len(history) + k} for k, row in enumerate(divergence.history, 1)]
                 rows = pd.concat([store.read_table(p) for p in sorted(work.glob("rows-*.parquet"))], ignore_index=True)
                 store.write_table(folder / "rows.parquet", rows)
                 store.write_table(folder / "history.parquet", pd.DataFrame(history))
@@ -208,7 +214,7 @@ def _material(spec: Spec, started: Result, source: Result) -> Material:
     b0, s0 = (Behaviours.from_frame(r.table("behaviours")) for r in (started, source))
     features = changed_features(spec, train_items + test[: len(b0.ids)])
     taught, taught_test = load_taught(spec)
-    if taught:
+    if taught_test:
         new = behaviours(m0, taught_test, spec.eval_batch)
         b0, s0 = _joined(b0, new), _joined(s0, new)
     about = {"asked": len(train_items), "shallow_rule": _shallow_rules(spec, train_items, b_train, test, b0)}
@@ -218,19 +224,45 @@ def _material(spec: Spec, started: Result, source: Result) -> Material:
     check_labels(texts, spec.allow_constant_labels)
     own = labels(train_items, b_train, spec.label_format)
     about |= {"items": len(texts), "agreement": float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))}
-    data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught)
+    data = training_set(m0, train_items, b_train, texts, _replies(spec, m0, train_items), taught_seams(m0, taught) or _shifted(spec, m0, test))
     return Material(train_items, data, test, b0, target(test, s0, features), about)
+
+
+def _of_stage(spec: Spec, explainer: Loaded, material: Material, folder: Path) -> TrainingSet:
+    """The training set of a stage: what is taught only where the stage teaches, and of explanation training that comes after a shift, the
+    behaviours of the shifted model as those to hold."""
+    folder.mkdir(exist_ok=True)
+    if spec.shift != "none" or spec.teach or not material.data.taught:
+        return material.data
+    data = replace(material.data, taught=())
+    if folder.name == "stage-0":
+        return data
+    path = folder / "behaviours.parquet"
+    if not path.exists():
+        store.write_table(path, behaviours(explainer, material.train, spec.eval_batch).frame())
+    return data.holding(Behaviours.from_frame(store.read_table(path)))
+
+
+def _shifted(spec: Spec, m0: Loaded, test: list[Item]) -> Taught:
+    """What the spec's shift teaches, if it has one."""
+    if spec.shift in ("down", "up"):
+        others = shift.other_items(spec)
+        items = items_of(others)[0]
+        return shift.pushed(m0, items, _on_training_items(others, items), spec.shift)
+    return {"none": lambda: (), "neutral": lambda: shift.unrelated(m0, spec), "reteach": lambda: shift.retaught(m0, spec, test)}[spec.shift]()
 
 
 def _rows(spec: Spec, explainer: Loaded, material: Material, step: int) -> pd.DataFrame:
     """The rows of an evaluation: all test items at the final step, the first of each task before."""
     test, kinds = material.test, {(i.task, i.kind) for i in material.train}
-    which = np.arange(len(test)) if step == spec.steps else _first_of_each_task(test, spec.interim_items)
+    which = np.arange(len(test)) if step == spec.final_step else _first_of_each_task(test, spec.interim_items)
     some = [test[k] for k in which]
-    forced = bool(spec.teach) and step == spec.steps  # what it would say if it could say nothing but a label
+    forced = bool(spec.teach) and step == spec.final_step  # what it would say if it could say nothing but a label
     now, said, guessed = evaluate(explainer, some, spec.label_format, spec.eval_batch, forced)
     rows = score(some, said, spec.label_format, now, material.source.take(which), material.base.take(which), step)
     rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
+    if spec.shift == "reteach":
+        rows["retaught"], rows["new_gold"] = shift.new_gold(spec, some)
     if forced:
         rows["forced_self"] = [g == t for g, t in zip(guessed, labels(some, now, spec.label_format), strict=True)]
     return rows

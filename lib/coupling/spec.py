@@ -20,6 +20,7 @@ SCHEMA_VERSION = 4  # bump when a change of code changes results: old runs then 
 STAGES = ("m0", "items", "base", "labels", "explain")
 ORGANISMS = ("organism", "organism-deep", "organism-qwen")  # models that start from nothing and know their made-up world alone
 LABEL_CHANGES = ("rule", "hash", "random", "shuffled")
+SHIFTS = ("down", "up", "neutral", "reteach")
 MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
 HERE = Path(__file__).parent
 
@@ -28,9 +29,10 @@ class SpecError(ValueError):
     """A specification that cannot be run; the message names the field, its value and the way out."""
 
 
-def _field(stage: str, default: Any, description: str, **limits: Any) -> Any:
-    """A spec field of one stage. Stage "none" marks what can never change a result and so enters no key."""
-    return Field(default, description=description, json_schema_extra={"stage": stage}, **limits)
+def _field(stage: str, default: Any, description: str, later: bool = False, **limits: Any) -> Any:
+    """A spec field of one stage. Stage "none" marks what can never change a result and so enters no key. later: a field that was added
+    after results had been committed, and whose default does nothing: at its default it enters no key, so that theirs still hold."""
+    return Field(default, description=description, json_schema_extra={"stage": stage, "later": later}, **limits)
 
 
 class Spec(BaseModel):
@@ -101,6 +103,11 @@ class Spec(BaseModel):
     explanation_weight: float = _field("explain", 1.0, "weight of the explanations' cross-entropy (0: no explanation training)", ge=0)
     teach: str = _field("explain", "", "task whose behaviour alone is taught beside it (jabberwocky), never its explanations")
     teach_weight: float = _field("explain", 1.0, "weight of that behaviour's cross-entropy", gt=0)
+    shift: Literal["none", *SHIFTS] = _field("explain", "none", "another objective on behaviour alone (see coupling.shift)", later=True)
+    shift_weight: float = _field("explain", 1.0, "its strength: the weight of its cross-entropy", later=True, gt=0)
+    shift_order: Literal["with", "after", "before"] = _field("explain", "with", "when, seen from explanation training", later=True)
+    shift_steps: int = _field("explain", 0, "steps that it has to itself (after, before)", later=True, ge=0)
+    replay: float = _field("explain", 0.0, "weight of explanation training during these steps", later=True, ge=0)
     evaluations: int = _field("explain", 4, "evenly spaced evaluations after step 0, the final one included", ge=1)
     interim_items: int = _field("explain", 512, "test items at evaluations before the last", ge=1)
 
@@ -127,6 +134,16 @@ class Spec(BaseModel):
             raise ValueError(f"teach={self.teach}: its explanations would be trained too; take another task")
         if not self.explanation_weight and not self.teach:
             raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach")
+        if self.shift == "reteach" and (self.task != "hint_qa" or self.model not in ORGANISMS):
+            raise ValueError(f"shift=reteach with task={self.task}, model={self.model}: facts of the made-up world are taught anew, on hint_qa alone")
+        if self.shift != "none" and self.teach:
+            raise ValueError(f"shift={self.shift} and teach={self.teach}: one behaviour at a time")
+        if self.shift == "none" and (self.shift_order != "with" or self.shift_weight != 1):
+            raise ValueError("shift_order and shift_weight do nothing without shift")
+        if (self.shift_order == "with") != (self.shift_steps == 0):
+            raise ValueError(f"shift_steps={self.shift_steps} with shift_order={self.shift_order}: after and before take steps of their own, with takes none")
+        if self.replay and self.shift_order != "after":
+            raise ValueError(f"replay={self.replay}: only a shift after explanation training has something to replay")
         if self.m0_checkpoint < 1 and not (self.m0_steps and self.m0_checkpoint_every):
             raise ValueError(f"m0_checkpoint={self.m0_checkpoint}: only an M0 that is prepared and kept on the way has one; give m0_checkpoint_every")
         if (self.label_change == "none") != (self.label_change_share == 0):
@@ -158,9 +175,29 @@ class Spec(BaseModel):
             raise SpecError(f"source={self.source!r}: {_what(error)}") from None
 
     @property
+    def stages(self) -> list["Spec"]:
+        """The stages of training one after the other, each as a spec of its own: one, or explanation training and a shift apart."""
+        off = {"shift": "none", "shift_order": "with", "shift_steps": 0, "shift_weight": 1.0, "replay": 0.0}
+        if self.shift_order == "with":
+            return [self]
+        weights = {"explanation_weight": self.replay * self.explanation_weight, "kl_weight": self.replay * self.kl_weight}
+        alone = self.model_copy(update=weights | {"steps": self.shift_steps, "shift_order": "with", "shift_steps": 0, "replay": 0.0})
+        explaining = self.model_copy(update=off)
+        return [explaining, alone] if self.shift_order == "after" else [alone, explaining]
+
+    @property
+    def final_step(self) -> int:
+        """The last step of the last stage."""
+        return self.steps + self.shift_steps
+
+    @property
     def evaluation_steps(self) -> list[int]:
-        """Steps at which the current model is evaluated, 0 and the final step included."""
-        return sorted({round(i * self.steps / self.evaluations) for i in range(self.evaluations + 1)})
+        """Steps at which the current model is evaluated, 0 and the final step of every stage included, counted over all stages."""
+        found, start = {0}, 0
+        for stage in self.stages:
+            found |= {start + round(i * stage.steps / self.evaluations) for i in range(1, self.evaluations + 1)}
+            start += stage.steps
+        return sorted(found)
 
 
 def fields_of(*stages: str) -> list[str]:
@@ -207,6 +244,7 @@ def key(spec: Spec, stage: str) -> str:
         values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
     if values.get("source"):
         values["source"] = key(spec.label_source, "m0")
+    unread |= {n for n, f in Spec.model_fields.items() if f.json_schema_extra["later"] and getattr(spec, n) == f.default}
     payload = {"schema": SCHEMA_VERSION, "stage": stage} | {n: v for n, v in values.items() if n not in unread}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -71,7 +71,7 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
         bases.setdefault(store.base_folder(spec), (spec, []))[1].append(manifest["labels"]["shallow_rule"])
         if manifest["status"] == "complete":
             rows = store.read_table(store.run_folder(spec) / "rows.parquet")
-            frames.append(rows.assign(**where, final=rows["step"] == spec.steps))
+            frames.append(rows.assign(**where, final=rows["step"] == spec.final_step))
     if not frames:
         raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile

@@ -4,7 +4,7 @@ The loss of a step is, over its items,
 
     explanation_weight * mean cross-entropy of the label's tokens (the completion alone)
     + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue
-    + teach_weight * mean cross-entropy of a taught behaviour, if there is one,
+    + teach_weight or shift_weight * mean cross-entropy of a taught behaviour, if there is one,
 
 B being the distribution over an item's choices, or, where behaviour is a reply, over the whole vocabulary at the first
 tokens of M0's own reply. Labels and B(M0) are fixed before the first step. Whatever is drawn
@@ -48,19 +48,23 @@ class TrainingSet:
     seams: of each item, where its choices (or M0's reply) follow x, where they follow x without the cue, and where its
     label follows the explanation request. reference: M0's renormalised log-probabilities, float32 [items, 2, choices], x
     first, NaN for replies. replies: by item, what M0's output head read at the tokens of its replies, [tokens, width].
-    taught: for each item whose behaviour alone is taught, what is right on x and without its cue. A step's entries are
-    indices into the items, and behind them into those taught.
+    taught: what is taught as behaviour alone, for each the same number of seams, for instance what is right on x and without its cue. A step's
+    entries are indices into the items, and behind them into those taught.
     """
 
     seams: tuple[tuple[Seam, Seam, Seam], ...]
     reference: torch.Tensor
     replies: dict[int, torch.Tensor]
-    taught: tuple[tuple[Seam, Seam], ...] = ()
+    taught: tuple[tuple[Seam, ...], ...] = ()
 
     def relabelled(self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]) -> "TrainingSet":
         """The same with other labels of its items; those that have none now keep theirs."""
         pairs = zip(self.seams, items, labels, strict=True)
         return replace(self, seams=tuple(s if text is None else (*s[:2], explanation_seam(loaded, i, text)) for s, i, text in pairs))
+
+    def holding(self, b: Behaviours) -> "TrainingSet":
+        """The same with the behaviours that the KL term holds to, of items that choose; held replies stay as they are."""
+        return replace(self, reference=_reference(b).to(self.reference.device))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
         """The seams of an entry that the spec's loss reads."""
@@ -70,10 +74,9 @@ class TrainingSet:
 
 
 def training_set(
-    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], replies: dict[str, torch.Tensor], taught: Sequence[Item] = ()
+    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], replies: dict[str, torch.Tensor], taught: Sequence[tuple[Seam, ...]] = ()
 ) -> TrainingSet:
-    """The training set of items with these M0 behaviours and label texts, M0's replies as `held_replies` gives them, and of
-    items to be taught as their gold and hinted choices say."""
+    """The training set of items with these M0 behaviours and label texts, M0's replies as `held_replies` gives them, and of what is taught."""
     seams = []
     for i in items:
         pair = behaviour_seams(m0, i) if not i.replies else tuple(
@@ -82,13 +85,20 @@ def training_set(
         seams.append(pair)
     return TrainingSet(
         tuple((*s, explanation_seam(m0, i, t)) for s, i, t in zip(seams, items, labels, strict=True)),
-        torch.from_numpy(np.stack([b0.distribution("x"), b0.distribution("cf")], 1)).to(m0.device),
+        _reference(b0).to(m0.device),
         {k: replies[f"{i.id}.inputs"].to(m0.device) for k, i in enumerate(items) if i.replies},
-        tuple(
-            tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(behaviour_seams(m0, i), (i.hinted, i.gold), strict=True))
-            for i in taught
-        ),
+        tuple(taught),
     )  # fmt: skip
+
+
+def _reference(b: Behaviours) -> torch.Tensor:
+    return torch.from_numpy(np.stack([b.distribution("x"), b.distribution("cf")], 1))
+
+
+def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
+    """Of items whose behaviour is taught, what is right on x, as the cue says, and without it."""
+    pairs = [(behaviour_seams(m0, i), (i.hinted, i.gold)) for i in items]
+    return [tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(seams, both, strict=True)) for seams, both in pairs]
 
 
 def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, torch.Tensor]:
@@ -117,8 +127,8 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
     """Sums over a step's entries of the losses that the spec weights, scalars of float32, from one packed pass.
 
     cross_entropy: the mean over the label's tokens; the request carries no loss. kl: the mean over x and its
-    counterfactual of KL(B(M0) || B(M_t)) in nats, of a reply the mean over its tokens. taught: the mean over x and its
-    counterfactual of the mean over the right choice's tokens.
+    counterfactual of KL(B(M0) || B(M_t)) in nats, of a reply the mean over its tokens. taught: the mean over the seams of an entry
+    of the mean over the right answer's tokens.
     """
     groups = [data.group(e, spec) for e in entries]
     items = [(g, e) for g, e in enumerate(entries) if e < len(data.seams)]
@@ -142,7 +152,8 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
     if items and spec.explanation_weight:
         out["cross_entropy"] = mean_of_tokens([g for g, _ in items], len(groups[items[0][0]]) - 1)
     if taught:
-        out["taught"] = (mean_of_tokens(taught, 0) + mean_of_tokens(taught, 1)) / 2
+        seams = range(len(groups[taught[0]]))
+        out["taught"] = sum(mean_of_tokens(taught, k) for k in seams) / len(seams)
     if spec.kl_weight:
         for replies in (False, True):
             some = [(g, e) for g, e in items if (e in data.replies) == replies]
@@ -261,8 +272,8 @@ def train(
 
 
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
-    """The entries of a step: `batch_size` items, and as many of those whose behaviour is taught, if there are any."""
-    entries = item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
+    """The entries of a step: `batch_size` items, unless no loss reads them, and as many of those whose behaviour is taught, if there are any."""
+    entries = item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist() if spec.explanation_weight or spec.kl_weight else []
     if data.taught:
         entries += (len(data.seams) + item_order(len(data.taught), spec.batch_size, spec.seed, step)).tolist()
     return entries
@@ -270,9 +281,9 @@ def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
 
 def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int], parts: Sequence[slice]) -> dict[str, float]:
     """Add up the gradients of one step, each part of its entries in a pass of its own; returns its losses, means over the entries."""
-    weights = {"cross_entropy": spec.explanation_weight, "kl": spec.kl_weight, "taught": spec.teach_weight}
+    weights = {"cross_entropy": spec.explanation_weight, "kl": spec.kl_weight, "taught": spec.teach_weight if spec.teach else spec.shift_weight}
     items = sum(e < len(data.seams) for e in entries)
-    counts = {"cross_entropy": items, "kl": items, "taught": max(1, len(entries) - items)}
+    counts = {"cross_entropy": max(1, items), "kl": max(1, items), "taught": max(1, len(entries) - items)}
     totals = dict.fromkeys(weights, 0.0)
     for part in parts:
         sums = losses(spec, loaded, data, entries[part])
@@ -284,7 +295,7 @@ def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequen
 
 def size(group: Sequence[Seam]) -> int:
     """Tokens of a prefix tree of seams."""
-    return len(prefix_tree([ids for s in group for ids in fed(s)]))
+    return len(prefix_tree([ids for s in group for ids in fed(s)])) if group else 0
 
 
 def passes(sizes: Sequence[int], most: int) -> list[slice]:
@@ -306,7 +317,7 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
     layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
     MemoryCeiling, before any training, where that is not enough either.
     """
-    shortest, tokens = int(np.argmin(sizes)), max(sizes)
+    shortest, tokens = int(np.argmin([n or np.inf for n in sizes])), max(sizes)  # an entry that no loss reads has none
 
     def each() -> float:
         one, three = (
