@@ -113,9 +113,10 @@ def difference(a: pd.DataFrame, b: pd.DataFrame, column: str) -> pd.DataFrame:
     """a - b of a column, paired by M0 seed and item (or by M0 seed, of rows without items), over the explainer seeds that both have."""
     by = [c for c in ("m0_seed", "group", "id") if c in a and c in b]
     shared = sorted(set(a["seed"]) & set(b["seed"]))
-    means = [f[f["seed"].isin(shared)].assign(**{column: f[column].astype(float)}).groupby(by)[column].mean() for f in (a, b)]
+    means = [f[f["seed"].isin(shared)].groupby(by)[column].agg(lambda values: values.astype(float).mean()) for f in (a, b)]
     paired = means[0].to_frame("a").join(means[1].to_frame("b"), how="inner").reset_index()
-    return paired.assign(**{column: paired["a"] - paired["b"]}, seed=0)
+    paired[column] = paired["a"] - paired["b"]  # not by assign, which takes no column named self
+    return paired.assign(seed=0)
 
 
 def holm(p: list[float]) -> list[float]:
@@ -151,6 +152,12 @@ def _excess(e: Evidence, *where: str, controls: dict | None = None, tests: dict 
 def _other_source(e: Evidence, condition: str) -> Finding:
     where = ("sources", "hint_qa", condition)
     return _excess(e, *where, controls={"self − base above zero": effect_of(e.rows(*where), "self_base").above})
+
+
+def _other_gap(e: Evidence, condition: str) -> Finding:
+    """The same in the paper's own measure, post hoc."""
+    rows = e.rows("sources", "hint_qa", condition)
+    return Finding("gap", effect_of(rows, "gap"), {"self − base above zero": effect_of(rows, "self_base").above})
 
 
 def own_labels(e: Evidence, task: str) -> Finding:
@@ -378,15 +385,18 @@ class Claim:
 
 def _claims() -> list[Claim]:
     first = "trained on fixed labels, explanations are more faithful to the model's own current behaviour than to their source"
+    plain = "in the paper's own measure (post hoc)"
     agree = "only while labels agree with current behaviour"
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
     deep = "the gap is larger where knowledge is deeper"
     return [
         *(Claim("1", f"{first}; labels of M0", t, partial(own_labels, task=t)) for t in MAIN_TASKS),
         Claim("1", f"{first}; labels of an earlier checkpoint", "hint_qa", partial(_other_source, condition="checkpoint, 0.95")),
+        Claim("1", f"{first}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(_other_gap, condition="checkpoint, 0.95")),
         *(Claim("2", "this needs the KL term", t, partial(needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
         *(Claim("2", "this needs the KL term, in the primary measure", t, partial(needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
         Claim("3", "labels of a model of another family work too", "hint_qa", partial(_other_source, condition="other model, Qwen-like")),
+        Claim("3", f"labels of a model of another family work too, {plain}", "hint_qa", partial(_other_gap, condition="other model, Qwen-like")),
         Claim("4", f"{agree}; by label source", "hint_qa", partial(with_agreement, sweep="sources", task="hint_qa")),
         Claim("4", f"{agree}; labels changed by a rule", "hint_qa", partial(with_agreement, sweep="agreement", task="hint_qa")),
         *(Claim("4", f"{agree}; labels changed by a rule", t, partial(with_agreement, sweep="agreement_tasks", task=t)) for t in MAIN_TASKS[1:]),
