@@ -109,7 +109,7 @@ def test_all_sweeps_are_each_of_them_as_its_tables_were_made_but_quick():
     every = specs.members("all")
     assert ("headline", "all", 5) in every
     assert {n for n, *_ in every} == set(specs.sweep_names()) - {"quick"}
-    assert specs.members("rank", "aita", 2) == [("rank", "aita", 2)]
+    assert specs.members("rank+sources", "aita", 2) == [("rank", "aita", 2), ("sources", "aita", 2)]
     with pytest.raises(specs.SpecError, match="sweep=all with task=aita"):
         specs.members("all", "aita")
 

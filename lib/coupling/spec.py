@@ -364,9 +364,10 @@ def read_sweep(name: str) -> Sweep:
 
 
 def members(sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, str | None, int | None]]:
-    """The sweeps that a name stands for, each with its task and M0 seeds where these are not its own: itself, or every part of "all"."""
+    """The sweeps that a name stands for, each with its task and M0 seeds where these are not its own: itself, several joined by +, or every
+    part of "all"."""
     if sweep != "all":
-        return [(sweep, task, m0_seeds)]
+        return [(name, task, m0_seeds) for name in sweep.split("+")]
     if task or m0_seeds:
         raise SpecError(f"sweep=all with task={task}, seeds={m0_seeds}: its sweeps have their own; leave these out, or name one sweep")
     every = [(n, read_sweep(n).whole) for n in sweep_names()]
