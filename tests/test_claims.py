@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from coupling import claims, cli, store, tables
+from coupling import claims, cli, figures, store, tables
 from coupling.claims import Claim, Effect, Finding
 from coupling.faithfulness.depth import with_depth
 from coupling.spec import MAIN_TASKS, make_spec
@@ -144,3 +144,9 @@ def test_no_committed_verdict_rests_on_few_seeds_or_on_no_control(committed):
     assert (done["controls"].map(len) > 0).all()
     assert all(c.endswith((": passed", ": failed")) for row in done["controls"] for c in row)
     assert not any(c.endswith(": failed") for row in done.loc[done["verdict"] == "replicated", "controls"] for c in row)
+
+
+def test_every_tested_claim_is_a_line_of_the_figure(committed):
+    rows = store.read_table(store.tables_dir() / "claims.parquet")
+    drawn = figures.claims.draw(rows)
+    assert len(drawn.axes[0].get_yticklabels()) == (rows["verdict"] != "not tested").sum()
