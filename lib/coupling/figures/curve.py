@@ -48,7 +48,8 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
     first = summary.iloc[0]
     fallen = "; ".join(f"{r['condition']}: {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"])
     caption(figure, f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
-            f"bootstrap over M0 seeds and groups; no excess gap where one run stands for an M0.\nMarks at one place stand side by side. Collapsed runs: {fallen or 'none'}.")  # fmt: skip
+            "bootstrap over M0 seeds and groups; no excess gap where one run stands for an M0.\n"
+            f"Marks at one place stand side by side. Collapsed runs: {fallen or 'none'}.")  # fmt: skip
     return figure
 
 
