@@ -185,14 +185,14 @@ def own_labels(e: Evidence, task: str) -> Finding:
     return _excess(e, *where, controls=controls, tests=tests)
 
 
-def needs_kl(e: Evidence, task: str, measure: str) -> Finding:
+def needs_kl(e: Evidence, task: str, measure: str, sweep: str = "headline", ends: tuple[str, str] = (DEFAULT, "KL off")) -> Finding:
     """Claim 2, by the gap or by the excess gap."""
-    on, off = (e.rows("headline", task, c) for c in (DEFAULT, "KL off"))
+    on, off = (e.rows(sweep, task, c) for c in ends)
     name = {"gap": "gap", "excess": "excess gap"}[measure]
     controls = {
         f"{name} above zero with KL": effect_of(on, measure).above,
         f"{name} not above zero without KL": not effect_of(off, measure).above,
-        "no more than half of the runs without KL collapsed": e.collapsed("headline", task, "KL off") <= 0.5,
+        "no more than half of the runs without KL collapsed": e.collapsed(sweep, task, ends[1]) <= 0.5,
     }
     return Finding(f"{name} with KL − without", effect_of(difference(on, off, measure), measure), controls)
 
@@ -385,6 +385,7 @@ class Claim:
 
 def _claims() -> list[Claim]:
     first = "trained on fixed labels, explanations are more faithful to the model's own current behaviour than to their source"
+    tuned = {"sweep": "kl_weight", "ends": ("1", "0")}
     plain = "in the paper's own measure (post hoc)"
     agree = "only while labels agree with current behaviour"
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
@@ -394,6 +395,7 @@ def _claims() -> list[Claim]:
         Claim("1", f"{first}; labels of an earlier checkpoint", "hint_qa", partial(_other_source, condition="checkpoint, 0.95")),
         Claim("1", f"{first}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(_other_gap, condition="checkpoint, 0.95")),
         *(Claim("2", "this needs the KL term", t, partial(needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
+        Claim("2", "this needs the KL term, each arm at its own learning rate", "hint_qa", partial(needs_kl, task="hint_qa", measure="gap", **tuned)),
         *(Claim("2", "this needs the KL term, in the primary measure", t, partial(needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
         Claim("3", "labels of a model of another family work too", "hint_qa", partial(_other_source, condition="other model, Qwen-like")),
         Claim("3", f"labels of a model of another family work too, {plain}", "hint_qa", partial(_other_gap, condition="other model, Qwen-like")),
