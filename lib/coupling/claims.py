@@ -411,7 +411,7 @@ def _claims() -> list[Claim]:
         Claim(
             "8", "a higher learning rate widens the gap, up to the highest without a collapsed run (post hoc)", "hint_qa",
             partial(wider, sweep="learning_rate", low="0.0005", high="0.004"),
-        ),  # fmt: skip
+        ),
         Claim("9", "a behaviour whose explanations were never trained is explained", "jabberwocky", new_behaviour),
         *(Claim("9", "faithfulness extends to regions without labels", t, partial(region, task=t)) for t in MAIN_TASKS[1:]),
         Claim("10", "behaviour and explanation share circuits", "", None),
