@@ -34,7 +34,8 @@ def draw(items: pd.DataFrame, profile: str) -> Figure:
             text = f"{value:+.3f}\n({low:+.3f}, {high:+.3f})" if signed else f"{value:.2f}\n({low:.2f}, {high:.2f})"
             axis.text(k, d, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
         ticks(axis, conditions)
-        axis.set(title=title, xlabel="condition", yticks=range(PARTS), yticklabels=["met least", *[""] * (PARTS - 2), "met most"], xlim=(-0.5, len(conditions) - 0.5))
+        axis.set(title=title, xlabel="condition", xlim=(-0.5, len(conditions) - 0.5))
+        axis.set_yticks(range(PARTS), ["met least", *[""] * (PARTS - 2), "met most"])
         axis.tick_params(axis="y", labelrotation=90)
     runs = items.groupby("condition")[["m0_seed", "seed"]].apply(lambda r: len(r.drop_duplicates()))
     caption(figure, f"{', '.join(dict.fromkeys(items['task']))}, final step; {items['m0_seed'].nunique()} M0 seed(s), {span(runs)} run(s) a condition, "
