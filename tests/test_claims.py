@@ -51,6 +51,9 @@ def test_p_values_are_corrected_over_the_whole_table(monkeypatch):
     three = decided(monkeypatch, weak, weak, Finding("m", **GOOD, tests={"t": (0.04, True)}))
     assert three["p"].tolist() == pytest.approx([0.06, 0.06, 0.004])
     assert three["verdict"].tolist() == ["inconclusive"] * 3  # the test of the third: 0.04 is 0.06 once the family is counted
+    late = Finding("m", Effect(0.02, 0.01, 0.03, 0.02, 5), {"a": True})
+    monkeypatch.setattr(claims, "_claims", lambda: [Claim("1", t, "hint_qa", lambda _: late) for t in ("planned", "added (post hoc)")])
+    assert claims.table()["p"].tolist() == pytest.approx([0.02, 0.04])  # what was added later leaves the plan's alone
     assert claims.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert claims.holm([0.6, 0.7]) == [1.0, 1.0]
 

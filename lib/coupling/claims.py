@@ -128,6 +128,10 @@ def holm(p: list[float]) -> list[float]:
     return out.tolist()
 
 
+def _corrected(family: dict[tuple[int, str], float]) -> dict[tuple[int, str], float]:
+    return dict(zip(family, holm(list(family.values())), strict=True))
+
+
 def _runs_above(runs: pd.DataFrame, a: str, b: str) -> bool:
     """Whether column a stands above b over the runs, their M0 seeds drawn anew."""
     return effect_of(runs.assign(over=runs[a] - runs[b])[["m0_seed", "seed", "over"]], "over").above
@@ -382,6 +386,11 @@ class Claim:
     task: str
     measure: Callable[[Evidence], Finding] | None
 
+    @property
+    def post_hoc(self) -> bool:
+        """Whether the row was added after its data had been seen; its text says so."""
+        return "(post hoc" in self.text
+
 
 def _claims() -> list[Claim]:
     first = "trained on fixed labels, explanations are more faithful to the model's own current behaviour than to their source"
@@ -449,16 +458,17 @@ def _verdict(f: Finding, p: float, controls: list[bool]) -> str:
 
 
 def table() -> pd.DataFrame:
-    """The table of claims over all profiles with tables, a row a claim and setting, COLUMNS; p are Holm-corrected over the whole table.
+    """The table of claims over all profiles with tables, a row a claim and setting, COLUMNS. p are Holm-corrected: those of the plan over
+    the rows of the plan, so that nothing which was added later can change them; those of rows marked post hoc over the whole table.
 
     A claim that nothing tests stands once, under the smallest profile. controls: a list of "name: passed" or "name: failed".
     """
     profiles = list(dict.fromkeys(profile for profile, _ in tables.collected())) or ["tiny"]
     found = [(c, profile, _found(c, evidence)) for profile in profiles for evidence in [Evidence(profile)] for c in _claims()]
-    family = [(k, "") for k, (_, _, f) in enumerate(found) if f and np.isfinite(f.effect.p)]
-    family += [(k, name) for k, (_, _, f) in enumerate(found) if f for name in f.tests]
-    raw = [found[k][2].tests[name][0] if name else found[k][2].effect.p for k, name in family]
-    corrected = dict(zip(family, holm(raw), strict=True))
+    raw = {(k, ""): f.effect.p for k, (_, _, f) in enumerate(found) if f and np.isfinite(f.effect.p)}
+    raw |= {(k, name): p for k, (_, _, f) in enumerate(found) if f for name, (p, _) in f.tests.items()}
+    planned = {place: p for place, p in raw.items() if not found[place[0]][0].post_hoc}
+    corrected = _corrected(raw) | _corrected(planned)
     rows = []
     for k, (claim, profile, f) in enumerate(found):
         row = {"claim": claim.number, "text": claim.text, "profile": profile, "task": claim.task}
