@@ -23,7 +23,7 @@ def draw(claims: pd.DataFrame) -> Figure:
         passed = sum(c.endswith(": passed") for c in row["controls"])
         note = f"{row['effect']:+.3f}   {passed} of {len(row['controls'])} controls"
         axis.annotate(note, (1.01, place), xycoords=("axes fraction", "data"), fontsize=6, va="center")
-    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'].capitalize()}", 96) for _, r in rows.iterrows()]
+    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}", 96) for _, r in rows.iterrows()]
     axis.set_yticks(range(len(rows)), names, fontsize=6)
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="effect (difference of fractions; of onsets the agreement itself)")
     axis.set_xscale("symlog", linthresh=0.02)
