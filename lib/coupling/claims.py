@@ -19,7 +19,7 @@ from coupling.spec import MAIN_TASKS
 COLUMNS = ["claim", "text", "profile", "task", "measure", "seeds", "seeds_above", "effect", "low", "high", "p", "controls", "verdict"]
 SEEDS, ALPHA, RESAMPLES = 5, 0.05, 9999
 DEFAULT = "KL on"
-ONSET, ONSET_RANGE = (0.6, 0.7), (0.55, 0.75)
+FAR, ONSET_RANGE = 0.6, (0.55, 0.75)
 NAN = float("nan")
 
 
@@ -214,7 +214,7 @@ def with_agreement(e: Evidence, sweep: str, task: str) -> Finding:
     lines = _by_agreement(e, sweep, task)
     ends = [e.rows(sweep, task, lines["condition"].iloc[k]) for k in (-1, 0)]
     coupled = (lines["gap_low"] > 0) & (lines["self_base_low"] > 0)
-    near, far = coupled[lines["agreement"] >= 0.8], coupled[lines["agreement"] < ONSET[0]]
+    near, far = coupled[lines["agreement"] >= 0.8], coupled[lines["agreement"] < FAR]
     controls = {
         "gap and self − base above zero wherever agreement is 0.8 or more": bool(len(near) and near.all()),
         "nowhere below 0.6": bool(len(far) and not far.any()),
@@ -336,10 +336,15 @@ def as_good_as_new(e: Evidence) -> Finding:
     return Finding("self of default − self of relabelled, above −0.02", effect_of(difference(default, anew, "self"), "self", null=-0.02), controls)
 
 
+def _late_moves(e: Evidence, task: str) -> pd.DataFrame:
+    """Lead and lag of the headline's runs after the first quarter of their steps."""
+    moves = e.table("lead_lag", "headline", task=task, condition=DEFAULT)
+    return moves[moves["from_step"] >= moves["to_step"].max() / 4]
+
+
 def who_moves(e: Evidence, task: str) -> Finding:
     """Ours: lead and lag."""
-    moves = e.table("lead_lag", "headline", task=task, condition=DEFAULT)
-    late = moves[moves["from_step"] >= moves["to_step"].max() / 4]
+    late = _late_moves(e, task)
     late = late.assign(lead=late["explanation_follows_divergent"] - late["behaviour_follows_divergent"])
     return Finding(
         "explanation follows behaviour − behaviour follows explanation, divergent items",
@@ -350,8 +355,7 @@ def who_moves(e: Evidence, task: str) -> Finding:
 
 def behaviour_moves(e: Evidence, task: str) -> Finding:
     """Ours, post hoc: changed behaviour returns more often where the explanation kept to L(S). Items differ in how firmly they changed."""
-    moves = e.table("lead_lag", "headline", task=task, condition=DEFAULT)
-    late = moves[moves["from_step"] >= moves["to_step"].max() / 4]
+    late = _late_moves(e, task)
     late = late.assign(beyond=late["returns_said"] - late["returns_unsaid"])
     controls = {"excess gap above zero": effect_of(e.rows("headline", task, DEFAULT), "excess").above}
     effect = effect_of(late[["m0_seed", "seed", "beyond"]], "beyond")

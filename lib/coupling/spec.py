@@ -132,8 +132,8 @@ class Spec(BaseModel):
                 raise ValueError(f"held_out={self.held_out}: items of {', '.join(without)} have no kinds (hint_qa has with more than one of attributes)")
         if self.teach in self.tasks:
             raise ValueError(f"teach={self.teach}: its explanations would be trained too; take another task")
-        if not self.explanation_weight and not self.teach:
-            raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach")
+        if not self.explanation_weight and not self.teach and self.shift == "none":
+            raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach, or a shift")
         if self.shift == "reteach" and (self.task != "hint_qa" or self.model not in ORGANISMS):
             raise ValueError(f"shift=reteach with task={self.task}, model={self.model}: facts of the made-up world are taught anew, on hint_qa alone")
         if self.shift != "none" and self.teach:
