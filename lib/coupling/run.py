@@ -257,7 +257,8 @@ def _rows(spec: Spec, explainer: Loaded, material: Material, step: int) -> pd.Da
     test, kinds = material.test, {(i.task, i.kind) for i in material.train}
     which = np.arange(len(test)) if step == spec.final_step else _first_of_each_task(test, spec.interim_items)
     some = [test[k] for k in which]
-    forced = bool(spec.teach) and step == spec.final_step  # what it would say if it could say nothing but a label
+    # what it would say if it could say nothing but a label, of a behaviour or a model that was never trained to say one
+    forced = (bool(spec.teach) or not spec.explanation_weight) and step == spec.final_step
     now, said, guessed = evaluate(explainer, some, spec.label_format, spec.eval_batch, forced)
     rows = score(some, said, spec.label_format, now, material.source.take(which), material.base.take(which), step)
     rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]

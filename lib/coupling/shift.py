@@ -59,7 +59,7 @@ def unrelated(loaded: Loaded, spec: Spec) -> Taught:
 
 def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
     """The facts taught anew: (entity, attribute) to the index of another value, for a random half of the test entities."""
-    rng = np.random.default_rng([spec.seed, 9])
+    rng = np.random.default_rng([spec.seed, 9, spec.m0_seed])
     entities = rng.permutation(np.flatnonzero(world.test))[: int(world.test.sum()) // 2]
     facts = {}
     for entity in sorted(map(int, entities)):
