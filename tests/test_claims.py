@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from coupling import claims, cli, figures, store, tables
-from coupling.claims import Claim, Effect, Finding
+from coupling.claims import Claim, evidence, trained
+from coupling.claims.evidence import Effect, Finding
 from coupling.faithfulness.depth import with_depth
 from coupling.spec import MAIN_TASKS, make_spec
 from coupling.tasks import load_world
@@ -75,7 +76,7 @@ def test_without_any_table_no_claim_is_tested():
     [([-0.2, -0.1, 0.1], 0.75), ([-0.2, 0.2, 0.1], 0.4), ([0.1, 0.2, 0.3], 0.3), ([-0.1, -0.2, -0.3], 1.0), ([-0.1, 0.1, -0.1], 1.0), ([0.1, -0.1, 0.1], 0.75)],
 )
 def test_the_onset_is_the_last_crossing(gap, where):
-    assert claims.crossing(np.array([0.3, 0.5, 1.0]), np.array(gap)) == pytest.approx(where)
+    assert trained.crossing(np.array([0.3, 0.5, 1.0]), np.array(gap)) == pytest.approx(where)
 
 
 def rows(value, seeds=(0,), m0s=5, items=30):
@@ -85,13 +86,13 @@ def rows(value, seeds=(0,), m0s=5, items=30):
 
 
 def test_effects_have_p_that_mean_what_they_say():
-    sure = claims.effect_of(rows(lambda m, s, i: 0.1 + 0.01 * m), "v")
+    sure = evidence.effect_of(rows(lambda m, s, i: 0.1 + 0.01 * m), "v")
     assert (sure.value, sure.seeds, sure.above) == (pytest.approx(0.12), 5, True)
-    assert sure.p == pytest.approx(2 / (1 + claims.RESAMPLES))
-    noise = claims.effect_of(rows(lambda m, s, i: (-1) ** (m + i)), "v")
+    assert sure.p == pytest.approx(2 / (1 + evidence.RESAMPLES))
+    noise = evidence.effect_of(rows(lambda m, s, i: (-1) ** (m + i)), "v")
     assert noise.p > 0.3
     assert not noise.above
-    shifted = claims.effect_of(rows(lambda m, s, i: 0.1), "v", null=0.2)
+    shifted = evidence.effect_of(rows(lambda m, s, i: 0.1), "v", null=0.2)
     assert not shifted.above
     assert shifted.p < 0.01
 
@@ -99,12 +100,12 @@ def test_effects_have_p_that_mean_what_they_say():
 def test_differences_are_paired_by_m0_and_item_over_the_seeds_that_both_have():
     a = rows(lambda m, s, i: 10 * m + i + 1 + 100 * s, seeds=(0, 1))  # the second explainer has no partner and must not count
     b = rows(lambda m, s, i: 10 * m + i).sample(frac=1, random_state=0)
-    paired = claims.difference(a, b, "v")
+    paired = evidence.difference(a, b, "v")
     assert len(paired) == 150
     assert (paired["v"] == 1).all()
     named = [f.rename(columns={"v": "self"}) for f in (a, b)]
-    assert (claims.difference(*named, "self")["self"] == 1).all()
-    effect = claims.effect_of(paired, "v")
+    assert (evidence.difference(*named, "self")["self"] == 1).all()
+    effect = evidence.effect_of(paired, "v")
     assert (effect.low, effect.high) == pytest.approx((1, 1))
 
 

@@ -25,7 +25,7 @@ from coupling.tasks.items import question_item
 from coupling.tasks.world import ATTRIBUTES, World
 
 OTHER_ITEMS = 7919  # added to the seed: whose items are those of another explainer
-QUESTIONS, STATEMENTS = 8, 8  # of each fact that is taught anew
+QUESTIONS, STATEMENTS = 32, 8  # of each fact that is taught anew
 Taught = tuple[tuple[Seam, ...], ...]
 
 

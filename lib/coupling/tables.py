@@ -5,7 +5,8 @@ runs.csv (every measure of each run and evaluation), summary.csv (one row a cond
 intervals over the evaluations, on the items that all of them share), teacher.csv (the explanations of each run against the
 behaviour of each from the same S), regions.csv (the final step apart by whether an item's
 kind has labels in any condition), lead_lag.csv, base.csv (health of each M0 by task, how often other M0 seeds have the
-same label, how well a shallow rule predicts it) and keys.json (the runs that they come from). The same runs give the same bytes.
+same label, how well a shallow rule predicts it) and keys.json (the runs that they come from). A sweep of shifts also has shift.parquet (one row a
+run) and sensor.parquet (one row a run and evaluation; see `faithfulness.shifted`). The same runs give the same bytes.
 """
 
 import io
@@ -16,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from coupling import store
-from coupling.faithfulness import controls, metrics
+from coupling.faithfulness import controls, metrics, shifted
 from coupling.spec import Spec
 
 SUMMARY = [
@@ -30,14 +31,15 @@ _ITEMS = [
     "task", "condition", "m0_seed", "seed", "step", "id", "group", "kind", "valid", "changes", "answer", "gold", "hinted",
     "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
 ]  # fmt: skip
-
+_SHIFTED_ITEMS = [*shifted.ABOUT, "forced_self", "retaught", "new_gold"]
+SHIFTED = ("shift", "sensor")
 
 SIZES = ("tiny", "small", "medium", "paper")  # the profiles, as they are shown
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of one sweep; see the module. keys: {"runs": [...], "base": [...]}."""
+    """The tables of one sweep; see the module. keys: {"runs": [...], "base": [...]}. shift and sensor: None of a sweep without shifts."""
 
     items: pd.DataFrame
     runs: pd.DataFrame
@@ -48,6 +50,8 @@ class Tables:
     teacher: pd.DataFrame
     base: pd.DataFrame
     keys: dict
+    shift: pd.DataFrame | None = None
+    sensor: pd.DataFrame | None = None
 
 
 def folder(profile: str, sweep: str) -> Path:
@@ -63,7 +67,8 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
     """
     if missing := [str(store.run_folder(s)) for _, s in runs if not store.complete(store.run_folder(s))]:
         raise store.StoreError(f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first")
-    frames, keys, bases = [], [], {}
+    frames, paid, keys, bases = [], [], [], {}
+    shifts = any(s.shift != "none" for _, s in runs)
     for condition, spec in runs:
         manifest = store.read_json(store.run_folder(spec) / "manifest.json")
         where = {"condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
@@ -71,15 +76,33 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
         bases.setdefault(store.base_folder(spec), (spec, []))[1].append(manifest["labels"]["shallow_rule"])
         if manifest["status"] == "complete":
             rows = store.read_table(store.run_folder(spec) / "rows.parquet")
-            frames.append(rows.assign(**where, final=rows["step"] == spec.final_step))
+            frames.append(rows.assign(**where, **(shifted.about(spec) if shifts else {}), final=rows["step"] == spec.final_step))
+            paid.append({"task": spec.task} | where | {"kl_paid": _paid(spec) if shifts else None})
     if not frames:
         raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile
     every = pd.concat(frames, ignore_index=True)
+    every = every.assign(**{name: every[name].fillna(nothing).astype("int8") for name, nothing in (("retaught", False), ("new_gold", -1)) if name in every})
     every["held_out"] = every["held_out"].groupby([every["task"], every["kind"]]).transform("any")
     parts = [_of_task(task, rows.drop(columns="task"), profile, sweep) for task, rows in every.groupby("task", sort=False)]
     joined = [pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)]
-    return Tables(*joined, _base(list(bases.values())), {"profile": profile, "sweep": sweep, "base": sorted(f.name for f in bases), "runs": keys})
+    about = {"profile": profile, "sweep": sweep, "base": sorted(f.name for f in bases), "runs": keys}
+    return Tables(*joined, _base(list(bases.values())), about, *(_shifts(every, pd.DataFrame(paid), profile, sweep) if shifts else ()))
+
+
+def _shifts(every: pd.DataFrame, paid: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:
+    """shift and sensor of all evaluations of runs; paid: what each run's KL term was at the end (kl_paid)."""
+    parts = [rows for _, rows in every.groupby("task", sort=False)]
+    by_run = pd.concat([shifted.per_run(shifted.measured(rows[rows["final"]])) for rows in parts], ignore_index=True)
+    by_run = by_run.merge(paid, on=["task", *metrics.RUN], how="left")
+    estimates = pd.concat([shifted.estimates(rows) for rows in parts], ignore_index=True)
+    return [frame.assign(profile=profile, sweep=sweep) for frame in (by_run, estimates)]
+
+
+def _paid(spec: Spec) -> float:
+    """The mean of the KL term over the last tenth of a run's steps, in nats; NaN where the last stage has none."""
+    kl = store.read_table(store.run_folder(spec) / "history.parquet")["kl"]
+    return kl.tail(max(1, len(kl) // 10)).mean() if spec.stages[-1].kl_weight else float("nan")
 
 
 def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
@@ -130,7 +153,7 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
             (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in REGIONS for k in ("mean", "low", "high")
         })  # fmt: skip
     return [
-        final.assign(task=task)[_ITEMS],
+        final.assign(task=task)[[*_ITEMS, *(c for c in _SHIFTED_ITEMS if "objective" in final and c in final)]],
         runs.assign(task=task),
         summary,
         pd.DataFrame(dynamics).assign(task=task),
@@ -146,6 +169,10 @@ def write(tables: Tables, where: Path) -> None:
         _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
     with store.replacing(where / "items.parquet") as part:
         store.write_table(part, tables.items)
+    for name in SHIFTED:
+        if (frame := getattr(tables, name)) is not None:
+            with store.replacing(where / f"{name}.parquet") as part:
+                store.write_table(part, frame)
     store.write_json(where / "keys.json", tables.keys)
 
 
@@ -162,7 +189,8 @@ def read(profile: str, sweep: str) -> Tables:
         raise store.StoreError(f"no tables in {where}: run `make study PROFILE={profile} SWEEP={sweep}` first")
     csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
-    return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv)
+    more = {name: store.read_table(where / f"{name}.parquet") for name in SHIFTED if (where / f"{name}.parquet").exists()}
+    return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv, **more)
 
 
 def collected() -> list[tuple[str, str]]:

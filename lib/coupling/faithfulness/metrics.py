@@ -21,7 +21,7 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     same items (method.md: (EM(E_i, L_i) - EM(E_i, S)) minus the mean over j of (EM(E_j, L_i) - EM(E_j, S))); NaN for
     a run without others. self_base: self - base. source_agreement: L(S) and L(M0) agree. divergent: L(S) and L(M_t) differ; self_div, target_div: self and
     target on those; self_div_ng, target_div_ng: on those where neither states the gold answer. others_div: how often
-    other runs' explanations state L(M_t) there. moved_x, moved_cf: M_t's choice is not M0's. gold_match: the gold
+    other runs' explanations state L(M_t) there, others_self on all items. moved_x, moved_cf: M_t's choice is not M0's. gold_match: the gold
     answer is M_t's answer without the cue.
     """
     frame = frame.reset_index(drop=True)
@@ -47,10 +47,19 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     )
     others = _others(frame)
     return frame.assign(
+        others_self=others["self"],
         null_gap=others["self"] - others["target"],
         excess=frame["gap"] - (others["self"] - others["target"]),
         others_div=others["self"].where(divergent),
     )
+
+
+def across(frame: pd.DataFrame) -> pd.DataFrame:
+    """`with_measures` of runs from the same S that differ in condition: the others of a run are those of the other conditions with its M0 and
+    explainer seed, so that excess is what its explanations know of its own behaviour and not of theirs."""
+    codes, _ = pd.factorize(frame["condition"])
+    measured = with_measures(frame.assign(seed=codes, condition=frame["seed"].astype(str), step=0))  # final ones, whatever their steps
+    return measured.assign(**{name: frame[name].to_numpy() for name in ("condition", "seed", "step")})
 
 
 def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:

@@ -6,6 +6,8 @@ import pandas as pd
 from coupling.faithfulness.metrics import intervals
 from coupling.tasks.refusal import REFUSE
 
+SHARE = 0.8  # of shifts of a size that must be told from none, for that size to count as detected
+
 
 def implied(frame: pd.DataFrame) -> pd.Series:
     """The choice on x that an explanation implies, -1 if it implies none: the stated answer where it stays; where it changes, what the cue
@@ -32,3 +34,33 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
         return {"estimated": float("nan"), "low": float("nan"), "high": float("nan"), "valid": 0.0, "items": len(frame)}
     found = intervals(valid, ["sensed"]).loc["sensed"]
     return {"estimated": found["mean"], "low": found["low"], "high": found["high"], "valid": len(valid) / len(frame), "items": len(frame)}
+
+
+def detected(frame: pd.DataFrame) -> pd.Series:
+    """Whether an estimate tells that behaviour left M0's rate: its interval lies wholly on the side to which the measured rate went. frame: estimates with low, high, measured and
+    m0_rate."""
+    return np.where(frame["measured"] >= frame["m0_rate"], frame["low"] > frame["m0_rate"], frame["high"] < frame["m0_rate"])
+
+
+def reliability(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a task: how far the sensor's estimates lie from the measured rates, means of absolute errors with intervals over M0 seeds (error, error_low, error_high), the
+    same of a sensor that always says M0's rate (trivial, ...), covered (share of intervals that hold the measured rate), false_alarms (share of estimates of runs without a
+    shift whose interval leaves M0's rate), and smallest, the smallest shift that it detects: of estimates of shifts of at least this size, SHARE or more are
+    `detected` (NaN where there is no such size). frame: estimates as `shifted.estimates` gives them, of runs of one kind."""
+    rows = []
+    for task, part in frame.groupby("task", sort=False):
+        errors = part.assign(group=0, error=(part["estimated"] - part["measured"]).abs(), trivial=(part["m0_rate"] - part["measured"]).abs())
+        found = intervals(errors, ["error", "trivial"])
+        plain = part[part["objective"] == "none"]
+        rows.append(
+            {"task": task, "estimates": len(part), "covered": part["measured"].between(part["low"], part["high"]).mean()}
+            | {f"{m}{k}": found.loc[m, of] for m in ("error", "trivial") for k, of in (("", "mean"), ("_low", "low"), ("_high", "high"))}
+            | {"false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(), "smallest": _smallest(part)}
+        )
+    return pd.DataFrame(rows)
+
+
+def _smallest(frame: pd.DataFrame) -> float:
+    size, found = (frame["measured"] - frame["m0_rate"]).abs(), pd.Series(detected(frame), index=frame.index)
+    enough = [s for s in sorted(size) if found[size >= s].mean() >= SHARE]
+    return min(enough, default=float("nan"))

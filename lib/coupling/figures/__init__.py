@@ -8,7 +8,24 @@ from matplotlib.figure import Figure
 
 from coupling import claims as deciding
 from coupling import store, tables
-from coupling.figures import claims, curve, depth, dynamics, headline, held_out, new_behaviour, schematic, speed, style, teacher_matrix
+from coupling.figures import (
+    claims,
+    curve,
+    depth,
+    directions,
+    dynamics,
+    headline,
+    held_out,
+    new_behaviour,
+    order,
+    reteaching,
+    schematic,
+    sensor,
+    speed,
+    style,
+    teacher_matrix,
+    tracking,
+)  # fmt: skip
 from coupling.spec import read_sweep
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
@@ -19,6 +36,11 @@ FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
     "held_out": (held_out.WHAT, lambda t: held_out.draw(t.regions, t.summary)),
     "curve": (curve.WHAT, lambda t: _curve(t)),
     "depth": (depth.WHAT, lambda t: depth.draw(t.items, t.keys["profile"])),
+    "tracking": (tracking.WHAT, lambda t: tracking.draw(t.shift)),
+    "directions": (directions.WHAT, lambda t: directions.draw(t.items)),
+    "order": (order.WHAT, lambda t: order.draw(t.shift)),
+    "reteaching": (reteaching.WHAT, lambda t: reteaching.draw(t.items)),
+    "sensor": (sensor.WHAT, lambda t: sensor.draw(t.sensor)),
     "teacher_matrix": (teacher_matrix.WHAT, lambda t: teacher_matrix.draw(t.teacher, t.summary)),
 }
 

@@ -1,0 +1,121 @@
+"""What a row of the claims table rests on: the committed tables of a profile, and effects with their intervals."""
+
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+import numpy as np
+import pandas as pd
+
+from coupling import store, tables
+from coupling.faithfulness import metrics, shifted
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A measured number with its 95 % interval, its p against `null` (before correction; NaN where it has none), the M0 seeds behind it,
+    and how many of them lie above the null by themselves (None where that is not known): five clusters are few for a bootstrap."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    null: float = 0.0
+    seeds_above: int | None = None
+
+    @property
+    def above(self) -> bool:
+        """Whether the interval lies above the null."""
+        return self.low > self.null
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a row rests on. measure: what the effect is. controls: name to passed. tests: name to (p before correction, whether the
+    difference goes the claim's way). within: a range that the effect must lie in, where that is what is claimed."""
+
+    measure: str
+    effect: Effect
+    controls: dict[str, bool] = field(default_factory=dict)
+    tests: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    within: tuple[float, float] | None = None
+
+
+class NotMeasuredError(Exception):
+    """A table, task or condition that a claim needs is not there."""
+
+
+class Evidence:
+    """The committed tables of one profile, each read once."""
+
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
+        self._tables = cache(partial(tables.read, profile))
+        self.rows = cache(self._rows)
+        self.shifted = cache(lambda task: shifted.measured(self.table("items", "shift", task=task)))
+
+    def table(self, name: str, sweep: str, **where: object) -> pd.DataFrame:
+        """The rows of a sweep's table in which columns have these values; NotMeasuredError without any."""
+        try:
+            frame = getattr(self._tables(sweep), name)
+        except store.StoreError as error:
+            raise NotMeasuredError(str(error)) from None
+        for column, value in where.items():
+            frame = frame[frame[column] == value]
+        if frame.empty:
+            raise NotMeasuredError(f"{self.profile} {sweep}: {where}")
+        return frame
+
+    def _rows(self, sweep: str, task: str, condition: str) -> pd.DataFrame:
+        """Final rows of a condition with their measures."""
+        return metrics.with_measures(self.table("items", sweep, task=task, condition=condition))
+
+    def line(self, sweep: str, task: str, condition: str) -> pd.Series:
+        """The summary of a condition."""
+        return self.table("summary", sweep, task=task, condition=condition).iloc[0]
+
+    def finals(self, sweep: str, task: str, condition: str) -> pd.DataFrame:
+        """A row a run, at its final step."""
+        runs = self.table("runs", sweep, task=task, condition=condition)
+        return runs[runs["step"] == runs["step"].max()]
+
+    def collapsed(self, sweep: str, task: str, condition: str) -> float:
+        """The share of runs that collapsed."""
+        return float((self.finals(sweep, task, condition)["collapsed"] != "").mean())
+
+
+def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
+    """The mean of a column with its bootstrap interval and p; over M0 seeds alone where rows have no group."""
+    frame = frame if "group" in frame else frame.assign(group=0)
+    draws = metrics.resampled(frame, [column], RESAMPLES)[column]
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        raise NotMeasuredError(f"no {column} in these rows")
+    beyond = min((draws <= null).sum(), (draws >= null).sum())
+    p = min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
+    each = frame.assign(value=frame[column].astype(float)).groupby("m0_seed")["value"].mean().dropna()
+    return Effect(float(frame[column].astype(float).mean()), *metrics.interval(draws), p, len(each), null, int((each > null).sum()))
+
+
+def difference(a: pd.DataFrame, b: pd.DataFrame, column: str) -> pd.DataFrame:
+    """a - b of a column, paired by M0 seed and item (or by M0 seed, of rows without items), over the explainer seeds that both have."""
+    by = [c for c in ("m0_seed", "group", "id") if c in a and c in b]
+    shared = sorted(set(a["seed"]) & set(b["seed"]))
+    means = [f[f["seed"].isin(shared)].groupby(by)[column].agg(lambda values: values.astype(float).mean()) for f in (a, b)]
+    paired = means[0].to_frame("a").join(means[1].to_frame("b"), how="inner").reset_index()
+    paired[column] = paired["a"] - paired["b"]  # not by assign, which takes no column named self
+    return paired.assign(seed=0)
+
+
+def contrast(a: pd.DataFrame, b: pd.DataFrame, column: str) -> Effect:
+    """The mean of a column over rows a less that over rows b, which are other items of the same runs."""
+    ends = [end.assign(over=sign * end[column].astype(float) / len(end)) for sign, end in ((1, a), (-1, b))]
+    both = pd.concat(ends, ignore_index=True)
+    return effect_of(both.assign(over=both["over"] * len(both)), "over")  # so that the mean of all rows is the difference of the two means
+
+
+def runs_above(runs: pd.DataFrame, a: str, b: str) -> bool:
+    """Whether column a stands above b over the runs, their M0 seeds drawn anew."""
+    return effect_of(runs.assign(over=runs[a] - runs[b])[["m0_seed", "seed", "over"]], "over").above
