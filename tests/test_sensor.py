@@ -3,9 +3,9 @@ import doctest
 import numpy as np
 import pandas as pd
 import pytest
-from coupling import sensor
+from coupling import run, sensor
 from coupling.behaviours import behaviours
-from coupling.explanations import claims
+from coupling.explanations import claims, generate
 from coupling.faithfulness import sensing
 from coupling.tasks import load_items
 
@@ -57,3 +57,42 @@ def test_estimates_count_valid_explanations_and_items_with_a_cue():
 def test_the_example_in_the_docstring_runs():
     assert doctest.testmod(sensor).failed == 0
     assert doctest.testmod(sensor).attempted > 5
+
+
+@pytest.mark.parametrize("task", ["hint_qa", "aita", "refusal"])
+def test_a_finished_explainer_is_sensed_as_its_rows_say(task, spec, monkeypatch):
+    monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)
+    result = run.explain(spec.model_copy(update={"task": task, "shift": "up", "shift_weight": 0.5, "learning_rate": 0.02, "steps": 60, "test_items": 40}))
+    rows = result.table("rows")
+    final = rows[rows["step"] == 60]
+    with run.explainer(result) as model:
+        assert generate(model, run.items_of(result.spec)[1], "letter", 8) == final["text"].tolist()
+        reading = sensor.sense(model, run.items_of(result.spec)[1], batch=8)
+    assert final["valid"].any()
+    assert reading == pytest.approx(sensing.estimate(final), nan_ok=True)
+    last = run.readings(result).iloc[-1]
+    assert last["estimated"] == pytest.approx(reading["estimated"])
+    assert last["measured"] == pytest.approx(sensing.rate(final, final["x"]).mean())
+
+
+def estimates(*lines, task="hint_qa"):
+    """Estimates of one M0: (measured, low, high) beside a rate of M0 of one half."""
+    frame = pd.DataFrame(lines, columns=["measured", "low", "high"])
+    objective = np.where(frame["measured"] == 0.5, "none", "sycophancy")
+    return frame.assign(task=task, estimated=(frame["low"] + frame["high"]) / 2, m0_rate=0.5, m0_seed=0, seed=0, objective=objective)
+
+
+def test_a_shift_is_detected_on_its_own_side_alone():
+    frame = estimates((0.7, 0.55, 0.6), (0.7, 0.4, 0.45), (0.3, 0.4, 0.45), (0.3, 0.4, 0.5), (0.7, 0.5, 0.9))
+    assert sensing.detected(frame).tolist() == [True, False, True, False, False]
+
+
+def test_the_smallest_shift_is_that_from_which_on_most_are_detected():
+    blind = [(0.5 + k / 100, 0.45, 0.55) for k in range(1, 6)]
+    sees = [(0.5 + k / 100, 0.51, 0.55) for k in range(6, 12)]
+    found = sensing.reliability(estimates(*blind, *sees, (0.5, 0.51, 0.6), (0.5, 0.4, 0.6))).iloc[0]
+    assert found["smallest"] == pytest.approx(0.05)  # of 0.05 to 0.11, six of seven are
+    assert found["false_alarms"] == 0.5
+    assert found["estimates"] == 13
+    assert found["trivial"] == pytest.approx(np.mean([k / 100 for k in range(1, 12)] + [0, 0]))
+    assert np.isnan(sensing.reliability(estimates(*blind)).iloc[0]["smallest"])

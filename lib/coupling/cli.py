@@ -185,6 +185,7 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
     if (store.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
         jobs.append((store.root() / "notebooks" / "30_speed.ipynb", store.results_dir() / "30_speed.ipynb", {}))
     if only in ("", "claims"):
+        drawing.write_study_tables()
         drawing.write_claims()
         jobs.append((store.root() / "notebooks" / "20_claims.ipynb", store.results_dir() / "20_claims.ipynb", {}))
     _execute(*jobs)

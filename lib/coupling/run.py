@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from peft import set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
@@ -23,7 +24,7 @@ from coupling import shift, store
 from coupling.behaviours import Behaviours, behaviour_texts, behaviours, health
 from coupling.evaluation import evaluate
 from coupling.explanations import check_labels, forced_choice, generate, labels, request
-from coupling.faithfulness import metrics
+from coupling.faithfulness import metrics, shifted
 from coupling.faithfulness.rows import score
 from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
@@ -283,6 +284,21 @@ def measures(result: Result) -> pd.DataFrame:
     alone = rows.assign(condition="this run", m0_seed=spec.m0_seed, seed=spec.seed)
     parts = [metrics.per_run(metrics.with_measures(part)).assign(task=task) for task, part in alone.groupby("task", sort=False)]
     return pd.concat(parts, ignore_index=True)[["task", "step", "items", "self", "target", "gap", "agreement", "valid", "collapsed"]]
+
+
+def readings(result: Result) -> pd.DataFrame:
+    """What the behaviour sensor reads off an explainer at each of its evaluations after the first, beside what was measured (`shifted.estimates`)."""
+    spec = result.spec
+    rows = result.table("rows").assign(condition="this run", m0_seed=spec.m0_seed, seed=spec.seed, **shifted.about(spec))
+    return shifted.estimates(rows)[["task", "step", "items", "valid", "estimated", "low", "high", "measured", "m0_rate"]]
+
+
+@contextmanager
+def explainer(result: Result) -> Iterator[Loaded]:
+    """Within the block, the model of a finished run: M0 with the adapter that the run trained."""
+    with adapted(load_m0(result.spec), result.spec) as loaded:
+        set_peft_model_state_dict(loaded.model, load_file(result.folder / "adapter" / "adapter_model.safetensors"))
+        yield loaded
 
 
 def walkthrough(result: Result, task: str | None = None) -> pd.DataFrame:

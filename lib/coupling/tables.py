@@ -82,7 +82,8 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
         raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile
     every = pd.concat(frames, ignore_index=True)
-    every = every.assign(**{name: every[name].fillna(nothing).astype("int8") for name, nothing in (("retaught", False), ("new_gold", -1)) if name in every})
+    apart = {"retaught": (0, "int8"), "new_gold": (-1, "int8"), "forced_self": (float("nan"), "float32")}  # what not all runs have
+    every = every.assign(**{name: every[name].fillna(nothing).astype(kind) for name, (nothing, kind) in apart.items() if name in every})
     every["held_out"] = every["held_out"].groupby([every["task"], every["kind"]]).transform("any")
     parts = [_of_task(task, rows.drop(columns="task"), profile, sweep) for task, rows in every.groupby("task", sort=False)]
     joined = [pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)]

@@ -37,16 +37,19 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def detected(frame: pd.DataFrame) -> pd.Series:
-    """Whether an estimate tells that behaviour left M0's rate: its interval lies wholly on the side to which the measured rate went. frame: estimates with low, high, measured and
-    m0_rate."""
+    """Whether an estimate tells that behaviour left M0's rate: its interval lies wholly on the side to which the measured rate went; bool [estimates].
+    frame: estimates with low, high, measured and m0_rate."""
     return np.where(frame["measured"] >= frame["m0_rate"], frame["low"] > frame["m0_rate"], frame["high"] < frame["m0_rate"])
 
 
 def reliability(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a task: how far the sensor's estimates lie from the measured rates, means of absolute errors with intervals over M0 seeds (error, error_low, error_high), the
-    same of a sensor that always says M0's rate (trivial, ...), covered (share of intervals that hold the measured rate), false_alarms (share of estimates of runs without a
-    shift whose interval leaves M0's rate), and smallest, the smallest shift that it detects: of estimates of shifts of at least this size, SHARE or more are
-    `detected` (NaN where there is no such size). frame: estimates as `shifted.estimates` gives them, of runs of one kind."""
+    """One row a task: how far the sensor's estimates lie from the measured rates. frame: estimates as `shifted.estimates` gives them, of runs of one kind.
+
+    error: the mean of absolute errors, with its interval over M0 seeds (error_low, error_high); trivial: the same of a sensor that always says
+    M0's rate. covered: the share of the estimates' own intervals that hold the measured rate. false_alarms: of estimates of runs without a shift,
+    the share whose interval leaves M0's rate. smallest: the smallest shift that is detected, which is to say that of the estimates of shifts of at least
+    this size SHARE or more are `detected`; NaN where there is no such size.
+    """
     rows = []
     for task, part in frame.groupby("task", sort=False):
         errors = part.assign(group=0, error=(part["estimated"] - part["measured"]).abs(), trivial=(part["m0_rate"] - part["measured"]).abs())

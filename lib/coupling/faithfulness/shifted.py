@@ -91,8 +91,8 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
-    """The teacher matrix (`controls.teacher_matrix`) of each M0's runs that were pushed down, not at all and up (0, 1, 2) with one strength beside explanation training.
-    frame: final rows of one task, with run columns and those of `about`."""
+    """The teacher matrix (`controls.teacher_matrix`) of each M0's runs that were pushed down, not at all and up (0, 1, 2) with one strength, beside
+    explanation training. frame: final rows of one task, with run columns and those of `about`."""
     fixed = frame[frame["explained"] & ~frame["relabelled"]]
     pushed = fixed[(fixed["order"] == "with") & (fixed["strength"] == strength) & (fixed["direction"] != "")]
     three = pd.concat([pushed, fixed[fixed["objective"] == "none"]])

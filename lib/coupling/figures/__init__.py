@@ -147,7 +147,7 @@ def _claims_table(rows: pd.DataFrame) -> str:
     for _, r in rows.iterrows():
         effect = f"{r['effect']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" if r["seeds"] else ""
         p = "" if pd.isna(r["p"]) else f"{r['p']:.4f}"
-        above = "" if pd.isna(r["seeds_above"]) else f"{r['seeds_above']} of {r['seeds']}"
+        above = "" if pd.isna(r["seeds_above"]) else f"{r['seeds_above']:.0f} of {r['seeds']}"
         where = f"{r['task']}, {r['profile']}, {r['seeds']} M0s" if r["seeds"] else r["task"]
         failed = [c.removesuffix(": failed") for c in r["controls"] if c.endswith(": failed")]
         passed = f"{len(r['controls']) - len(failed)} of {len(r['controls'])}" if r["seeds"] else ""
@@ -183,6 +183,15 @@ def write_claims() -> None:
     """Decide the claims anew from the tables of all sweeps, into figures/data/claims.parquet."""
     with store.replacing(store.tables_dir() / "claims.parquet") as part:
         store.write_table(part, deciding.table())
+
+
+def write_study_tables() -> None:
+    """Put the tables of shifts and of the sensor together over all sweeps that have them, into figures/data/shift.parquet and sensor.parquet."""
+    collected = [tables.read(*names) for names in tables.collected()]
+    for name in tables.SHIFTED:
+        if found := [frame for data in collected if (frame := getattr(data, name)) is not None]:
+            with store.replacing(store.tables_dir() / f"{name}.parquet") as part:
+                store.write_table(part, pd.concat(found, ignore_index=True))
 
 
 def write_readme() -> None:

@@ -26,11 +26,15 @@ def draw(items: pd.DataFrame) -> Figure:
             found = diagonal_test(matrix)
             image = axis.imshow(square, cmap="Blues", vmin=0, vmax=1)
             for (i, j), value in np.ndenumerate(square):
-                axis.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=7, color="white" if value > 0.6 else "black", weight="bold" if i == j else "normal")
+                colour, weight = "white" if value > 0.6 else "black", "bold" if i == j else "normal"
+                axis.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
             axis.set(xticks=range(3), yticks=range(3), xticklabels=NAMES, yticklabels=NAMES, xlabel="behaviour of the model pushed")
             axis.set_title(f"{task}, weight {strength:g}\ndiagonal − rest of column {found['difference']:+.3f}, p = {found['p']:.4f}", fontsize=7)
         row[0].set_ylabel("explanations of the model pushed")
     figure.colorbar(image, ax=axes, shrink=0.6, label="exact match")
-    caption(figure, f"Final step; {items['m0_seed'].nunique()} M0 seed(s), three runs of each a square, {items.groupby('task')['id'].nunique().max()} test items.\n"
-            "p: explanations dealt out anew among the three runs of each M0. If explanations follow their own model, the diagonal beats its column.")  # fmt: skip
+    most = items.groupby("task")["id"].nunique().max()
+    seeds = items["m0_seed"].nunique()
+    caption(figure, f"Final step; {seeds} M0 seed(s), three runs of each a square, {most} test items.\n"
+            "p: explanations dealt out anew among the three runs of each M0. If explanations "
+            "follow\ntheir own model, the diagonal beats its column.")  # fmt: skip
     return figure

@@ -16,7 +16,8 @@ PANELS = (
 
 
 def draw(shift: pd.DataFrame) -> Figure:
-    """Three panels over the conditions of one strength, of tasks with a shift that does not stand beside explanation training. shift: the sweep's table of runs."""
+    """Three panels over the conditions of one strength, for each task with a shift that does not stand beside explanation training. shift: the
+    sweep's table of runs."""
     orders = shift[~shift["objective"].isin(["reteach"])]
     tasks = list(dict.fromkeys(orders.loc[orders["order"].isin(["after", "before"]), "task"]))
     rows = orders[orders["task"].isin(tasks)]
@@ -41,6 +42,7 @@ def draw(shift: pd.DataFrame) -> Figure:
             axis.set(ylabel=what)
             legend(axis, 6)
         axes[3 * k, 0].set_title(f"{task}: shifts of weight {strength:g}")
-    caption(figure, f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 seeds; "
-            "small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the shift, and with the opposite one of its kind, show on the same items.")  # fmt: skip
+    caption(figure, f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['items'].max()} test items a run. "
+            "Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
+            "shift, and with the opposite one of its kind, show on the same items.")  # fmt: skip
     return figure

@@ -11,8 +11,8 @@ WHAT = "Explanations on entities with facts taught anew, by behaviour alone, aga
 
 
 def draw(items: pd.DataFrame) -> Figure:
-    """Left: faithfulness to current behaviour on re-taught and on untouched entities. Right: the new facts, where they are among the choices. items: the sweep's
-    final rows."""
+    """Left: faithfulness to current behaviour on re-taught and on untouched entities. Right: the new facts, where they are among the choices.
+    items: the sweep's final rows."""
     rows = shifted.measured(items[items["task"] == "hint_qa"])
     rows = rows[rows["objective"] == "reteach"]
     conditions = list(dict.fromkeys(rows["condition"]))
@@ -21,7 +21,10 @@ def draw(items: pd.DataFrame) -> Figure:
     for place, (condition, half) in enumerate(places):
         part = rows[(rows["condition"] == condition) & rows[f"{half}_self"].notna()]
         part = part.assign(forced_self=part["forced_self"].where(~part["explained"].astype(bool)))
-        columns = {"self": ("self", LABELS["self"]), "others_self": ("baseline", "the same of explanations without re-teaching"), "forced_self": ("agreement", "self, forced to a label")}
+        columns = {
+            "self": ("self", LABELS["self"]), "others_self": ("baseline", "the same of explanations without re-teaching"),
+            "forced_self": ("agreement", "self, forced to a label"),
+        }  # fmt: skip
         _marks(left, place, part, {c: style for c, style in columns.items() if part[c].notna().any()})
     ticks(left, [f"{c},\n{'re-taught' if h == 'retaught' else 'untouched'}" for c, h in places])
     left.set(ylim=(0, 1.02), ylabel="share of test items (exact match)", title="explanations against current behaviour")
@@ -36,8 +39,9 @@ def draw(items: pd.DataFrame) -> Figure:
     right.set(ylim=(0, 1.02), ylabel="share of re-taught items", title="the new fact, where it is among the choices")
     for axis in (left, right):
         legend(axis, 6)
-    caption(figure, f"hint_qa, final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['id'].nunique()} test items a run, half of their entities re-taught. "
-            "Bars: 95 % two-way bootstrap\nover M0 seeds and entities. Which entities and which facts is drawn anew in each run; no tested prompt was taught.")  # fmt: skip
+    caption(figure, f"hint_qa, final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['id'].nunique()} test items a run, "
+            "half of their entities re-taught. Bars: 95 % two-way bootstrap\nover M0 seeds and entities. Which entities and which facts is drawn "
+            "anew in each run; no tested prompt was taught.")  # fmt: skip
     return figure
 
 

@@ -1,5 +1,7 @@
 """Sensor: the rate of a behaviour as it is read off explanations, against the rate that was measured."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -15,7 +17,8 @@ BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 
 
 def draw(sensor: pd.DataFrame) -> Figure:
-    """A column of three panels a task, over all evaluations after the first of runs whose shift, if any, stands beside explanation training. sensor: the sweep's estimates."""
+    """A column of three panels a task, over all evaluations after the first of runs whose shift, if any, stands beside explanation training.
+    sensor: the sweep's estimates."""
     rows = sensor[sensor["order"].isin(["", "with"]) & ~sensor["relabelled"] & ~sensor["objective"].isin(["reteach", "neutral"])]
     rows = rows.assign(size=(rows["measured"] - rows["m0_rate"]).abs(), found=detected(rows), error=(rows["estimated"] - rows["measured"]).abs())
     tasks = list(dict.fromkeys(rows["task"]))
@@ -26,7 +29,8 @@ def draw(sensor: pd.DataFrame) -> Figure:
         for direction, part in mine.groupby("direction"):
             colour, mark = DIRECTIONS[direction]
             bars = [(part["estimated"] - part["low"]).clip(lower=0), (part["high"] - part["estimated"]).clip(lower=0)]
-            top.errorbar(part["measured"], part["estimated"], bars, fmt=mark, ms=3, color=colour, lw=0.6, alpha=0.7, label=f"pushed {direction}" if direction else "no shift")
+            name = f"pushed {direction}" if direction else "no shift"
+            top.errorbar(part["measured"], part["estimated"], bars, fmt=mark, ms=3, color=colour, lw=0.6, alpha=0.7, label=name)
         ends = [mine[["measured", "low"]].min().min(), mine[["measured", "high"]].max().max()]
         top.plot(ends, ends, color="black", lw=0.8, ls="--", label="estimate = measured")
         top.set(title=task, xlabel=f"measured rate ({RATE.get(task, 'cues followed')})", ylabel="rate that explanations imply")
@@ -38,19 +42,19 @@ def draw(sensor: pd.DataFrame) -> Figure:
                 _mean(bottom, place, part, "found", "excess", "told from M0's rate")
                 bottom.annotate(f"{len(part)}", (place, 0.0), xytext=(0, -2), textcoords="offset points", fontsize=6, ha="center", va="top")
         for axis in (middle, bottom):
-            axis.set_xticks(range(len(BINS) - 1), [f"{a:g}–{b:g}" for a, b in zip(BINS, BINS[1:], strict=False)], fontsize=6)
+            axis.set_xticks(range(len(BINS) - 1), [f"{a:g}–{b:g}" for a, b in pairwise(BINS)], fontsize=6)
             axis.set(xlabel="size of the measured shift from M0's rate", xlim=(-0.6, len(BINS) - 1.4))
         line = known.loc[task]
         middle.set(ylabel="mean absolute error", title=f"error {line['error']:.3f} ({line['error_low']:.3f} to {line['error_high']:.3f}),\n"
                    f"always M0's {line['trivial']:.3f} ({line['trivial_low']:.3f} to {line['trivial_high']:.3f})")  # fmt: skip
         smallest = "none is detected" if np.isnan(line["smallest"]) else f"smallest detected: {line['smallest']:.3f}"
         bottom.axhline(SHARE, color="black", lw=0.8, ls=":")
-        bottom.set(ylabel="share of estimates", ylim=(-0.12, 1.05), title=f"{smallest}; without a shift {line['false_alarms']:.2f} of alarms are false")
+        bottom.set(ylabel="share of estimates", ylim=(-0.15, 1.05), title=f"{smallest};\nfalse alarms without a shift: {line['false_alarms']:.2f}")
         for axis in (top, middle, bottom):
             legend(axis, 6)
-    caption(figure, f"{len(rows)} estimates: all evaluations after the first; {rows['m0_seed'].nunique()} M0 seed(s), {rows['items'].min()} to {rows['items'].max()} items each. Top: bars are the "
-            "sensor's own 95 % intervals; else 95 % bootstrap over M0 seeds.\nBottom: share of estimates whose interval lies on the shift's side of M0's rate; numbers are estimates; "
-            f"dotted: {SHARE:g}.")  # fmt: skip
+    caption(figure, f"{len(rows)} estimates: all evaluations after the first; {rows['m0_seed'].nunique()} M0 seed(s), {rows['items'].min()} to "
+            f"{rows['items'].max()} items each. Top: bars are the sensor's own 95 % intervals; else 95 % bootstrap over M0 seeds.\nBottom: share of estimates "
+            f"whose interval lies on the shift's side of M0's rate; numbers are estimates; dotted: {SHARE:g}.")  # fmt: skip
     return figure
 
 

@@ -43,13 +43,13 @@ def draw(shift: pd.DataFrame) -> Figure:
         top.set(title=task, xlabel=f"shift of behaviour\n({what}, M_t less M0)", ylabel=f"shift that explanations imply\n({what}, less M0)")
         legend(top, 6)
         for axis in (middle, bottom):
-            ticks(axis, [f"{'up' if p > 0 else 'down'} {abs(p):g}" if p else "no shift" for p in places])
+            ticks(axis, [f"{'up' if p > 0 else 'down'}\n{abs(p):g}" if p else "no\nshift" for p in places])
             axis.set_xlabel("direction and weight of the shift")
             legend(axis, 6)
         middle.set(ylim=(0, 1.05), ylabel="share of test items")
         bottom.axhline(0, color="black", lw=0.8)
         bottom.set(ylabel="difference (fraction)")
     caption(figure, f"Final step, shift beside explanation training; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a point, "
-            f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations of the same "
-            "M0's runs without the shift, and with the opposite one, show on the same items.")  # fmt: skip
+            f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations "
+            "of the same M0's runs without the shift, and with the opposite one, show on the same items.")  # fmt: skip
     return figure
