@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from coupling import claims as deciding
 from coupling import store, tables
+from coupling.faithfulness import metrics
 from coupling.figures import (
     claims,
     curve,
@@ -25,7 +26,7 @@ from coupling.figures import (
     style,
     teacher_matrix,
     tracking,
-)  # fmt: skip
+)
 from coupling.spec import read_sweep
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
@@ -128,17 +129,36 @@ def results_block() -> str:
             f"### {profile}, {sweep}",
             f"![{shown}](figures/{profile}/{sweep}-{shown}.png)",
             f"{first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run; 95 % intervals.",
-            "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |\n|---|---|---|---|---|---|---|---|\n"
-            + "\n".join(
-                f"| {r['task']} | {r['condition']} | {r['self']:.3f} | {r['target']:.3f} | {_interval(r, 'gap')} | "
-                f"{_interval(r, 'excess')} | {r['divergent_share']:.3f} | {r['collapsed']} of {r['runs']} |"
-                for _, r in summary.iterrows()
-            ),
+            _conditions(summary) if data.shift is None else _shifts(data.shift),
         ]
         if not kinds <= known:
             parts.append(_regimes(data.base))
         known |= kinds
     return "\n\n".join(parts)
+
+
+def _conditions(summary: pd.DataFrame) -> str:
+    """Faithfulness at the final step, a line a condition."""
+    lines = ["| task | condition | self | target | gap | excess gap | divergent | collapsed runs |", "|---|---|---|---|---|---|---|---|"]
+    for _, r in summary.iterrows():
+        lines.append(
+            f"| {r['task']} | {r['condition']} | {r['self']:.3f} | {r['target']:.3f} | {_interval(r, 'gap')} | "
+            f"{_interval(r, 'excess')} | {r['divergent_share']:.3f} | {r['collapsed']} of {r['runs']} |"
+        )
+    return "\n".join(lines)
+
+
+def _shifts(runs: pd.DataFrame) -> str:
+    """The same of a sweep of shifts, with the shift of the sensed rate, what explanations imply of it, and the excess gap over runs pushed otherwise."""
+    lines = ["| task | condition | shift | explanations imply | self | target | gap | excess gap | collapsed runs |", "|---|---|---|---|---|---|---|---|---|"]
+    for (task, condition), part in runs.groupby(["task", "condition"], sort=False):
+        found = metrics.intervals(part.assign(group=0), ["shift", "said_shift", "gap", "excess"])
+        cells = {m: "" if r["mean"] != r["mean"] else f"{r['mean']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" for m, r in found.iterrows()}
+        lines.append(
+            f"| {task} | {condition} | {cells['shift']} | {cells['said_shift']} | {part['self'].mean():.3f} | {part['target'].mean():.3f} | "
+            f"{cells['gap']} | {cells['excess']} | {(part['collapsed'] != '').sum()} of {len(part)} |"
+        )
+    return "\n".join(lines)
 
 
 def _claims_table(rows: pd.DataFrame) -> str:
