@@ -1,4 +1,4 @@
-# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 FIGURE TORCH_INDEX
+# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 REUSE=1 FIGURE TORCH_INDEX
 SHELL   := /bin/bash
 PYTHON  ?= python3.11
 PROFILE ?= tiny
@@ -7,6 +7,7 @@ TASK    ?=
 SEEDS   ?=
 JOBS    ?=
 FORCE   ?=
+REUSE   ?=
 FIGURE  ?=
 BIN     := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -22,7 +23,7 @@ study: .venv/ready
 	@mkdir -p results && touch results/.batch
 	@$(if $(FORCE),coupling clear $(WHICH))
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
-	  --resources mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())") --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS)
+	  --resources mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())") --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
 	@coupling status $(WHICH) --since results/.batch
 	@python -c "from coupling import figures; figures.write_study_tables(); figures.write_claims(); figures.study_figure('claims'); figures.write_index(); figures.write_readme()"
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare

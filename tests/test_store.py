@@ -1,8 +1,10 @@
 import json
+import shutil
 
 import pandas as pd
 import pytest
-from coupling import store
+from coupling import cli, records, run, store, tables
+from typer.testing import CliRunner
 
 
 def test_complete_only_with_manifest_and_right_checksums(tmp_path):
@@ -64,3 +66,59 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path):
         (tmp_path / "m").mkdir()
         (tmp_path / "m" / "theirs").write_text("")
     assert (tmp_path / "m" / "theirs").exists()
+
+
+@pytest.fixture
+def finished(spec):
+    """Two finished explainers of one M0."""
+    plan = [("KL on", spec), ("KL off", spec.model_copy(update={"kl_weight": 0.0}))]
+    for _, s in plan:
+        run.explain(s)
+    return plan
+
+
+def test_tables_of_records_are_those_of_results_and_records_hold_no_text(finished):
+    tables.write(tables.collect("headline", finished), tables.folder("tiny", "headline"))
+    before = {p.name: p.read_bytes() for p in tables.folder("tiny", "headline").iterdir() if p.is_file()}
+    said = run.explain(finished[0][1]).table("rows")["text"]
+    prompts = [i.prompt for i in run.items_of(finished[0][1])[1]]
+    written = records.publish("headline", [s for _, s in finished])
+    assert len(written) == 3  # two runs and their base
+    assert records.publish("headline", [s for _, s in finished]) == []
+    shutil.rmtree(store.results_dir())
+    assert records.find(store.run_folder(finished[0][1])) in written
+    tables.write(tables.collect("headline", finished), tables.folder("tiny", "headline"))
+    assert {p.name: p.read_bytes() for p in tables.folder("tiny", "headline").iterdir() if p.is_file()} == before
+    for folder in written:
+        for path in folder.glob("*.parquet"):
+            words = {str(v) for column in store.read_table(path).select_dtypes(object) for v in store.read_table(path)[column]}
+            assert not words & set(prompts)
+            if path.stem == "rows":
+                assert not words & set(said)
+
+
+def test_a_damaged_record_is_no_result(finished):
+    written = records.publish("headline", [s for _, s in finished])
+    shutil.rmtree(store.results_dir())
+    folder = store.run_folder(finished[0][1])
+    (next(p for p in written if p.name == folder.name) / "rows.parquet").write_bytes(b"no parquet")
+    assert records.find(folder) is None
+    with pytest.raises(store.StoreError, match="1 of 2 runs have not finished"):
+        tables.collect("headline", finished)
+
+
+def test_records_have_a_limit_and_need_a_finished_run(finished, monkeypatch):
+    with pytest.raises(records.PublishError, match="none of the 1 runs has finished"):
+        records.publish("headline", [finished[0][1].model_copy(update={"seed": 9})])
+    monkeypatch.setattr(records, "MOST_MB", 0.001)
+    with pytest.raises(records.PublishError, match="publish fewer runs"):
+        records.publish("headline", [s for _, s in finished])
+    assert not list(store.tables_dir().glob("*/*/records/*"))
+
+
+def test_status_and_plan_tell_what_is_published(finished, monkeypatch):
+    records.publish("headline", [s for _, s in finished])
+    shutil.rmtree(store.results_dir())
+    monkeypatch.setattr(cli, "_runs", lambda *of: [("headline", *pair) for pair in finished])
+    assert json.loads(CliRunner().invoke(cli.app, ["status", "--json"]).stdout)[0]["published"] == 2
+    assert [r["published"] for r in json.loads(CliRunner().invoke(cli.app, ["plan", "--json"]).stdout)] == [True, True]

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from coupling import records, store
 from coupling import spec as specs
-from coupling import store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The study's command line.")
 Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
@@ -71,7 +71,7 @@ def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNam
     """List the runs of a sweep and whether they are done."""
     rows = [
         {"sweep": n, "task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain")}
-        | {"complete": store.complete(store.run_folder(s))}
+        | {"complete": store.complete(store.run_folder(s)), "published": records.published(store.run_folder(s)) is not None}
         for n, c, s in _runs(profile, sweep, task, seeds)
     ]
     _show(rows, as_json)
@@ -86,20 +86,22 @@ def status(
     since: Annotated[Path | None, typer.Option(help="count runs that finished after this file was touched as computed")] = None,
     as_json: Json = False,
 ) -> None:
-    """Count the sweep's runs: complete, diverged, started, missing; and which of them a batch computed."""
+    """Count the sweep's runs: complete, diverged, published (but not here), started, missing; and which of them a batch computed."""
     new = 0
-    counts = {"runs": 0, "complete": 0, "diverged": 0, "started": 0, "missing": 0}
+    counts = {"runs": 0, "complete": 0, "diverged": 0, "published": 0, "started": 0, "missing": 0}
     for *_, s in _runs(profile, sweep, task, seeds):
         folder = store.run_folder(s)
         if store.complete(folder):
             state = store.read_json(folder / "manifest.json")["status"]
             new += since is not None and (folder / "manifest.json").stat().st_mtime > since.stat().st_mtime
+        elif records.published(folder):
+            state = "published"
         else:
             state = "started" if folder.exists() else "missing"
         counts["runs"] += 1
         counts[state] += 1
     if since is not None:
-        counts |= {"computed": new, "reused": counts["complete"] + counts["diverged"] - new}
+        counts |= {"computed": new, "reused": counts["complete"] + counts["diverged"] + counts["published"] - new}
     _show([counts], as_json)
 
 
@@ -127,6 +129,14 @@ def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: Task
 
     for name, *which in specs.members(sweep, task or None, seeds or None):
         tables.write(tables.collect(name, specs.plan(profile, name, *which)), tables.folder(profile, name))
+
+
+@app.command()
+def publish(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+    """Copy the finished runs of a sweep into figures/data as small records, without any text of items, to be committed."""
+    for name, *which in specs.members(sweep, task or None, seeds or None):
+        written = records.publish(name, [s for _, s in specs.plan(profile, name, *which)])
+        print(f"{name}: {len(written)} records written" + (f" beside {written[0]}" if written else ""))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from coupling import store
+from coupling import records, store
 from coupling.faithfulness import controls, metrics, shifted
 from coupling.spec import Spec
 
@@ -62,22 +62,23 @@ def folder(profile: str, sweep: str) -> Path:
 def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
     """Tables of the finished runs among `runs`, (condition, spec) each.
 
-    Raises StoreError where a run of the plan has not finished: a table of fewer runs than planned is never made
+    Raises StoreError where a run of the plan has neither finished nor been published: a table of fewer runs than planned is never made
     silently. A diverged run is in keys.json and in no metric.
     """
-    if missing := [str(store.run_folder(s)) for _, s in runs if not store.complete(store.run_folder(s))]:
+    found = {spec: records.find(store.run_folder(spec)) for _, spec in runs}
+    if missing := [str(store.run_folder(s)) for s, folder in found.items() if folder is None]:
         raise store.StoreError(f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first")
     frames, paid, keys, bases = [], [], [], {}
     shifts = any(s.shift != "none" for _, s in runs)
     for condition, spec in runs:
-        manifest = store.read_json(store.run_folder(spec) / "manifest.json")
+        manifest = store.read_json(found[spec] / "manifest.json")
         where = {"condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
         keys.append({"task": spec.task} | where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")})
         bases.setdefault(store.base_folder(spec), (spec, []))[1].append(manifest["labels"]["shallow_rule"])
         if manifest["status"] == "complete":
-            rows = store.read_table(store.run_folder(spec) / "rows.parquet")
+            rows = store.read_table(found[spec] / "rows.parquet")
             frames.append(rows.assign(**where, **(shifted.about(spec) if shifts else {}), final=rows["step"] == spec.final_step))
-            paid.append({"task": spec.task} | where | {"kl_paid": _paid(spec) if shifts else None})
+            paid.append({"task": spec.task} | where | {"kl_paid": _paid(spec, found[spec]) if shifts else None})
     if not frames:
         raise store.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile
@@ -100,9 +101,9 @@ def _shifts(every: pd.DataFrame, paid: pd.DataFrame, profile: str, sweep: str) -
     return [frame.assign(profile=profile, sweep=sweep) for frame in (by_run, estimates)]
 
 
-def _paid(spec: Spec) -> float:
+def _paid(spec: Spec, folder: Path) -> float:
     """The mean of the KL term over the last tenth of a run's steps, in nats; NaN where the last stage has none."""
-    kl = store.read_table(store.run_folder(spec) / "history.parquet")["kl"]
+    kl = store.read_table(folder / "history.parquet")["kl"]
     return kl.tail(max(1, len(kl) // 10)).mean() if spec.stages[-1].kl_weight else float("nan")
 
 
@@ -110,10 +111,10 @@ def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
     """One row a task and M0: health, the mean share of labels that another M0 seed has too, and that a shallow rule predicts."""
     rows, said = [], {}
     for spec, _ in bases:
-        untrained = store.read_table(store.base_folder(spec) / "untrained.parquet")
+        untrained = store.read_table(_found_base(spec) / "untrained.parquet")
         said |= {(spec.task, task, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
     for spec, rules in bases:
-        for task, health in store.read_json(store.base_folder(spec) / "manifest.json")["health"].items():
+        for task, health in store.read_json(_found_base(spec) / "manifest.json")["health"].items():
             name = task.split(":")[0]
             kind = (spec.task, name, spec.m0_checkpoint)
             own = said[*kind, spec.m0_seed]
@@ -122,6 +123,13 @@ def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
             which = {"tasks": spec.task.split(":")[0], "task": name, "m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed}
             rows.append(which | health | shared)
     return pd.DataFrame(rows)
+
+
+def _found_base(spec: Spec) -> Path:
+    folder = store.base_folder(spec)
+    if (found := records.find(folder)) is None:
+        raise store.StoreError(f"{folder} is missing or damaged: run the sweep again")
+    return found
 
 
 def _mean(values: list[float]) -> float:
