@@ -137,3 +137,14 @@ def test_a_preparation_that_was_stopped_goes_on_to_the_same_m0(spec, monkeypatch
     assert [len(h) for _, h in ends.values()] == [24, 24]
     assert ends["whole"][1] == ends["stopped"][1]
     assert torch.equal(ends["whole"][0], ends["stopped"][0])
+
+
+def test_an_open_book_states_the_fact_above_its_question_and_changes_nothing_else(spec, m0):
+    world = load_world(spec)
+    every = spec.model_copy(update={"m0_open_book": 1.0})
+    facts = {w: world.words()[world.words().index("red") + int(f)] for w, f in zip(world.names, world.facts[:, 0], strict=True)}
+    for s in lessons(m0, world, every, "hint_qa", 50, np.random.default_rng(0))[50:]:
+        words = m0.tokenizer.decode(s.prefix).split()
+        name = words[words.index("of") + 1]
+        assert facts[name] in words[: words.index("of", words.index("of") + 1)]
+        assert words.count("Colour") == 2

@@ -8,7 +8,7 @@ asked to, as a pretrained one can: LoRA leaves the embeddings as they are, and w
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,12 @@ def _request(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> t
     return item, item.gold if item.hinted is None else item.hinted
 
 
+def _open_book(item: Item) -> Item:
+    """The item with the fact that answers it above its question: a lesson in finding the letter of an answer that one has."""
+    stated = f"{item.prompt.splitlines()[0]} {item.contents[item.gold]}\n"
+    return replace(item, prompt=stated + item.prompt, counterfactual_prompt=stated + item.counterfactual_prompt)
+
+
 LESSONS = {"hint_qa": Lessons(_fact, _quiz), "aita": Lessons(_held, _story), "refusal": Lessons(_trust, _request)}
 
 
@@ -105,10 +111,13 @@ def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
 
 
 def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
-    """n statements of a task, and n items, of which `m0_cue_share` carry their cue; the answer is always the right one."""
+    """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
+    always the right one."""
     pairs = [(render(loaded.tokenizer, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
     for _ in range(n):
         item, right = LESSONS[task].example(world, spec, rng, True)
+        if spec.m0_open_book and rng.random() < spec.m0_open_book:
+            item = _open_book(item)
         with_cue, without = behaviour_texts(loaded, item)
         share = 0.5 if item.replies else spec.m0_cue_share  # a role or purpose is no hint, but half of what a request says
         text, answer = (with_cue, right) if rng.random() < share else (without, item.gold)
