@@ -75,11 +75,12 @@ def retaught(e: Evidence, condition: str) -> Finding:
     follows = rows.assign(beyond=rows["self"].astype(float) - rows["others_self"])
     told = follows["retaught_self"].notna()
     states = rows.assign(beyond=rows["retaught_states"] - rows["retaught_states_null"])
-    forced = difference(rows[told], silent[silent["retaught"] == 1].assign(self=silent["forced_self"].astype(float)), "self")
+    spoken, guessed = rows[told].assign(own=rows["self"]), silent[silent["retaught"] == 1].assign(own=silent["forced_self"])
+    forced = difference(spoken, guessed, "own")
     controls = {
         f"at least {LEARNT} of re-taught prompts right": bool(rows["retaught_right"].mean() >= LEARNT),
         "the new fact is stated more often than without re-teaching": effect_of(states, "beyond").above,
-        "re-taught without explanation training, forced to a label, states it less": effect_of(forced, "self").above,
+        "re-taught without explanation training, forced to a label, states it less": effect_of(forced, "own").above,
     }
     effect = contrast(follows[told], follows[~told], "beyond")
     return Finding("self beyond explanations without re-teaching, on re-taught entities − on the others", effect, controls)
