@@ -116,7 +116,7 @@ def as_good_as_new(e: Evidence) -> Finding:
 
 def senses(e: Evidence, task: str) -> Finding:
     """Ours: the sensor against one that always says M0's rate."""
-    read = e.table("sensor", "shift", task=task, order="with")
+    read = e.table("sensor", "shift", task=task, order="with", relabelled=False)
     read = read[read["step"] == read["step"].max()]
     plain = e.table("sensor", "shift", task=task, objective="none")
     plain = plain[plain["step"] == plain["step"].max()]
