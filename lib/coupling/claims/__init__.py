@@ -60,6 +60,7 @@ def _claims() -> list[Claim]:
     deep = "the gap is larger where knowledge is deeper"
     later = "explanations follow a shift of behaviour with no new labels"
     pushed = [(t, d) for t in MAIN_TASKS for d in shifted.SIGN]
+    stale = "a shift after explanation training makes explanations stale"
     read = "the rate of a shifted behaviour can be read off explanations better than by assuming M0's"
     facts = "re-taught facts are followed, by the explanations of re-taught entities and not of others"
     return [
@@ -99,7 +100,8 @@ def _claims() -> list[Claim]:
         Claim("own", f"{deep}, between M0s; half of the labels changed", "hint_qa", partial(trained.depth_between, labels="half changed")),
         *(Claim("own", f"{facts}; taught {o} explanation training", "hint_qa", partial(shifted.retaught, condition=c), 2) for o, c in shifted.RETAUGHT.items()),
         *(Claim("own", "explanations imply part of a shift", t, partial(shifted.share_said, task=t), 2) for t in MAIN_TASKS),
-        Claim("own", "a shift after explanation training makes explanations stale", "hint_qa", shifted.goes_stale, 2),
+        Claim("own", stale, "hint_qa", partial(shifted.goes_stale, after="down, after"), 2),
+        Claim("own", f"{stale}; with a replay (post hoc)", "hint_qa", partial(shifted.goes_stale, after="down, after, replay"), 2),
         Claim("own", "a replay of explanation data keeps them fresh", "hint_qa", shifted.replay_helps, 2),
         Claim("own", f"{later}; explanations trained after it, on labels from before it", "hint_qa", shifted.labels_from_before, 2),
         Claim("own", "under a shift fixed labels do as well as labels made anew", "hint_qa", shifted.as_good_as_new, 2),

@@ -86,9 +86,9 @@ def retaught(e: Evidence, condition: str) -> Finding:
     return Finding("self beyond explanations without re-teaching, on re-taught entities − on the others", effect, controls)
 
 
-def goes_stale(e: Evidence) -> Finding:
-    """Ours: a shift after explanation training, against one beside it."""
-    beside, after = (_of(e, "hint_qa", c) for c in ("down, 1", "down, after"))
+def goes_stale(e: Evidence, after: str) -> Finding:
+    """Ours: a shift after explanation training (the condition `after`), against one beside it."""
+    beside, after = (_of(e, "hint_qa", c) for c in ("down, 1", after))
     controls = {f"both shifts above {SHIFTED}": _moved(beside, -1) and _moved(after, -1)}
     return Finding("self, shift beside explanation training − after it", effect_of(difference(beside, after, "self"), "self"), controls)
 

@@ -13,9 +13,20 @@ VERDICTS = {"replicated": ("#009E73", "o"), "inconclusive": ("#666666", "D"), "n
 
 
 def draw(claims: pd.DataFrame) -> Figure:
-    """A line a row of the table: effect with 95 % interval, coloured and marked by verdict, and how many controls it passed."""
-    rows = claims[claims["verdict"].isin(VERDICTS)].reset_index(drop=True)
-    figure, axis = plt.subplots(figsize=(9.6, 0.8 + 0.42 * len(rows)))
+    """The paper's claims on the left, our own on the right; a line a row of the table: effect with 95 % interval, coloured and marked by verdict, and how
+    many controls it passed."""
+    tested = claims[claims["verdict"].isin(VERDICTS)]
+    halves = [tested[tested["claim"] != "own"], tested[tested["claim"] == "own"]]
+    figure, axes = plt.subplots(1, 2, figsize=(17, 1.2 + 0.36 * max(map(len, halves))))
+    for axis, rows, title in zip(axes, halves, ("claims of the paper", "our own"), strict=True):
+        _lines(axis, rows.reset_index(drop=True), title)
+    profiles = ", ".join(dict.fromkeys(tested["profile"]))
+    caption(figure, f"{profiles}; {tested['seeds'].min()} to {tested['seeds'].max()} M0 seeds. Bars: 95 % two-way bootstrap over M0 seeds and groups; "
+            "p Holm-corrected (PLAN.md); linear within ±0.02, logarithmic beyond.")  # fmt: skip
+    return figure
+
+
+def _lines(axis, rows: pd.DataFrame, title: str) -> None:
     for place, row in rows.iterrows():
         colour, mark = VERDICTS[row["verdict"]]
         span = [[max(row["effect"] - row["low"], 0)], [max(row["high"] - row["effect"], 0)]]
@@ -23,13 +34,9 @@ def draw(claims: pd.DataFrame) -> Figure:
         passed = sum(c.endswith(": passed") for c in row["controls"])
         note = f"{row['effect']:+.3f}   {passed} of {len(row['controls'])} controls"
         axis.annotate(note, (1.01, place), xycoords=("axes fraction", "data"), fontsize=6, va="center")
-    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}", 96) for _, r in rows.iterrows()]
+    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}", 84) for _, r in rows.iterrows()]
     axis.set_yticks(range(len(rows)), names, fontsize=6)
-    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="effect (difference of fractions; of onsets the agreement itself)")
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="effect (difference of fractions; of onsets the agreement itself)", title=title)
     axis.set_xscale("symlog", linthresh=0.02)
     axis.axvline(0, color="black", lw=0.8)
     legend(axis, 7)
-    profiles = ", ".join(dict.fromkeys(rows["profile"]))
-    caption(figure, f"{profiles}; {rows['seeds'].min()} to {rows['seeds'].max()} M0 seeds. Bars: 95 % two-way bootstrap over M0 seeds and groups; "
-            "p Holm-corrected over the table; linear within ±0.02, logarithmic beyond.")  # fmt: skip
-    return figure

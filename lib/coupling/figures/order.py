@@ -42,7 +42,9 @@ def draw(shift: pd.DataFrame) -> Figure:
             axis.set(ylabel=what)
             legend(axis, 6)
         axes[3 * k, 0].set_title(f"{task}: shifts of weight {strength:g}")
+    fallen = rows[rows["collapsed"] != ""].groupby("condition", sort=False).size()
     caption(figure, f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['items'].max()} test items a run. "
             "Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
-            "shift, and with the opposite one of its kind, show on the same items.")  # fmt: skip
+            "shift, and with the opposite one of its kind, show on the same items.\nRuns flagged as collapsed, whose gaps say little: "
+            + ("; ".join(f"{c} {n}" for c, n in fallen.items()) or "none") + ".")  # fmt: skip
     return figure
