@@ -33,7 +33,8 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
     if not valid["sensed"].notna().any():
         return {"estimated": float("nan"), "low": float("nan"), "high": float("nan"), "valid": 0.0, "items": len(frame)}
     found = intervals(valid, ["sensed"]).loc["sensed"]
-    return {"estimated": found["mean"], "low": found["low"], "high": found["high"], "valid": len(valid) / len(frame), "items": len(frame)}
+    rates = {name: float(found[of]) for name, of in (("estimated", "mean"), ("low", "low"), ("high", "high"))}
+    return rates | {"valid": len(valid) / len(frame), "items": len(frame)}
 
 
 def detected(frame: pd.DataFrame) -> pd.Series:
