@@ -6,9 +6,9 @@
     reteach  new facts about a random half of the entities that tests ask about, by statements and by questions that no test
              asks (method.md, randomised re-teaching); which entities and which facts, each run draws for itself
 
-Without the cue, down and up keep M0's answers. Their items are drawn anew from the training split, never from the test split; where real questions are
-few, some may be those that have labels too. A shift comes with explanation training, after it or before it (`shift_order`); its strength is the weight of its loss, against which the KL term of
-explanation training holds.
+Without the cue, down and up keep M0's answers. Their items are drawn anew from the training split, never from the test split; where real
+questions are few, some may be those that have labels too. A shift comes with explanation training, after it or before it (`shift_order`);
+its strength is the weight of its loss, against which the KL term of explanation training holds.
 """
 
 from collections.abc import Sequence
