@@ -69,8 +69,8 @@ def test_re_taught_entities_are_told_from_the_others():
     base_x = np.arange(ITEMS) % 2
     told, new = (np.arange(ITEMS) < ITEMS // 2).astype(int), np.where(np.arange(ITEMS) < ITEMS // 4, 0, -1)
     plain = rows("none", base_x, base_x)
-    fact = np.where(new == 0, 0, 1)
-    taught = rows("re-taught after", base_x, base_x, objective="reteach", strength=1.0, order="after").assign(cf=fact, answer=fact)
+    fact = np.where(new == 0, 0, 1)  # at another step than the run that it is compared with
+    taught = rows("re-taught after", base_x, base_x, objective="reteach", strength=1.0, order="after").assign(cf=fact, answer=fact, step=1200)
     taught["self"] = metrics.stated_code(taught) == metrics.label_code(taught, "")
     found = shifted.measured(pd.concat([plain.assign(retaught=0, new_gold=-1), taught.assign(retaught=told, new_gold=new)], ignore_index=True))
     means = found[found["condition"] == "re-taught after"][shifted._TOLD].mean()
