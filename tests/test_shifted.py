@@ -191,3 +191,13 @@ def test_about_names_every_shift():
     assert shifted.about(make_spec("tiny", shift="neutral"))["direction"] == ""
     assert shifted.about(make_spec("tiny"))["strength"] == 0
     assert json.dumps(about)
+
+
+def test_a_shift_counts_from_a_tenth_on_and_in_its_own_direction():
+    frame = shifted.measured(Known(True).frame)
+    up, none = (frame[frame["condition"] == c] for c in ("up, 1", "none"))
+    assert deciding._moved(up, 1)
+    assert not deciding._moved(up, -1)
+    assert not deciding._moved(none, 1)
+    part = up.assign(rate=np.where(np.arange(len(up)) % ITEMS < ITEMS * 0.1, up["rate"], up["m0_rate"]))  # a tenth of the shift of one half
+    assert not deciding._moved(part, 1)
