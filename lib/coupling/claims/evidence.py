@@ -86,6 +86,11 @@ class Evidence:
         return float((self.finals(sweep, task, condition)["collapsed"] != "").mean())
 
 
+def two_sided(draws: np.ndarray, null: float = 0.0) -> float:
+    """Twice the share of resamples on the other side of `null`, the observed one counted among them."""
+    return min(1.0, 2 * (1 + min((draws <= null).sum(), (draws >= null).sum())) / (1 + len(draws)))
+
+
 def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
     """The mean of a column with its bootstrap interval and p; over M0 seeds alone where rows have no group."""
     frame = frame if "group" in frame else frame.assign(group=0)
@@ -93,8 +98,7 @@ def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         raise NotMeasuredError(f"no {column} in these rows")
-    beyond = min((draws <= null).sum(), (draws >= null).sum())
-    p = min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
+    p = two_sided(draws, null)
     each = frame.assign(value=frame[column].astype(float)).groupby("m0_seed")["value"].mean().dropna()
     return Effect(float(frame[column].astype(float).mean()), *metrics.interval(draws), p, len(each), null, int((each > null).sum()))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from coupling.claims.evidence import RESAMPLES, Effect, Evidence, Finding, NotMeasuredError, contrast, difference, effect_of, runs_above
+from coupling.claims.evidence import RESAMPLES, Effect, Evidence, Finding, NotMeasuredError, contrast, difference, effect_of, runs_above, two_sided
 from coupling.faithfulness import metrics
 from coupling.faithfulness.controls import diagonal_test
 from coupling.faithfulness.shifted import across_directions
@@ -61,10 +61,9 @@ def share_said(e: Evidence, task: str) -> Finding:
     paired = difference(*ends, "rate").assign(said=difference(*ends, "said")["said"])
     draws = metrics.resampled(paired, ["rate", "said"], RESAMPLES)
     ratio = draws["said"] / draws["rate"]
-    p = min(1.0, 2 * (1 + min((ratio <= 0).sum(), (ratio >= 0).sum())) / (1 + len(ratio)))
     each = paired.groupby("m0_seed")[["rate", "said"]].mean()
     value = float(paired["said"].mean() / paired["rate"].mean())
-    effect = Effect(value, *metrics.interval(ratio), p, len(each), seeds_above=int((each["said"] / each["rate"] > 0).sum()))
+    effect = Effect(value, *metrics.interval(ratio), two_sided(ratio), len(each), seeds_above=int((each["said"] / each["rate"] > 0).sum()))
     controls = {f"behaviour differs by more than {2 * SHIFTED}": effect_of(paired, "rate", null=2 * SHIFTED).above}
     return Finding("of the difference in rate between pushed up and down, the share that explanations imply", effect, controls)
 

@@ -90,12 +90,18 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def beside(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs that were pushed up or down beside explanation training on fixed labels, and of those without a shift. frame: any with the columns
+    of `about`."""
+    kept = frame["explained"] & ~frame["relabelled"] & frame["order"].isin(["", "with"])
+    return frame[kept & ~frame["objective"].isin(["neutral", "reteach"])]
+
+
 def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
     """The teacher matrix (`controls.teacher_matrix`) of each M0's runs that were pushed down, not at all and up (0, 1, 2) with one strength, beside
     explanation training. frame: final rows of one task, with run columns and those of `about`."""
-    fixed = frame[frame["explained"] & ~frame["relabelled"]]
-    pushed = fixed[(fixed["order"] == "with") & (fixed["strength"] == strength) & (fixed["direction"] != "")]
-    three = pd.concat([pushed, fixed[fixed["objective"] == "none"]])
+    fixed = beside(frame)
+    three = fixed[(fixed["strength"] == strength) | (fixed["objective"] == "none")]
     return teacher_matrix(three.assign(condition="across", seed=three["direction"].map(DIRECTIONS)))
 
 

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from coupling.faithfulness.controls import diagonal_test
-from coupling.faithfulness.shifted import across_directions
+from coupling.faithfulness.shifted import across_directions, beside
 from coupling.figures.style import caption
 
 WHAT = "How often the explanations of a model that was pushed down, not at all or up state the behaviour of each of the three"
@@ -16,8 +16,7 @@ NAMES = ["down", "none", "up"]
 def draw(items: pd.DataFrame) -> Figure:
     """A square for each task and strength: rows are explainers, columns behaviours, the mean over M0s. items: the sweep's final rows."""
     tasks = list(dict.fromkeys(items["task"]))
-    pushed = items[(items["direction"] != "") & (items["order"] == "with") & items["explained"] & ~items["relabelled"]]
-    strengths = sorted(pushed["strength"].unique())
+    strengths = sorted(set(beside(items)["strength"]) - {0})
     figure, axes = plt.subplots(len(tasks), len(strengths), figsize=(0.8 + 2.5 * len(strengths), 0.9 + 2.5 * len(tasks)), squeeze=False)
     for row, task in zip(axes, tasks, strict=True):
         for axis, strength in zip(row, strengths, strict=True):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from coupling.faithfulness.metrics import intervals
 from coupling.faithfulness.sensing import SHARE, detected, reliability
+from coupling.faithfulness.shifted import beside
 from coupling.figures.style import COLOURS, MARKS, caption, interval, legend
 from coupling.figures.tracking import DIRECTIONS, RATE
 
@@ -19,9 +20,8 @@ BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 def draw(sensor: pd.DataFrame) -> Figure:
     """A column of three panels a task, over all evaluations after the first of runs whose shift, if any, stands beside explanation training; hollow,
     the final ones of runs with the shift at another time, or with labels made anew. sensor: the sweep's estimates."""
-    sensor = sensor[~sensor["objective"].isin(["reteach", "neutral"])]
-    beside = sensor["order"].isin(["", "with"]) & ~sensor["relabelled"]
-    rows, others = sensor[beside], sensor[~beside]
+    rows = beside(sensor)
+    others = sensor[~sensor["objective"].isin(["reteach", "neutral"])].drop(rows.index)
     others = others[others["step"] == others.groupby("condition")["step"].transform("max")]
     rows = rows.assign(size=(rows["measured"] - rows["m0_rate"]).abs(), found=detected(rows), error=(rows["estimated"] - rows["measured"]).abs())
     tasks = list(dict.fromkeys(rows["task"]))
@@ -42,8 +42,8 @@ def draw(sensor: pd.DataFrame) -> Figure:
         cut = pd.cut(mine["size"], BINS, include_lowest=True)
         for place, (_, part) in enumerate(mine.groupby(cut, observed=False)):
             if len(part):
-                for beside, column, style, label in ((-0.12, "error", "self", "sensor"), (0.12, "size", "target", "always M0's rate")):
-                    _mean(middle, place + beside, part, column, style, label)
+                for aside, column, style, label in ((-0.12, "error", "self", "sensor"), (0.12, "size", "target", "always M0's rate")):
+                    _mean(middle, place + aside, part, column, style, label)
                 _mean(bottom, place, part, "found", "excess", "told from M0's rate")
                 bottom.annotate(f"{len(part)}", (place, -0.1), fontsize=6, ha="center", va="center")
         for axis in (middle, bottom):

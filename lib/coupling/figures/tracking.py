@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from coupling.faithfulness import metrics
+from coupling.faithfulness.shifted import beside
 from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, ticks
 
 WHAT = "Shifts of behaviour against shifts of what explanations imply, and self- and target-faithfulness, by strength and direction"
@@ -15,7 +16,7 @@ SIGN = {"down": -1, "": 0, "up": 1}
 
 def draw(shift: pd.DataFrame) -> Figure:
     """A column of three panels a task. shift: the sweep's table of runs; shown are those with the shift beside explanation training, and without any."""
-    rows = shift[shift["order"].isin(["", "with"]) & shift["explained"] & ~shift["relabelled"] & ~shift["objective"].isin(["reteach", "neutral"])]
+    rows = beside(shift)
     rows = rows.assign(place=rows["direction"].map(SIGN) * rows["strength"], group=0)
     tasks = list(dict.fromkeys(rows["task"]))
     figure, axes = plt.subplots(3, len(tasks), figsize=(0.6 + 3.1 * len(tasks), 8.4), squeeze=False)
@@ -32,9 +33,9 @@ def draw(shift: pd.DataFrame) -> Figure:
             top.errorbar(x["mean"], y["mean"], *bars, fmt=mark, color=colour, ms=5, capsize=2, lw=1, label=name)
             top.annotate(f"{abs(place):g}" if place else "", (x["mean"], y["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=6)
             for axis, measures in ((middle, ("self", "target")), (bottom, ("gap", "excess"))):
-                for beside, m in zip((-0.12, 0.12), measures, strict=True):
+                for aside, m in zip((-0.12, 0.12), measures, strict=True):
                     if found.loc[m].notna().all():
-                        interval(axis, places.index(place) + beside, *found.loc[m], COLOURS[m], MARKS[m], LABELS[m])
+                        interval(axis, places.index(place) + aside, *found.loc[m], COLOURS[m], MARKS[m], LABELS[m])
         ends = [*top.get_xlim(), *top.get_ylim()]
         line = [min(ends), max(ends)]
         top.plot(line, line, color="black", lw=0.8, ls="--", label="explanations follow wholly")
