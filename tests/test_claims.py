@@ -37,6 +37,10 @@ def decided(monkeypatch, *findings):
         ({"effect": Effect(0.65, 0.56, 0.74, float("nan"), 5), "within": (0.55, 0.75)}, "replicated"),
         ({"effect": Effect(0.65, 0.5, 0.74, float("nan"), 5), "within": (0.55, 0.75)}, "inconclusive"),
         ({"effect": Effect(0.9, 0.8, 0.95, float("nan"), 5), "within": (0.55, 0.75)}, "not replicated"),
+        ({"effect": Effect(0.02, 0.01, 0.03, 0.001, 3, seeds_above=3, unit="explainers")}, "replicated"),  # of a model that is taken as it is
+        ({"effect": Effect(0.02, 0.01, 0.03, 0.001, 3, seeds_above=2, unit="explainers")}, "inconclusive"),
+        ({"effect": Effect(0.02, 0.01, 0.03, 0.001, 2, seeds_above=2, unit="explainers")}, "inconclusive"),
+        ({"controls": {"a": True, "b": None}}, "inconclusive"),  # one that was not run
         ({"tests": {"t": (0.001, True)}}, "replicated"),
         ({"tests": {"t": (0.001, False)}}, "inconclusive"),
         ({"tests": {"t": (0.2, True)}}, "inconclusive"),
@@ -109,6 +113,14 @@ def test_differences_are_paired_by_m0_and_item_over_the_seeds_that_both_have():
     assert (effect.low, effect.high) == pytest.approx((1, 1))
 
 
+def test_of_one_m0_explainers_are_the_seeds():
+    effect = evidence.effect_of(rows(lambda m, s, i: 0.1 * s - 0.05, seeds=(0, 1, 2), m0s=1), "v")
+    assert (effect.seeds, effect.seeds_above, effect.unit) == (3, 2, "explainers")
+    assert (effect.low, effect.high) == pytest.approx((-0.05, 0.15))
+    apart = evidence.difference(*(rows(lambda m, s, i, k=k: s * k, seeds=(0, 1, 2), m0s=1) for k in (2, 1)), "v")
+    assert evidence.effect_of(apart, "v").seeds == 3
+
+
 def test_depth_ranks_entities_by_how_often_m0_met_them():
     spec = make_spec("tiny")
     world = load_world(spec)
@@ -132,7 +144,7 @@ def test_the_committed_claims_follow_from_the_committed_tables_and_are_printed(c
     done = CliRunner().invoke(cli.app, ["claims", "--json"])
     printed = json.loads(done.stdout)
     assert {"claim", "text", "profile", "task", "seeds", "effect", "low", "high", "controls", "verdict"} <= printed[0].keys()
-    assert {r["task"] for r in printed if r["claim"] == "1"} == set(MAIN_TASKS)
+    assert {r["task"] for r in printed if r["claim"] == "1"} == {*MAIN_TASKS, "mmlu"}
     now = pd.DataFrame(printed)
     then = store.read_table(store.tables_dir() / "claims.parquet")
     assert then["controls"].map(list).tolist() == now["controls"].tolist()
@@ -144,7 +156,7 @@ def test_the_committed_claims_follow_from_the_committed_tables_and_are_printed(c
 def test_no_committed_verdict_rests_on_few_seeds_or_on_no_control(committed):
     done = store.read_table(store.tables_dir() / "claims.parquet")
     done = done[done["verdict"].isin(["replicated", "not replicated"])]
-    assert (done["seeds"] >= 5).all()
+    assert (done["seeds"] >= done["unit"].map(claims.SEEDS)).all()
     assert (done["controls"].map(len) > 0).all()
     assert all(c.endswith((": passed", ": failed")) for row in done["controls"] for c in row)
     assert not any(c.endswith(": failed") for row in done.loc[done["verdict"] == "replicated", "controls"] for c in row)

@@ -81,7 +81,7 @@ def test_a_plan_crosses_m0_seeds_explainer_seeds_and_conditions():
     assert len(runs) == 20
     assert len({key(s, "explain") for _, s in runs}) == 20
     assert len({key(s, "base") for _, s in runs}) == 5
-    assert len(specs.plan("medium", "headline", m0_seeds=5)) == 4  # one fixed M0, two explainer seeds
+    assert len(specs.plan("medium", "headline", m0_seeds=5)) == 6  # one fixed M0, three explainer seeds
     assert {s.task for _, s in specs.plan("tiny", "headline", "all")} == set(specs.MAIN_TASKS)
     joint = specs.plan("tiny", "joint", m0_seeds=1)
     assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"]
@@ -121,10 +121,10 @@ def test_a_condition_may_have_more_explainers_and_a_sweep_m0s_of_its_own():
     assert {s.m0_seed for _, s in specs.plan("tiny", "tuning")} == {5}
 
 
-@pytest.mark.parametrize("name", specs.sweep_names())
-def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name):
-    sweep, runs = specs.read_sweep(name), specs.plan("tiny", name)
+@pytest.mark.parametrize(("name", "profile"), [(n, p) for n in specs.sweep_names() for p in ("tiny", *specs.read_sweep(n).profiles)])
+def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name, profile):
+    sweep, runs = specs.read_sweep(name).at(profile), specs.plan(profile, name)
     assert {c for c, _ in runs} == set(sweep.conditions)
     if sweep.axis and sweep.axis != "source_agreement":
-        kinds = [(c.split(",")[0] if "," in c else "", place) for c, place in sweep.places("tiny").items()]
+        kinds = [(c.split(",")[0] if "," in c else "", place) for c, place in sweep.places(profile).items()]
         assert len(set(kinds)) == len(kinds)

@@ -333,6 +333,7 @@ class Sweep(BaseModel):
     what is chosen by a sweep is chosen on M0s that no other has. values: spec values that all conditions share. tasks: what is run for each
     of where not the profile's own task; "all" are the main ones. axis: the number of a spec that the conditions vary, for a
     curve; "source_agreement" is measured. whole: the task and the M0 seeds that it is run with as a part of all sweeps; None: it is no part.
+    profiles: by profile, what it has in place of any of these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -348,10 +349,16 @@ class Sweep(BaseModel):
     notebooks: list[str] = []
     axis: str = ""
     whole: dict[str, Any] | None = {}
+    profiles: dict[str, dict[str, Any]] = {}
+
+    def at(self, profile: str) -> "Sweep":
+        """The sweep as a profile has it."""
+        return Sweep(**(self.model_dump(exclude={"profiles"}) | self.profiles.get(profile, {})))
 
     def places(self, profile: str) -> dict[str, float]:
         """Where each condition stands on the axis."""
-        return {c: float(getattr(make_spec(profile, **(self.values | v)), self.axis)) for c, v in self.conditions.items()}
+        own = self.at(profile)
+        return {c: float(getattr(make_spec(profile, **(own.values | v)), own.axis)) for c, v in own.conditions.items()}
 
 
 def sweep_names() -> list[str]:
@@ -405,7 +412,7 @@ def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None
     `task` ("all": the main ones) and `m0_seeds` replace the sweep's tasks and its number of M0 seeds. A model that is
     taken as it is has one M0, whatever the number. A condition that names its own tasks runs once, not once a task.
     """
-    chosen = read_sweep(sweep)
+    chosen = read_sweep(sweep).at(profile)
     names = [task] if task else chosen.tasks
     names = list(MAIN_TASKS) if names == ["all"] else names
     runs: dict[Spec, str] = {}

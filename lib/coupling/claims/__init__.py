@@ -1,7 +1,7 @@
 """The table of claims: each claim of the paper and each of our own, decided by the rules of notebooks/PLAN.md from the committed tables alone.
 
 A row has an effect with its interval, the controls that it was measured beside, and a verdict. Nothing here is fitted or chosen:
-what has no table is "not tested", and what misses a control or has fewer than five M0 seeds is "inconclusive".
+what has no table is "not tested", and what misses a control or has fewer seeds than SEEDS is "inconclusive".
 """
 
 from collections.abc import Callable
@@ -16,9 +16,12 @@ from coupling.claims import shifted, trained
 from coupling.claims.evidence import Evidence, Finding, NotMeasuredError
 from coupling.spec import MAIN_TASKS
 
-COLUMNS = ["claim", "text", "profile", "task", "measure", "seeds", "seeds_above", "effect", "low", "high", "p", "controls", "verdict"]
-SEEDS, ALPHA = 5, 0.05
+COLUMNS = ["claim", "text", "profile", "task", "measure", "seeds", "unit", "seeds_above", "effect", "low", "high", "p", "controls", "verdict"]
+SEEDS = {"M0s": 5, "explainers": 3}  # the fewest of each that decide
+ALPHA = 0.05
+POST_HOC = 9
 NAN = float("nan")
+OUTCOMES = {True: "passed", False: "failed", None: "not run"}
 
 
 def holm(p: list[float]) -> list[float]:
@@ -37,7 +40,7 @@ def _corrected(family: dict[tuple[int, str], float]) -> dict[tuple[int, str], fl
 @dataclass(frozen=True)
 class Claim:
     """A row of the table before it is measured. number: of the paper's claims (method.md), or "own". measure: None where nothing tests it. plan: the
-    part of PLAN.md in which the row was written down before its runs, 1 or 2."""
+    part of PLAN.md in which the row was written down before its runs, from 1 on."""
 
     number: str
     text: str
@@ -47,8 +50,8 @@ class Claim:
 
     @property
     def family(self) -> int:
-        """Which p its own are corrected with: those of rows whose number here is not higher. 3: added after its data had been seen, as its text says."""
-        return 3 if "(post hoc" in self.text else self.plan
+        """Which p its own are corrected with: those of rows whose number here is not higher. POST_HOC: added after its data had been seen, as its text says."""
+        return POST_HOC if "(post hoc" in self.text else self.plan
 
 
 def _claims() -> list[Claim]:
@@ -67,9 +70,13 @@ def _claims() -> list[Claim]:
         *(Claim("1", f"{first}; labels of M0", t, partial(trained.own_labels, task=t)) for t in MAIN_TASKS),
         Claim("1", f"{first}; labels of an earlier checkpoint", "hint_qa", partial(trained.other_source, condition="checkpoint, 0.95")),
         Claim("1", f"{first}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
+        Claim("1", f"{first}; labels of M0", "mmlu", partial(trained.own_labels, task="mmlu"), 3),
+        Claim("1", f"{first}; labels of M0, in the paper's own measure", "mmlu", partial(trained.own_labels_plainly, task="mmlu"), 3),
         *(Claim("2", "this needs the KL term", t, partial(trained.needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
         Claim("2", "this needs the KL term, each arm at its own learning rate", "hint_qa", partial(trained.needs_kl, task="hint_qa", measure="gap", **tuned)),
         *(Claim("2", "this needs the KL term, in the primary measure", t, partial(trained.needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
+        Claim("2", "this needs the KL term", "mmlu", partial(trained.needs_kl, task="mmlu", measure="gap"), 3),
+        Claim("2", "this needs the KL term, in the primary measure", "mmlu", partial(trained.needs_kl, task="mmlu", measure="excess"), 3),
         Claim("3", "labels of a model of another family work too", "hint_qa", partial(trained.other_source, condition="other model, Qwen-like")),
         Claim("3", f"labels of a model of another family work too, {plain}", "hint_qa", partial(trained.other_gap, condition="other model, Qwen-like")),
         Claim("4", f"{agree}; by label source", "hint_qa", partial(trained.with_agreement, sweep="sources", task="hint_qa")),
@@ -94,6 +101,7 @@ def _claims() -> list[Claim]:
         Claim("own", "access to one's own weights is worth something: a sibling learns the same kind of labels less well", "hint_qa", trained.own_weights),
         Claim("own", "fixed labels do as well as labels made anew", "hint_qa", trained.as_good_as_new),
         *(Claim("own", "explanations follow behaviour more than behaviour follows explanations", t, partial(trained.who_moves, task=t)) for t in MAIN_TASKS),
+        Claim("own", "explanations follow behaviour more than behaviour follows explanations", "mmlu", partial(trained.who_moves, task="mmlu"), 3),
         *(Claim("own", posthoc, t, partial(trained.behaviour_moves, task=t)) for t in MAIN_TASKS),
         Claim("own", f"{deep}, within an M0", "hint_qa", trained.depth_within),
         Claim("own", f"{deep}, between M0s; own labels", "hint_qa", partial(trained.depth_between, labels="own labels")),
@@ -116,15 +124,16 @@ def _found(claim: Claim, evidence: Evidence) -> Finding | None:
         return None
 
 
-def _verdict(f: Finding, p: float, controls: list[bool]) -> str:
+def _verdict(f: Finding, p: float, controls: list[bool | None]) -> str:
     """By the rules of PLAN.md. p: of the effect, after correction."""
     e = f.effect
-    if e.seeds < SEEDS or not controls:
+    if e.seeds < SEEDS[e.unit] or not controls:
         return "inconclusive"
     if f.within:
         supported, opposed = f.within[0] <= e.low and e.high <= f.within[1], e.high < f.within[0] or e.low > f.within[1]
     else:
-        supported, opposed = e.above and not p >= ALPHA, e.high <= e.null
+        each = e.unit == "M0s" or e.seeds_above == e.seeds  # three are too few for a bootstrap alone
+        supported, opposed = e.above and not p >= ALPHA and each, e.high <= e.null
     if opposed:
         return "not replicated"
     return "replicated" if supported and all(controls) else "inconclusive"
@@ -142,21 +151,21 @@ def table() -> pd.DataFrame:
     raw |= {(k, name): p for k, (_, _, f) in enumerate(found) if f for name, (p, _) in f.tests.items()}
     families = {place: found[place[0]][0].family for place in raw}
     corrected = {}
-    for latest in (3, 2, 1):  # of each p, the family that it belongs to is the last to be written
+    for latest in sorted({*families.values()}, reverse=True):  # of each p, the family that it belongs to is the last to be written
         corrected |= _corrected({place: p for place, p in raw.items() if families[place] <= latest})
     rows = []
     for k, (claim, profile, f) in enumerate(found):
         row = {"claim": claim.number, "text": claim.text, "profile": profile, "task": claim.task}
         if f is None:
             if profile == profiles[0]:
-                rows.append(row | {"measure": "", "seeds": 0, "controls": [], "verdict": "not tested"})  # the numbers are missing
+                rows.append(row | {"measure": "", "seeds": 0, "unit": "", "controls": [], "verdict": "not tested"})  # the numbers are missing
             continue
         outcomes = f.controls | {name: goes and corrected[k, name] < ALPHA for name, (_, goes) in f.tests.items()}
         p = corrected.get((k, ""), NAN)
         e = f.effect
         rows.append(row | {
-            "measure": f.measure, "seeds": e.seeds, "seeds_above": e.seeds_above, "effect": e.value, "low": e.low, "high": e.high, "p": p,
-            "controls": [f"{name}: {'passed' if ok else 'failed'}" for name, ok in outcomes.items()],
+            "measure": f.measure, "seeds": e.seeds, "unit": e.unit, "seeds_above": e.seeds_above, "effect": e.value, "low": e.low, "high": e.high, "p": p,
+            "controls": [f"{name}: {OUTCOMES[ok]}" for name, ok in outcomes.items()],
             "verdict": _verdict(f, p, list(outcomes.values())),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS).astype({"seeds_above": "Int64"})

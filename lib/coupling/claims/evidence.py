@@ -14,8 +14,9 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Effect:
-    """A measured number with its 95 % interval, its p against `null` (before correction; NaN where it has none), the M0 seeds behind it,
-    and how many of them lie above the null by themselves (None where that is not known): five clusters are few for a bootstrap."""
+    """A measured number with its 95 % interval, its p against `null` (before correction; NaN where it has none), the seeds behind it, of M0s or, of
+    a model that is taken as it is, of explainers (unit), and how many of them lie above the null by themselves (None where that is not known): five
+    clusters are few for a bootstrap."""
 
     value: float
     low: float
@@ -24,6 +25,7 @@ class Effect:
     seeds: int
     null: float = 0.0
     seeds_above: int | None = None
+    unit: str = "M0s"
 
     @property
     def above(self) -> bool:
@@ -33,12 +35,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a row rests on. measure: what the effect is. controls: name to passed. tests: name to (p before correction, whether the
+    """What a row rests on. measure: what the effect is. controls: name to passed, None where it was not run. tests: name to (p before correction, whether the
     difference goes the claim's way). within: a range that the effect must lie in, where that is what is claimed."""
 
     measure: str
     effect: Effect
-    controls: dict[str, bool] = field(default_factory=dict)
+    controls: dict[str, bool | None] = field(default_factory=dict)
     tests: dict[str, tuple[float, bool]] = field(default_factory=dict)
     within: tuple[float, float] | None = None
 
@@ -92,25 +94,25 @@ def two_sided(draws: np.ndarray, null: float = 0.0) -> float:
 
 
 def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
-    """The mean of a column with its bootstrap interval and p; over M0 seeds alone where rows have no group."""
+    """The mean of a column with its bootstrap interval and p (see `metrics.resampled`); over seeds alone where rows have no group."""
     frame = frame if "group" in frame else frame.assign(group=0)
     draws = metrics.resampled(frame, [column], RESAMPLES)[column]
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         raise NotMeasuredError(f"no {column} in these rows")
     p = two_sided(draws, null)
-    each = frame.assign(value=frame[column].astype(float)).groupby("m0_seed")["value"].mean().dropna()
-    return Effect(float(frame[column].astype(float).mean()), *metrics.interval(draws), p, len(each), null, int((each > null).sum()))
+    factor = metrics.first_factor(frame)
+    each = frame.assign(value=frame[column].astype(float)).groupby(factor)["value"].mean().dropna()
+    value, unit = float(frame[column].astype(float).mean()), {"m0_seed": "M0s", "seed": "explainers"}[factor]
+    return Effect(value, *metrics.interval(draws), p, len(each), null, int((each > null).sum()), unit)
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str) -> pd.DataFrame:
-    """a - b of a column, paired by M0 seed and item (or by M0 seed, of rows without items), over the explainer seeds that both have."""
-    by = [c for c in ("m0_seed", "group", "id") if c in a and c in b]
-    shared = sorted(set(a["seed"]) & set(b["seed"]))
-    means = [f[f["seed"].isin(shared)].groupby(by)[column].agg(lambda values: values.astype(float).mean()) for f in (a, b)]
-    paired = means[0].to_frame("a").join(means[1].to_frame("b"), how="inner").reset_index()
-    paired[column] = paired["a"] - paired["b"]  # not by assign, which takes no column named self
-    return paired.assign(seed=0)
+    """a - b of a column, paired by M0 seed, explainer seed and item (or without items, of rows that have none), where both have a row."""
+    by = [c for c in ("m0_seed", "seed", "group", "id") if c in a and c in b]
+    both = pd.merge(*(f[[*by, column]].astype({column: float}) for f in (a, b)), on=by, suffixes=("", "_of_b"))
+    both[column] -= both.pop(f"{column}_of_b")
+    return both
 
 
 def contrast(a: pd.DataFrame, b: pd.DataFrame, column: str) -> Effect:

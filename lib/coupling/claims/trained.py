@@ -1,5 +1,8 @@
 """Claims 1 to 4 and 6 to 11, and our own beside them: what each rests on, by the rules of notebooks/PLAN.md."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +11,7 @@ from coupling.faithfulness import metrics
 from coupling.faithfulness.depth import with_depth
 
 DEFAULT = "KL on"
+SHUFFLED = {"hint_qa": ("label_noise", "shuffled, 1"), "mmlu": ("controls", "shuffled labels")}
 FAR, ONSET_RANGE = 0.6, (0.55, 0.75)
 
 
@@ -43,24 +47,54 @@ def own_labels(e: Evidence, task: str) -> Finding:
     where = ("headline", task, DEFAULT)
     runs, base = e.finals(*where), e.table("base", "headline", task=task)
     runs = runs.merge(base[["m0_seed", "untrained_forced_choice"]], on="m0_seed")
-    flips = base[["flips_batch", "flips_dtype"]].max(axis=None)
     controls = {
         "untrained forced choice below self": runs_above(runs, "self", "untrained_forced_choice"),
-        "divergent share above the flip-noise floor": effect_of(e.rows(*where), "divergent").low > flips,
+        "divergent share above the flip-noise floor": _beyond_flips(e, task),
     }
     if runs["gold"].notna().any():
         controls["gold answer below self (content)"] = runs_above(runs, "self_content", "gold")
+    if task in SHUFFLED:
+        controls |= _beside(e, task)
+    if task == "mmlu":
+        rows = e.rows(*where)
+        controls["self above target where neither states the gold answer"] = effect_of(
+            rows.assign(over=rows["self_div_ng"] - rows["target_div_ng"]), "over"
+        ).above
     if task != "hint_qa":
         return _excess(e, *where, controls=controls)
     teacher = e.line("teacher_matrix", task, DEFAULT)
-    text_only = difference(e.rows("controls", task, "default"), e.rows("controls", task, "text only"), "target")
-    controls |= {
-        "shuffled labels: gap not above zero": not effect_of(e.rows("label_noise", task, "shuffled, 1"), "gap").above,
-        "labels by content: gap above zero": effect_of(e.rows("controls", task, "labels by content"), "gap").above,
-        "text only states L(S) less often": effect_of(text_only, "target").above,
-    }
     tests = {f"teacher matrix, K = {teacher['teacher_runs']:.0f}": (teacher["teacher_p"], teacher["teacher_difference"] > 0)}
     return _excess(e, *where, controls=controls, tests=tests)
+
+
+def _beyond_flips(e: Evidence, task: str) -> bool:
+    floor = e.table("base", "headline", task=task).filter(like="flips_").max(axis=None)
+    return effect_of(e.rows("headline", task, DEFAULT), "divergent").low > floor
+
+
+def _beside(e: Evidence, task: str) -> dict[str, bool | None]:
+    """The control runs of a task; None of those that were not run."""
+    rows = partial(e.rows, "controls", task)
+    tests = {
+        "shuffled labels: gap not above zero": lambda: not effect_of(e.rows(SHUFFLED[task][0], task, SHUFFLED[task][1]), "gap").above,
+        "labels by content: gap above zero": lambda: effect_of(rows("labels by content"), "gap").above,
+        "text only states L(S) less often": lambda: effect_of(difference(rows("default"), rows("text only"), "target"), "target").above,
+    }
+    return {name: _outcome(test) for name, test in tests.items()}
+
+
+def _outcome(test: Callable[[], bool]) -> bool | None:
+    try:
+        return test()
+    except NotMeasuredError:
+        return None
+
+
+def own_labels_plainly(e: Evidence, task: str) -> Finding:
+    """Claim 1 in the paper's own measure."""
+    where = ("headline", task, DEFAULT)
+    controls = {"divergent share above the flip-noise floor": _beyond_flips(e, task), "no collapsed run": not e.collapsed(*where)}
+    return Finding("gap", effect_of(e.rows(*where), "gap"), controls | _constant(e, *where))
 
 
 def needs_kl(e: Evidence, task: str, measure: str, sweep: str = "headline", ends: tuple[str, str] = (DEFAULT, "KL off")) -> Finding:

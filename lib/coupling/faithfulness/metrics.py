@@ -91,6 +91,11 @@ def _others(frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
+def first_factor(frame: pd.DataFrame) -> str:
+    """What is drawn anew beside groups: "m0_seed", or of one M0 alone "seed", the explainers'."""
+    return "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
+
+
 def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
     """Means of each column in two-way bootstrap resamples over M0 seeds and groups (entities, subjects); float64 [resamples].
 
@@ -99,7 +104,7 @@ def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLE
     place. The draws come from a fixed seed: frames with the same seeds and groups are drawn alike, so that their means can be
     compared resample by resample. NaN rows of a column are left out of it; a resample without any other is NaN.
     """
-    factor = "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
+    factor = first_factor(frame)
     rng = np.random.default_rng(0)
     first, second = frame[factor].nunique(), frame["group"].nunique()
     weights = [rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (first, second)]

@@ -163,15 +163,15 @@ def _shifts(runs: pd.DataFrame) -> str:
 
 def _claims_table(rows: pd.DataFrame) -> str:
     """The table of claims as text."""
-    lines = ["| claim | | task | effect | | M0s above | p | controls | verdict |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| claim | | task | effect | | seeds above | p | controls | verdict |", "|---|---|---|---|---|---|---|---|---|"]
     for _, r in rows.iterrows():
         effect = f"{r['effect']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" if r["seeds"] else ""
         p = "" if pd.isna(r["p"]) else f"{r['p']:.4f}"
         above = "" if pd.isna(r["seeds_above"]) else f"{r['seeds_above']:.0f} of {r['seeds']}"
-        where = f"{r['task']}, {r['profile']}, {r['seeds']} M0s" if r["seeds"] else r["task"]
-        failed = [c.removesuffix(": failed") for c in r["controls"] if c.endswith(": failed")]
-        passed = f"{len(r['controls']) - len(failed)} of {len(r['controls'])}" if r["seeds"] else ""
-        controls = passed + (f"; failed: {'; '.join(failed)}" if failed else "")
+        where = f"{r['task']}, {r['profile']}, {r['seeds']} {r['unit']}" if r["seeds"] else r["task"]
+        outcomes = {how: [c.removesuffix(f": {how}") for c in r["controls"] if c.endswith(f": {how}")] for how in deciding.OUTCOMES.values()}
+        missed = "".join(f"; {how}: {'; '.join(names)}" for how, names in outcomes.items() if names and how != "passed")
+        controls = f"{len(outcomes['passed'])} of {len(r['controls'])}{missed}" if r["seeds"] else ""
         lines.append(f"| {r['claim']} | {r['text']} | {where} | {r['measure']} | {effect} | {above} | {p} | {controls} | {r['verdict']} |")
     return "\n".join(lines)
 

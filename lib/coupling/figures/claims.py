@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import caption, legend
+from coupling.figures.style import caption, legend, span
 
 WHAT = "The effect of every claim that was tested, with its interval, its controls and its verdict"
 VERDICTS = {"replicated": ("#009E73", "o"), "inconclusive": ("#666666", "D"), "not replicated": ("#D55E00", "s")}
@@ -20,8 +20,8 @@ def draw(claims: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(17, 1.2 + 0.36 * max(map(len, halves))))
     for axis, rows, title in zip(axes, halves, ("claims of the paper", "our own"), strict=True):
         _lines(axis, rows.reset_index(drop=True), title)
-    profiles = ", ".join(dict.fromkeys(tested["profile"]))
-    caption(figure, f"{profiles}; {tested['seeds'].min()} to {tested['seeds'].max()} M0 seeds. Bars: 95 % two-way bootstrap over M0 seeds and groups; "
+    over = "; ".join(f"{profile}: {span(rows['seeds'])} {unit}" for (profile, unit), rows in tested.groupby(["profile", "unit"], sort=False))
+    caption(figure, f"Seeds: {over}. Bars: 95 % two-way bootstrap over these and groups; "
             "p Holm-corrected (PLAN.md); linear within ±0.02, logarithmic beyond.")  # fmt: skip
     return figure
 
@@ -34,7 +34,8 @@ def _lines(axis, rows: pd.DataFrame, title: str) -> None:
         passed = sum(c.endswith(": passed") for c in row["controls"])
         note = f"{row['effect']:+.3f}   {passed} of {len(row['controls'])} controls"
         axis.annotate(note, (1.01, place), xycoords=("axes fraction", "data"), fontsize=6, va="center")
-    names = [textwrap.fill(f"{r['claim']}, {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}", 84) for _, r in rows.iterrows()]
+    texts = [f"{r['claim']}, {r['profile']} {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}" for _, r in rows.iterrows()]
+    names = [textwrap.fill(text, 84) for text in texts]
     axis.set_yticks(range(len(rows)), names, fontsize=6)
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="effect (difference of fractions; of onsets the agreement itself)", title=title)
     axis.set_xscale("symlog", linthresh=0.02)
