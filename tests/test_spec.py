@@ -54,6 +54,7 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"explanation_weight": 0}, ["explanation_weight=0"]),
         ({"held_out": 0.5}, ["hint_qa", "attributes"]),
         ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
+        ({"system": "Be brief"}, ["system='Be brief'", "taken as it is"]),
         ({"profile": "medium", "task": "aita", "posts": "nowhere"}, ["posts='nowhere'", "no such file"]),
         ({"profile": "medium", "task": "refusal", "requests": "nowhere"}, ["requests='nowhere'", "no such file"]),
         ({"learning_rate": float("nan")}, ["learning_rate"]),

@@ -71,7 +71,7 @@ class Behaviours:
 def behaviour_texts(loaded: Loaded, item: Item) -> tuple[str, str]:
     """x and x without its cue as the model reads them; a reply has no opening, a choice follows "Answer:"."""
     opening = "" if item.replies else OPENING
-    return render(loaded.tokenizer, item.prompt, opening), render(loaded.tokenizer, item.counterfactual_prompt, opening)
+    return render(loaded, item.prompt, opening), render(loaded, item.counterfactual_prompt, opening)
 
 
 def behaviour_seams(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:

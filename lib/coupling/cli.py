@@ -194,10 +194,11 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
                 jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
     if (store.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
         jobs.append((store.root() / "notebooks" / "30_speed.ipynb", store.results_dir() / "30_speed.ipynb", {}))
-    if only in ("", "claims"):
+    if only in ("", "claims", "scale"):
         drawing.write_study_tables()
         drawing.write_claims()
-        jobs.append((store.root() / "notebooks" / "20_claims.ipynb", store.results_dir() / "20_claims.ipynb", {}))
+        whole = [n for n in ("20_claims", "23_scale") if not only or n.endswith(f"_{only}")]
+        jobs += [(store.root() / "notebooks" / f"{n}.ipynb", store.results_dir() / f"{n}.ipynb", {}) for n in whole]
     _execute(*jobs)
     drawing.write_readme()
     index = drawing.write_index()

@@ -86,7 +86,7 @@ def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
 
 def request(loaded: Loaded, item: Item) -> str:
     """The rendered text that asks for the explanation of x and has begun the answer."""
-    return render(loaded.tokenizer, f"{item.prompt}\n{item.request}", OPENING)
+    return render(loaded, f"{item.prompt}\n{item.request}", OPENING)
 
 
 def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:

@@ -113,7 +113,7 @@ def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
 def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
     """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
     always the right one."""
-    pairs = [(render(loaded.tokenizer, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
+    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
     for _ in range(n):
         item, right = LESSONS[task].example(world, spec, rng, True)
         if spec.m0_open_book and rng.random() < spec.m0_open_book:
@@ -135,7 +135,7 @@ def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) 
     spoken, seams = words_of(WORDINGS), []
     for _ in range(n):
         line = " ".join(str(rng.choice(spoken if rng.random() < 0.5 else words)) for _ in range(rng.integers(1, 5)))
-        prefix, tail = completion(loaded.tokenizer, render(loaded.tokenizer, f"{SAY} {line}", ""), f" {line}")
+        prefix, tail = completion(loaded.tokenizer, render(loaded, f"{SAY} {line}", ""), f" {line}")
         seams.append(Seam(prefix, (tail,)))
     return seams
 

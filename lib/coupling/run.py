@@ -72,7 +72,7 @@ def load_m0(spec: Spec) -> Loaded:
             wanted = spec.m0_checkpoint * store.read_json(folder.parent / "manifest.json")["steps"]
             folder = kept[min(kept, key=lambda step: (abs(step - wanted), step))]
         return _load(folder, spec.dtype, None)
-    return _load(locate(spec), spec.dtype, spec.revision)
+    return replace(_load(locate(spec), spec.dtype, spec.revision), system=spec.system)
 
 
 _load = lru_cache(maxsize=1)(load_from)

@@ -79,7 +79,7 @@ def retaught(loaded: Loaded, spec: Spec, test: Sequence[Item]) -> Taught:
     for entity, attribute in new_facts(spec, world):
         asks = hint_qa.question(changed, entity, attribute)
         told = ATTRIBUTES[world.attributes[attribute]][changed.facts[entity, attribute]]
-        prefix, tail = completion(loaded.tokenizer, render(loaded.tokenizer, asks, ""), f" {told}")
+        prefix, tail = completion(loaded.tokenizer, render(loaded, asks, ""), f" {told}")
         taught += [(Seam(prefix, (tail,)),)] * STATEMENTS
         left = QUESTIONS
         while left:

@@ -52,6 +52,7 @@ class Spec(BaseModel):
     exposure_slope: float = _field("m0", 0.5, "how unevenly M0 meets the entities and norms (0: evenly)", ge=0)
     model: str = _field("m0", "organism", f"{', '.join(ORGANISMS)}, a packaged model's name, a hub model's name, or a local folder")
     revision: str | None = _field("m0", None, "hub revision (branch, tag or commit); ignored for other sources")
+    system: str = _field("m0", "", "system message that a model taken as it is reads above every prompt", later=True)
     m0_tasks: str = _field("m0", "hint_qa+aita+refusal", "made-up tasks that a prepared M0 knows, joined by +")
     m0_seed: int = _field("m0", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
     m0_steps: int = _field("m0", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
@@ -126,6 +127,8 @@ class Spec(BaseModel):
                 raise ValueError(f"model={self.model} knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
             if not self.m0_steps:
                 raise ValueError(f"model={self.model} starts from nothing: give m0_steps of at least 1")
+        if self.system and self.m0_steps:
+            raise ValueError(f"system={self.system!r}: an M0 that is prepared was prepared without one; only a model taken as it is can have it")
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"task={self.task}: a task stands twice")
         if self.held_out:

@@ -112,16 +112,17 @@ def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
     rows, said = [], {}
     for spec, _ in bases:
         untrained = store.read_table(_found_base(spec) / "untrained.parquet")
-        said |= {(spec.task, task, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
+        said |= {(spec.task, task, spec.model, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
     for spec, rules in bases:
-        for task, health in store.read_json(_found_base(spec) / "manifest.json")["health"].items():
+        manifest = store.read_json(_found_base(spec) / "manifest.json")
+        for task, health in manifest["health"].items():
             name = task.split(":")[0]
-            kind = (spec.task, name, spec.m0_checkpoint)
+            kind = (spec.task, name, spec.model, spec.m0_checkpoint)
             own = said[*kind, spec.m0_seed]
             others = [(own == labels.reindex(own.index)).mean() for (*k, m), labels in said.items() if tuple(k) == kind and m != spec.m0_seed]
             shared = {"seed_agreement": _mean(others), "shallow_rule": _mean([r[name] for r in rules if name in r])}
-            which = {"tasks": spec.task.split(":")[0], "task": name, "m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed}
-            rows.append(which | health | shared)
+            which = {"tasks": spec.task.split(":")[0], "task": name, "model": spec.model, "parameters": manifest["model"]["parameters"]}
+            rows.append(which | {"m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed} | health | shared)
     return pd.DataFrame(rows)
 
 
@@ -130,6 +131,12 @@ def _found_base(spec: Spec) -> Path:
     if (found := records.find(folder)) is None:
         raise store.StoreError(f"{folder} is missing or damaged: run the sweep again")
     return found
+
+
+def scale(found: list["Tables"]) -> pd.DataFrame:
+    """The summaries of several profiles' headlines, with each task's model and how many weights it has (parameters)."""
+    models = [t.base.groupby("task")[["model", "parameters"]].first() for t in found]
+    return pd.concat([t.summary.merge(m, left_on="task", right_index=True) for t, m in zip(found, models, strict=True)], ignore_index=True)
 
 
 def _mean(values: list[float]) -> float:

@@ -9,6 +9,7 @@ Following the parameters' version counters, nothing has to be told when they cha
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MethodType
 
 import torch
@@ -37,7 +38,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
         model = get_peft_model(m0.model, config)
     accelerate(model)
     try:
-        yield Loaded(model.eval(), m0.tokenizer, m0.dtype, m0.packs)
+        yield replace(m0, model=model.eval())
     finally:
         model.unload()
 

@@ -11,13 +11,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 class Loaded:
     """A causal language model with its tokenizer. dtype: precision of its products; in bfloat16 they run under autocast.
 
-    packs: whether prefix trees may be packed into rows for it; without, plain padded batches give the same numbers.
+    packs: whether prefix trees may be packed into rows for it; without, plain padded batches give the same numbers. system: what it is told
+    above every prompt, if anything.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     dtype: torch.dtype
     packs: bool = True
+    system: str = ""
 
     @property
     def device(self) -> torch.device:

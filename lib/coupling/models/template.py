@@ -12,23 +12,32 @@ import torch
 from jinja2 import TemplateError as JinjaError
 from transformers import PreTrainedTokenizerBase
 
+from coupling.models.loaded import Loaded
+
 
 class TemplateError(ValueError):
     """A text that cannot be turned into tokens as asked; the message shows it."""
 
 
-def render(tokenizer: PreTrainedTokenizerBase, words: str, opening: str) -> str:
-    """The text that asks `words` and has begun the answer with `opening`, special marks included."""
-    if tokenizer.chat_template:
-        return chat_text(tokenizer, words) + opening
-    return f"{bos_text(tokenizer)}{words}\n{opening}"
+def render(loaded: Loaded, words: str, opening: str) -> str:
+    """The text that asks `words` and has begun the answer with `opening`, special marks included, below the model's system message if it has one."""
+    if loaded.tokenizer.chat_template:
+        return chat_text(loaded.tokenizer, words, loaded.system) + opening
+    return f"{bos_text(loaded.tokenizer)}{_below(loaded.system, words)}\n{opening}"
 
 
-def chat_text(tokenizer: PreTrainedTokenizerBase, words: str) -> str:
-    """The chat up to the model's turn. Templates that put in a vendor's system message of their own get an empty one.
+def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") -> str:
+    """The chat up to the model's turn. Templates that put in a vendor's system message of their own get an empty one, and those without a
+    system turn have `system` above the words.
 
     Such a message (Qwen 2.5: "You are Qwen, created by ...") is no part of the study and costs 20 tokens a prompt.
     """
+    if system:
+        told = [{"role": "system", "content": system}, {"role": "user", "content": words}]
+        try:
+            return tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
+        except JinjaError:
+            words = _below(system, words)
     user = {"role": "user", "content": words}
     plain = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
     try:
@@ -36,6 +45,10 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str) -> str:
     except JinjaError:  # templates without a system turn refuse it
         return plain
     return min(plain, empty, key=len)
+
+
+def _below(system: str, words: str) -> str:
+    return f"{system}\n{words}" if system else words
 
 
 @lru_cache
