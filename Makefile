@@ -1,4 +1,4 @@
-# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS FORCE=1 REUSE=1 FIGURE TORCH_INDEX
+# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX
 SHELL   := /bin/bash
 PYTHON  ?= python3.11
 PROFILE ?= tiny
@@ -6,6 +6,7 @@ SWEEP   ?= headline
 TASK    ?=
 SEEDS   ?=
 JOBS    ?=
+GPUS    ?=
 FORCE   ?=
 REUSE   ?=
 FIGURE  ?=
@@ -14,6 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
+# GPUS=8: so many runs at once, each on a GPU of its own; else as many as cores and memory allow.
 # SNAKEMAKE_PROFILE=env/slurm hands the runs to a cluster instead of this machine's cores
 SNAKEMAKE_PROFILE ?= env/local
 
@@ -23,7 +25,7 @@ study: .venv/ready
 	@mkdir -p results && touch results/.batch
 	@$(if $(FORCE),coupling clear $(WHICH))
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
-	  --resources mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())") --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
+	  --resources $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())")) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
 	@coupling status $(WHICH) --since results/.batch
 	@python -c "from coupling import figures; figures.write_study_tables(); figures.write_claims(); figures.study_figure('claims'); figures.study_figure('scale'); figures.write_index(); figures.write_readme()"
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare

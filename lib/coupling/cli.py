@@ -78,6 +78,15 @@ def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNam
 
 
 @app.command()
+def memory(profile: Profile = "paper", model: Annotated[str, typer.Option(help="in place of the profile's")] = "", as_json: Json = False) -> None:
+    """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
+    from coupling import estimate
+
+    found = estimate.needed(specs.make_spec(profile, **({"model": model} if model else {})))
+    _show([found], as_json)
+
+
+@app.command()
 def status(
     profile: Profile = "tiny",
     sweep: SweepName = "headline",

@@ -32,7 +32,7 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
     limit = int(gigabytes * 1e9)
     message = f"the run needs more than memory_gb={gigabytes:g}: lower eval_batch, or raise memory_gb"
     if torch.cuda.is_available():
-        total = torch.cuda.get_device_properties(0).total_memory
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
     elif sys.platform == "linux":
         before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -119,16 +119,16 @@ def weight_bytes(model: torch.nn.Module) -> int:
 
 def kept_bytes(forward: Callable[[], object]) -> int:
     """Bytes that autograd keeps after a forward pass for its backward pass, each storage once, weights included."""
-    held: dict[int, int] = {}
+    held: dict[int, torch.UntypedStorage] = {}  # not by their addresses, which all have in common on the meta device
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        held[storage.data_ptr()] = storage.nbytes()
+        held[id(storage)] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = forward()  # alive until all are counted, so that no address stands for two
-    total = sum(held.values())
+        result = forward()  # alive until all are counted, so that no id stands for two
+    total = sum(s.nbytes() for s in held.values())
     del result
     return total
 

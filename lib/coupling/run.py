@@ -28,7 +28,7 @@ from coupling.faithfulness import metrics, shifted
 from coupling.faithfulness.rows import score
 from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
-from coupling.models import PACKAGES, Loaded, adapted, fetch, load_from, locate
+from coupling.models import PACKAGES, Loaded, adapted, device, fetch, load_from, locate
 from coupling.preparation import prepare
 from coupling.progress import quiet
 from coupling.shift import Taught
@@ -431,6 +431,7 @@ def _working(folder: Path, spec: Spec, force: bool) -> Iterator[bool]:
         if force:
             store.clear(folder)
         torch.set_num_threads(spec.threads)
+        device()  # whose memory the ceiling is about
         forget_peak()
         try:
             with memory_ceiling(spec.memory_gb):

@@ -3,7 +3,7 @@
 from coupling.models.adapter import adapted
 from coupling.models.decoding import decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
-from coupling.models.loaded import Loaded
+from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, FetchError, fetch
 from coupling.models.packing import pack, packed_logits, prefix_tree
 from coupling.models.scoring import TailReader, continuation_logprobs, fed, head_inputs, plain_logprobs, read_tails
@@ -11,6 +11,6 @@ from coupling.models.template import Seam, TemplateError, completion, encode, pa
 
 __all__ = [
     "PACKAGES", "FetchError", "Loaded", "ModelError", "Seam", "TailReader", "TemplateError",
-    "adapted", "completion", "continuation_logprobs", "decoded", "encode", "fed", "fetch", "generated", "head_inputs", "load_from", "locate",
+    "adapted", "completion", "continuation_logprobs", "decoded", "device", "encode", "fed", "fetch", "generated", "head_inputs", "load_from", "locate",
     "pack", "packed_logits", "pad", "plain_logprobs", "prefix_tree", "read_tails", "render", "seam", "tail_scores",
 ]  # fmt: skip

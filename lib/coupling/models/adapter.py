@@ -8,7 +8,7 @@ Following the parameters' version counters, nothing has to be told when they cha
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import MethodType
 
@@ -70,7 +70,8 @@ def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor
     if not simple or not isinstance(self.lora_dropout[name], torch.nn.Identity) or self.use_dora.get(name):
         return type(self).forward(self, x, *args, **kwargs)
     kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    casts = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if casts else x.dtype
     a, b = self.lora_A[name].weight, self.lora_B[name].weight
     weight, bias, low_a, low_b, joined = _weights(self, a, b, self.scaling[name], dtype)
     rows = x.to(dtype).reshape(-1, x.shape[-1])
@@ -88,7 +89,8 @@ def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, 
     state = (dtype, *((id(p), p._version) for p in (w, a, b)))
     kept = layer.__dict__.get("_kept")
     if kept is None or kept[0] != state:
-        with torch.no_grad(), torch.autocast(w.device.type, enabled=False):
+        uncast = torch.autocast(w.device.type, enabled=False) if torch.amp.is_autocast_available(w.device.type) else nullcontext()
+        with torch.no_grad(), uncast:
             low = a.to(dtype), b.to(dtype)
             joined = a.shape[0] * (w.shape[0] + w.shape[1]) >= NARROW * w.shape[0] * w.shape[1]
             if joined:

@@ -1,7 +1,11 @@
 """A model in memory, as everything else here takes it."""
 
+import fcntl
+import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,5 +46,26 @@ class Loaded:
 
 
 def device() -> torch.device:
-    """The machine's accelerator, or the CPU."""
-    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+    """The machine's accelerator, or the CPU. Of several GPUs, one that no other run on this machine has taken."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(slot(torch.cuda.device_count(), Path(tempfile.gettempdir())))
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+@cache
+def slot(slots: int, folder: Path) -> int:
+    """The first of so many slots that no other process holds, held until this process ends; the first of all where none is free."""
+    for k in range(slots):
+        handle = (folder / f"coupling-gpu-{k}.lock").open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+        else:
+            _held.append(handle)
+            return k
+    return 0
+
+
+_held: list = []  # the kernel frees a lock with its file
