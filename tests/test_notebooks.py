@@ -112,3 +112,15 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
     assert [first[1], last[1], again[1]] == ["True", "False", "False"]
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
+
+
+@pytest.mark.parametrize(("sweep", "runs"), [("headline", 4), ("sources", 4)])
+def test_the_paper_profile_is_planned_as_runs_on_eight_gpus(sweep, runs):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile"), "--config", "profile=paper", f"sweep={sweep}"]
+    options = ["--dry-run", "--cores", "64", "--printshellcmds", "--resources", "gpu=8"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    asked = done.stdout + done.stderr
+    assert len(re.findall(r"^rule run_m0_s\d_\w+:", asked, re.M)) == runs
+    assert asked.count('"profile": "paper"') >= runs
+    assert "OMP_NUM_THREADS=8 coupling notebooks" in asked
