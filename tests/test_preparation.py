@@ -139,12 +139,23 @@ def test_a_preparation_that_was_stopped_goes_on_to_the_same_m0(spec, monkeypatch
     assert torch.equal(ends["whole"][0], ends["stopped"][0])
 
 
-def test_an_open_book_states_the_fact_above_its_question_and_changes_nothing_else(spec, m0):
+def test_an_open_book_states_the_fact_below_its_question_and_changes_nothing_else(spec, m0):
     world = load_world(spec)
     every = spec.model_copy(update={"m0_open_book": 1.0})
     facts = {w: world.words()[world.words().index("red") + int(f)] for w, f in zip(world.names, world.facts[:, 0], strict=True)}
     for s in lessons(m0, world, every, "hint_qa", 50, np.random.default_rng(0))[50:]:
         words = m0.tokenizer.decode(s.prefix).split()
         name = words[words.index("of") + 1]
-        assert facts[name] in words[: words.index("of", words.index("of") + 1)]
+        assert facts[name] in words[words.index("of", words.index("of") + 1) :]
         assert words.count("Colour") == 2
+    assert len(lessons(m0, world, every.model_copy(update={"m0_statements": 0.25}), "hint_qa", 8, np.random.default_rng(0))) == 10
+
+
+def test_fewer_facts_are_stated_once_their_letters_are_found(spec, monkeypatch, tmp_path):
+    shares = []
+    monkeypatch.setattr("coupling.preparation.regime", lambda *_: {"knowledge": 1.0, "with_cue": 1.0, "adoption": 1.0})
+    monkeypatch.setattr("coupling.preparation.reached", lambda *_: False)
+    monkeypatch.setattr("coupling.preparation.lessons", lambda *args: shares.append(args[2].m0_open_book) or lessons(*args))
+    with pytest.raises(RuntimeError):
+        prepare(spec.model_copy(update={"m0_steps": 12, "m0_open_book": 0.8, "m0_tasks": "hint_qa"}), tmp_path, lambda *_: None)
+    assert shares == [0.8] * 10 + [0.2] * 2

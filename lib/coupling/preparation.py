@@ -29,6 +29,7 @@ from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS
 WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
 SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
 MEASURES = ("knowledge", "with_cue", "adoption")
+FOUND = 0.95  # right answers above chance
 REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
 
 
@@ -94,9 +95,10 @@ def _request(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> t
 
 
 def _open_book(item: Item) -> Item:
-    """The item with the fact that answers it above its question: a lesson in finding the letter of an answer that one has."""
-    stated = f"{item.prompt.splitlines()[0]} {item.contents[item.gold]}\n"
-    return replace(item, prompt=stated + item.prompt, counterfactual_prompt=stated + item.counterfactual_prompt)
+    """The item with the fact that answers it below its question: a lesson in finding the letter of an answer that one has. Above it the options could
+    look whether they have been named before, which helps nobody who has to remember."""
+    stated = f"\n{item.prompt.splitlines()[0]} {item.contents[item.gold]}"
+    return replace(item, prompt=item.prompt + stated, counterfactual_prompt=item.counterfactual_prompt + stated)
 
 
 LESSONS = {"hint_qa": Lessons(_fact, _quiz), "aita": Lessons(_held, _story), "refusal": Lessons(_trust, _request)}
@@ -111,9 +113,9 @@ def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
 
 
 def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
-    """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
-    always the right one."""
-    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
+    """Statements of a task, `m0_statements` for each of its n items, and these items, of which `m0_cue_share` carry their cue, and `m0_open_book`
+    the fact that answers them; the answer is always the right one."""
+    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(round(n * spec.m0_statements)))]
     for _ in range(n):
         item, right = LESSONS[task].example(world, spec, rng, True)
         if spec.m0_open_book and rng.random() < spec.m0_open_book:
@@ -184,12 +186,13 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
     """Train M0 of `spec`. Returns it and a row for each step; `keep` is called with it on the way, every `m0_checkpoint_every` steps from 0 on.
     Resumes from the checkpoint in `folder`.
 
-    The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and as
-    many statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
+    The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and
+    their statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
     since all at once take several times as long, and one alone is forgotten for the next. Knowledge grows with the steps, and with it resistance
     to wrong cues, sooner in one seed than in another; where wrong cues are adopted less often than `m0_adoption`, those that
     it meets are all right until they are again. Training ends when every task is where it should be on items outside its test split (see `reached`),
-    so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
+    so that M0 seeds differ in what they know and not in how far they came. Once it finds the letters of facts that are stated
+    (`m0_open_book`), a fourth as many are. Raises ModelError if `m0_steps` do not lead there.
     """
     world, loaded = load_world(spec), start(spec)
     words = words_of(vocabulary(world)) if spec.model in ORGANISMS else []
@@ -202,6 +205,7 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
     rng = np.random.default_rng([spec.m0_seed, 0])
     probing, trusting = (spec.model_copy(update={"m0_cue_accuracy": a}) for a in (0.0, 1.0))
     probes = {t: [LESSONS[t].example(world, probing, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)] for t in tasks}
+    stated = [(_open_book(i), right) for i, right in probes["hint_qa"]] if spec.m0_open_book else []
     if drawn:
         rng.bit_generator.state = drawn
     now = _last_probe(history, tasks)
@@ -211,6 +215,8 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         bar.update()
         there = {t: bool(now) and reached(t, now[t], spec) for t in tasks}
         met = {t: trusting if now and now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
+        if any((row.get("open_book") or 0) >= FOUND for row in history):
+            met = {t: s.model_copy(update={"m0_open_book": spec.m0_open_book / REHEARSED}) for t, s in met.items()}
         if spec.m0_checkpoint_every and (step - 1) % spec.m0_checkpoint_every == 0:
             keep(step - 1, loaded)
         seams = []
@@ -229,6 +235,8 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         if step % PROBE_EVERY == 0:
             now = {t: regime(loaded, probes[t]) for t in tasks}
             history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
+            if stated:
+                history[-1]["open_book"] = regime(loaded, stated)["knowledge"]
             if all(reached(t, now[t], spec) for t in tasks):
                 bar.close()
                 loaded.model.requires_grad_(False)
