@@ -18,7 +18,7 @@ def draw(scale: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2))
     for axis, measure in zip(axes, ("gap", "excess"), strict=True):
         for _, same in rows.groupby("parameters"):
-            for place, (_, row) in zip(np.linspace(-0.12, 0.12, len(same)) if len(same) > 1 else (0.0,), same.iterrows(), strict=True):
+            for place, (_, row) in zip(np.linspace(-0.35, 0.35, len(same)) if len(same) > 1 else (0.0,), same.iterrows(), strict=True):
                 at, value, low, high = row["parameters"] * 10**place, row[measure], row[f"{measure}_low"], row[f"{measure}_high"]
                 if np.isfinite(value):
                     interval(axis, at, value, low, high, COLOURS[measure], TASKS.get(row["task"], "P"), row["task"])
