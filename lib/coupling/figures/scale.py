@@ -25,7 +25,7 @@ def draw(scale: pd.DataFrame) -> Figure:
                     axis.annotate(f"{value:+.3f}", (at, high), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=6)
         axis.axhline(0, color="black", lw=0.8)
         axis.set(xscale="log", xlabel="weights of the model", ylabel="difference (fraction)", title=LABELS[measure])
-        axis.set_xlim(rows["parameters"].min() / 3, rows["parameters"].max() * 3)
+        axis.set_xlim(rows["parameters"].min() / 6, rows["parameters"].max() * 6)
         axis.margins(y=0.15)
         legend(axis, 7)
     behind = "; ".join(
