@@ -27,7 +27,7 @@ study: .venv/ready
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
 	  --resources $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())")) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
 	@coupling status $(WHICH) --since results/.batch
-	@python -c "from coupling import figures; figures.write_study_tables(); figures.write_claims(); figures.study_figure('claims'); figures.study_figure('scale'); figures.write_index(); figures.write_readme()"
+	@python -c "from coupling import figures, pages; figures.write_study_tables(); figures.write_claims(); figures.study_figure('claims'); figures.study_figure('scale'); pages.write_index(); pages.write_readme()"
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 
 figures: .venv/ready

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SMALL
-from coupling import bench, figures, store
+from coupling import bench, figures, pages, store
 from coupling.checkpoints import trainable
 from coupling.models import adapted
 
@@ -105,4 +105,4 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(small,
         assert (store.figures_dir() / f"{name}.png").exists()
         assert figure.axes
         plt.close(figure)
-    assert "speed" in figures.write_index().read_text()
+    assert "speed" in pages.write_index().read_text()

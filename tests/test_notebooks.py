@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import SMALL
-from coupling import figures, store, tables
+from coupling import pages, store, tables
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -58,7 +58,7 @@ def test_figures_and_command_line_need_no_torch():
 def test_the_readme_states_what_the_committed_tables_say(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
     readme = (ROOT / "README.md").read_text()
-    assert readme.split(figures.MARKS[0])[1].split(figures.MARKS[1])[0].strip() == figures.results_block().strip()
+    assert readme.split(pages.MARKS[0])[1].split(pages.MARKS[1])[0].strip() == pages.results_block().strip()
 
 
 def test_committed_summaries_follow_from_committed_rows(monkeypatch):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SMALL
-from coupling import cli, figures, run, store, tables, training
+from coupling import cli, figures, pages, run, store, tables, training
 from coupling import spec as specs
 from coupling.explanations import LabelError, labels
 from coupling.tasks import TaskError
@@ -204,14 +204,16 @@ def test_tables_figures_and_summary(study, tmp_path):
     saved = store.read_json(store.figures_dir() / "tiny" / "headline-headline.json")
     assert saved["runs"] == [specs.key(s, "explain") for _, s in study]
     figures.schematic_figure()
-    index = figures.write_index().read_text()
+    index = pages.write_index().read_text()
     assert "headline-dynamics" in index
     assert "| KL off |" in index
     figures.write_study_tables()
-    assert "| organism | hint_qa | KL off |" in figures.results_block()
+    assert "| organism | hint_qa | KL off |" in pages.results_block()
     scale = figures.study_table("scale")
     assert scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist() == [["organism", scale["parameters"].iloc[0]]]
     assert len(figures.study_figure("scale").axes) == 2
+    behind = store.read_json(store.figures_dir() / "scale.json")["runs"]
+    assert behind == {"tiny/headline": saved["runs"]}
 
     invoke = CliRunner().invoke
     rows = json.loads(invoke(cli.app, ["summary", "--json"]).stdout)

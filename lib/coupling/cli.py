@@ -188,7 +188,7 @@ def claims(as_json: Json = False) -> None:
 def figures(only: Annotated[str, typer.Option(help="one figure alone, for instance headline")] = "") -> None:
     """Redraw figures from the committed tables by executing their notebooks; no training."""
     from coupling import figures as drawing
-    from coupling import tables
+    from coupling import pages, tables
 
     known = ["schematic", *drawing.FIGURES, *drawing.STUDY_FIGURES]
     if only and only not in known:
@@ -209,8 +209,8 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
         whole = [n for n in ("20_claims", "23_scale") if not only or n.endswith(f"_{only}")]
         jobs += [(store.root() / "notebooks" / f"{n}.ipynb", store.results_dir() / f"{n}.ipynb", {}) for n in whole]
     _execute(*jobs)
-    drawing.write_readme()
-    index = drawing.write_index()
+    pages.write_readme()
+    index = pages.write_index()
     print(f"figures drawn, listed in {index}")
 
 

@@ -198,15 +198,21 @@ def _replace(path: Path, content: bytes) -> None:
             part.write_bytes(content)
 
 
+def read_keys(profile: str, sweep: str) -> dict:
+    """The runs that the tables of a sweep come from. Raises StoreError that names the command which makes them."""
+    path = folder(profile, sweep) / "keys.json"
+    if not path.exists():
+        raise store.StoreError(f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first")
+    return store.read_json(path)
+
+
 def read(profile: str, sweep: str) -> Tables:
     """The tables of a sweep. Raises StoreError that names the command which makes them."""
-    where = folder(profile, sweep)
-    if not (where / "keys.json").exists():
-        raise store.StoreError(f"no tables in {where}: run `make study PROFILE={profile} SWEEP={sweep}` first")
+    where, keys = folder(profile, sweep), read_keys(profile, sweep)
     csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     more = {name: store.read_table(where / f"{name}.parquet") for name in SHIFTED if (where / f"{name}.parquet").exists()}
-    return Tables(items=store.read_table(where / "items.parquet"), keys=store.read_json(where / "keys.json"), **csv, **more)
+    return Tables(items=store.read_table(where / "items.parquet"), keys=keys, **csv, **more)
 
 
 def collected() -> list[tuple[str, str]]:
