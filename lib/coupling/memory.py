@@ -14,6 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what they allocate: 0.7 to 0.9 GB here
 RENEWED, FULL = 0.2, 0.7
+REFUSED = ("can't allocate memory", "not enough memory", "could not create a primitive")  # the last is oneDNN's, met at the ceiling in an evaluation
 SLACK = 1.5  # a backward pass holds gradients of activations for a while beside what was kept for it
 
 
@@ -53,7 +54,7 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryCeiling(message) from error
     except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+        if any(sign in str(error) for sign in REFUSED):
             raise MemoryCeiling(message) from error
         raise
     finally:

@@ -261,6 +261,8 @@ def train(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         bar.update()
+        if step in due:
+            give_back(spec.memory_gb)
         if step in due and (anew := evaluate(step)):
             data = anew
             sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
