@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from coupling import run, store
 from coupling.behaviours import Behaviours
-from coupling.explanations import LabelError, labels, possible_labels
+from coupling.explanations import LabelError, labels, parse, possible_labels
 from coupling.spec import SpecError, make_spec
 from coupling.supervision import changed_features, fixed_labels, target
 from coupling.tasks import load_items
@@ -96,6 +96,14 @@ def test_noise_replaces_the_share_asked_for_by_labels_the_item_could_have(asked,
         assert Counter(texts) == Counter(own)
         assert 0.3 < len(new) / len(own) < 0.4
     assert texts != supervised(asked, label_change=kind, label_change_share=0.4, seed=1)[0]
+
+
+def test_shuffled_labels_by_content_state_what_those_by_letter_do(asked):
+    _, train, _ = asked
+    shuffled = {"label_change": "shuffled", "label_change_share": 1.0}
+    by_letter, by_content = (supervised(asked, label_format=f, **shuffled)[0] for f in ("letter", "content"))
+    for item, letter, content in zip(train, by_letter, by_content, strict=True):
+        assert parse(item, content, "content") == parse(item, letter, "letter") is not None
 
 
 def test_items_without_a_feature_have_no_rule(asked):

@@ -7,7 +7,7 @@ architecture), or S and M0 mixed. A share of the labels may then be changed, in 
                source, as consistent as the first, which can be learnt; on test items S is that source
     hash       the same on items that a hash of their id picks: nothing to learn
     random     replaced by another label of the item, each equally likely
-    shuffled   dealt out anew among the items of its task
+    shuffled   what they state (stays or changes, and which choice) dealt out anew among the items of its task that have as many choices
 
 In all but the first S on test items is the source without the change.
 """
@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from coupling.behaviours import Behaviours
-from coupling.explanations import LabelError, labels, possible_labels
+from coupling.explanations import Claim, LabelError, claims, labels, possible_labels, render_label
 from coupling.spec import Spec
 from coupling.tasks import Item
 
@@ -51,22 +51,28 @@ def fixed_labels(spec: Spec, items: Sequence[Item], base: Behaviours, source: Be
     if spec.label_change in ("random", "shuffled"):
         rng = np.random.default_rng([spec.seed, 8])
         hit = np.flatnonzero(rng.random(len(items)) < spec.label_change_share)
-        for k, text in zip(hit, _noise(spec, [items[k] for k in hit], [texts[k] for k in hit], rng), strict=True):
+        some = [items[k] for k in hit]
+        noise = _other(spec, some, [texts[k] for k in hit], rng) if spec.label_change == "random" else _dealt(spec, some, claims(mixed.take(hit)), rng)
+        for k, text in zip(hit, noise, strict=True):
             texts[k] = text
     return texts
 
 
-def _noise(spec: Spec, items: Sequence[Item], texts: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """Other labels for these items."""
-    if spec.label_change == "random":
-        others = [[t for t in possible_labels(i, spec.label_format) if t != text] for i, text in zip(items, texts, strict=True)]
-        return [o[int(rng.integers(len(o)))] for o in others]
-    out = list(texts)
-    for task in dict.fromkeys(i.task for i in items):
-        own = [k for k, i in enumerate(items) if i.task == task]
+def _other(spec: Spec, items: Sequence[Item], texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Of each item another of its labels."""
+    others = [[t for t in possible_labels(i, spec.label_format) if t != text] for i, text in zip(items, texts, strict=True)]
+    return [o[int(rng.integers(len(o)))] for o in others]
+
+
+def _dealt(spec: Spec, items: Sequence[Item], stated: Sequence[Claim], rng: np.random.Generator) -> list[str]:
+    """Of each item a label that states what another item's does."""
+    kind = [(i.task, len(i.choices)) for i in items]
+    dealt = list(range(len(items)))
+    for one in dict.fromkeys(kind):
+        own = [k for k, other in enumerate(kind) if other == one]
         for k, other in zip(own, rng.permutation(own), strict=True):
-            out[k] = texts[other]
-    return out
+            dealt[k] = other
+    return [render_label(item, stated[k], spec.label_format) for item, k in zip(items, dealt, strict=True)]
 
 
 def _with_next_choice(items: Sequence[Item], b: Behaviours, which: Sequence[bool]) -> Behaviours:
