@@ -21,6 +21,12 @@ SEEDS = {"M0s": 5, "explainers": 3}  # the fewest of each that decide
 ALPHA = 0.05
 POST_HOC = 9
 NAN = float("nan")
+FIRST = "trained on fixed labels, explanations are more faithful to the model's own current behaviour than to their source"
+NEEDS = "this needs the KL term"
+FAMILY = "labels of a model of another family work too"
+AGREE = "only while labels agree with current behaviour"
+RANK, RATE = "a higher LoRA rank widens the gap", "a higher learning rate widens the gap"
+MOVES = "explanations follow behaviour more than behaviour follows explanations"
 OUTCOMES = {True: "passed", False: "failed", None: "not run"}
 
 
@@ -54,11 +60,10 @@ class Claim:
         return POST_HOC if "(post hoc" in self.text else self.plan
 
 
-def _claims() -> list[Claim]:
-    first = "trained on fixed labels, explanations are more faithful to the model's own current behaviour than to their source"
+def _made_up() -> list[Claim]:
+    """The rows on made-up tasks."""
     tuned = {"sweep": "kl_weight", "ends": ("1", "0")}
     plain = "in the paper's own measure (post hoc)"
-    agree = "only while labels agree with current behaviour"
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
     deep = "the gap is larger where knowledge is deeper"
     later = "explanations follow a shift of behaviour with no new labels"
@@ -67,30 +72,26 @@ def _claims() -> list[Claim]:
     read = "the rate of a shifted behaviour can be read off explanations better than by assuming M0's"
     facts = "re-taught facts are followed, by the explanations of re-taught entities and not of others"
     return [
-        *(Claim("1", f"{first}; labels of M0", t, partial(trained.own_labels, task=t)) for t in MAIN_TASKS),
-        Claim("1", f"{first}; labels of an earlier checkpoint", "hint_qa", partial(trained.other_source, condition="checkpoint, 0.95")),
-        Claim("1", f"{first}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
-        Claim("1", f"{first}; labels of M0", "mmlu", partial(trained.own_labels, task="mmlu"), 3),
-        Claim("1", f"{first}; labels of M0, in the paper's own measure", "mmlu", partial(trained.own_labels_plainly, task="mmlu"), 3),
-        *(Claim("2", "this needs the KL term", t, partial(trained.needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
-        Claim("2", "this needs the KL term, each arm at its own learning rate", "hint_qa", partial(trained.needs_kl, task="hint_qa", measure="gap", **tuned)),
-        *(Claim("2", "this needs the KL term, in the primary measure", t, partial(trained.needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
-        Claim("2", "this needs the KL term", "mmlu", partial(trained.needs_kl, task="mmlu", measure="gap"), 3),
-        Claim("2", "this needs the KL term, in the primary measure", "mmlu", partial(trained.needs_kl, task="mmlu", measure="excess"), 3),
-        Claim("3", "labels of a model of another family work too", "hint_qa", partial(trained.other_source, condition="other model, Qwen-like")),
-        Claim("3", f"labels of a model of another family work too, {plain}", "hint_qa", partial(trained.other_gap, condition="other model, Qwen-like")),
-        Claim("4", f"{agree}; by label source", "hint_qa", partial(trained.with_agreement, sweep="sources", task="hint_qa")),
-        Claim("4", f"{agree}; labels changed by a rule", "hint_qa", partial(trained.with_agreement, sweep="agreement", task="hint_qa")),
-        *(Claim("4", f"{agree}; labels changed by a rule", t, partial(trained.with_agreement, sweep="agreement_tasks", task=t)) for t in MAIN_TASKS[1:]),
+        *(Claim("1", f"{FIRST}; labels of M0", t, partial(trained.own_labels, task=t)) for t in MAIN_TASKS),
+        Claim("1", f"{FIRST}; labels of an earlier checkpoint", "hint_qa", partial(trained.other_source, condition="checkpoint, 0.95")),
+        Claim("1", f"{FIRST}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
+        *(Claim("2", NEEDS, t, partial(trained.needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
+        Claim("2", f"{NEEDS}, each arm at its own learning rate", "hint_qa", partial(trained.needs_kl, task="hint_qa", measure="gap", **tuned)),
+        *(Claim("2", f"{NEEDS}, in the primary measure", t, partial(trained.needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
+        Claim("3", FAMILY, "hint_qa", partial(trained.other_source, condition="other model, Qwen-like")),
+        Claim("3", f"{FAMILY}, {plain}", "hint_qa", partial(trained.other_gap, condition="other model, Qwen-like")),
+        Claim("4", f"{AGREE}; by label source", "hint_qa", partial(trained.with_agreement, sweep="sources", task="hint_qa")),
+        Claim("4", f"{AGREE}; labels changed by a rule", "hint_qa", partial(trained.with_agreement, sweep="agreement", task="hint_qa")),
+        *(Claim("4", f"{AGREE}; labels changed by a rule", t, partial(trained.with_agreement, sweep="agreement_tasks", task=t)) for t in MAIN_TASKS[1:]),
         Claim("4", "the onset is at 0.6 to 0.7 agreement; by label source", "hint_qa", partial(trained.onset, sweep="sources", task="hint_qa")),
         Claim("4", "the onset is at 0.6 to 0.7 agreement; by rule", "hint_qa", partial(trained.onset, sweep="agreement", task="hint_qa")),
         *(Claim("5", f"{later}; pushed {d}", t, partial(shifted.follows, task=t, direction=d), 2) for t, d in pushed),
         *(Claim("5", f"{later}; pushed {d}, in the paper's own measure", t, partial(shifted.follows_plainly, task=t, direction=d), 2) for t, d in pushed),
         Claim("6", "robust to label noise", "hint_qa", trained.noise),
-        Claim("7", "a higher LoRA rank widens the gap", "hint_qa", partial(trained.wider, sweep="rank", low="4", high="128")),
-        Claim("8", "a higher learning rate widens the gap", "hint_qa", partial(trained.wider, sweep="learning_rate", low="0.0005", high="0.008")),
+        Claim("7", RANK, "hint_qa", partial(trained.wider, sweep="rank", low="4", high="128")),
+        Claim("8", RATE, "hint_qa", partial(trained.wider, sweep="learning_rate", low="0.0005", high="0.008")),
         Claim(
-            "8", "a higher learning rate widens the gap, up to the highest without a collapsed run (post hoc)", "hint_qa",
+            "8", f"{RATE}, up to the highest without a collapsed run (post hoc)", "hint_qa",
             partial(trained.wider, sweep="learning_rate", low="0.0005", high="0.004"),
         ),
         Claim("9", "a behaviour whose explanations were never trained is explained", "jabberwocky", trained.new_behaviour),
@@ -100,8 +101,7 @@ def _claims() -> list[Claim]:
         Claim("own", "there is a gap beyond shared drift with labels that share no token with the behaviour", "hint_qa", trained.by_content),
         Claim("own", "access to one's own weights is worth something: a sibling learns the same kind of labels less well", "hint_qa", trained.own_weights),
         Claim("own", "fixed labels do as well as labels made anew", "hint_qa", trained.as_good_as_new),
-        *(Claim("own", "explanations follow behaviour more than behaviour follows explanations", t, partial(trained.who_moves, task=t)) for t in MAIN_TASKS),
-        Claim("own", "explanations follow behaviour more than behaviour follows explanations", "mmlu", partial(trained.who_moves, task="mmlu"), 3),
+        *(Claim("own", MOVES, t, partial(trained.who_moves, task=t)) for t in MAIN_TASKS),
         *(Claim("own", posthoc, t, partial(trained.behaviour_moves, task=t)) for t in MAIN_TASKS),
         Claim("own", f"{deep}, within an M0", "hint_qa", trained.depth_within),
         Claim("own", f"{deep}, between M0s; own labels", "hint_qa", partial(trained.depth_between, labels="own labels")),
@@ -115,6 +115,31 @@ def _claims() -> list[Claim]:
         Claim("own", "under a shift fixed labels do as well as labels made anew", "hint_qa", shifted.as_good_as_new, 2),
         *(Claim("own", read, t, partial(shifted.senses, task=t), 2) for t in MAIN_TASKS),
     ]
+
+
+def _real() -> list[Claim]:
+    """The rows on real questions, of one model that is taken as it is."""
+    row = partial(Claim, task="mmlu")
+    of = lambda rests_on, **values: partial(rests_on, task="mmlu", **values)  # noqa: E731
+    content = f"{FIRST}; labels of M0 by content, at three times the learning rate"
+    return [
+        row("1", f"{FIRST}; labels of M0", measure=of(trained.own_labels), plan=3),
+        row("1", f"{FIRST}; labels of M0, in the paper's own measure", measure=of(trained.own_labels_plainly), plan=3),
+        row("1", content, measure=of(trained.by_content_alone, measure="excess"), plan=4),
+        row("1", f"{content}, in the paper's own measure", measure=of(trained.by_content_alone, measure="gap"), plan=4),
+        row("2", NEEDS, measure=of(trained.needs_kl, measure="gap"), plan=3),
+        row("2", f"{NEEDS}, in the primary measure", measure=of(trained.needs_kl, measure="excess"), plan=3),
+        *(row("3", f"{FAMILY}; {f}", measure=of(trained.other_source, condition=f"other family, {f}"), plan=4) for f in ("Gemma", "SmolLM2")),
+        row("4", f"{AGREE}; by label source", measure=of(trained.with_agreement, sweep="sources"), plan=4),
+        row("7", RANK, measure=of(trained.wider, sweep="rank", low="8", high="128"), plan=4),
+        *(row("8", RATE, measure=of(trained.wider, sweep="learning_rate", low="0.0001", high=high), plan=4) for high in ("0.0003", "0.001")),
+        row("own", MOVES, measure=of(trained.who_moves), plan=3),
+    ]
+
+
+def _claims() -> list[Claim]:
+    """All rows, the paper's claims by number and our own behind them."""
+    return sorted([*_made_up(), *_real()], key=lambda c: float("inf") if c.number == "own" else int(c.number))
 
 
 def _found(claim: Claim, evidence: Evidence) -> Finding | None:

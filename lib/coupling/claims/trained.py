@@ -31,8 +31,8 @@ def _excess(e: Evidence, *where: str, controls: dict | None = None, tests: dict 
     return Finding("excess gap", effect_of(rows, "excess"), shared | (controls or {}), _mcnemar(e, *where) | (tests or {}))
 
 
-def other_source(e: Evidence, condition: str) -> Finding:
-    where = ("sources", "hint_qa", condition)
+def other_source(e: Evidence, condition: str, task: str = "hint_qa") -> Finding:
+    where = ("sources", task, condition)
     return _excess(e, *where, controls={"self − base above zero": effect_of(e.rows(*where), "self_base").above})
 
 
@@ -49,7 +49,7 @@ def own_labels(e: Evidence, task: str) -> Finding:
     runs = runs.merge(base[["m0_seed", "untrained_forced_choice"]], on="m0_seed")
     controls = {
         "untrained forced choice below self": runs_above(runs, "self", "untrained_forced_choice"),
-        "divergent share above the flip-noise floor": _beyond_flips(e, task),
+        "divergent share above the flip-noise floor": _beyond_flips(e, *where),
     }
     if runs["gold"].notna().any():
         controls["gold answer below self (content)"] = runs_above(runs, "self_content", "gold")
@@ -67,9 +67,9 @@ def own_labels(e: Evidence, task: str) -> Finding:
     return _excess(e, *where, controls=controls, tests=tests)
 
 
-def _beyond_flips(e: Evidence, task: str) -> bool:
-    floor = e.table("base", "headline", task=task).filter(like="flips_").max(axis=None)
-    return effect_of(e.rows("headline", task, DEFAULT), "divergent").low > floor
+def _beyond_flips(e: Evidence, sweep: str, task: str, condition: str) -> bool:
+    floor = e.table("base", sweep, task=task).filter(like="flips_").max(axis=None)
+    return effect_of(e.rows(sweep, task, condition), "divergent").low > floor
 
 
 def _beside(e: Evidence, task: str) -> dict[str, bool | None]:
@@ -93,7 +93,7 @@ def _outcome(test: Callable[[], bool]) -> bool | None:
 def own_labels_plainly(e: Evidence, task: str) -> Finding:
     """Claim 1 in the paper's own measure."""
     where = ("headline", task, DEFAULT)
-    controls = {"divergent share above the flip-noise floor": _beyond_flips(e, task), "no collapsed run": not e.collapsed(*where)}
+    controls = {"divergent share above the flip-noise floor": _beyond_flips(e, *where), "no collapsed run": not e.collapsed(*where)}
     return Finding("gap", effect_of(e.rows(*where), "gap"), controls | _constant(e, *where))
 
 
@@ -177,11 +177,11 @@ def noise(e: Evidence) -> Finding:
     return _excess(e, *where, "random, 0.25", controls=controls)
 
 
-def wider(e: Evidence, sweep: str, low: str, high: str) -> Finding:
+def wider(e: Evidence, sweep: str, low: str, high: str, task: str = "hint_qa") -> Finding:
     """Claims 7 and 8: the gap at one end of a sweep less that at the other."""
-    ends = [e.rows(sweep, "hint_qa", c) for c in (high, low)]
+    ends = [e.rows(sweep, task, c) for c in (high, low)]
     controls = {
-        "no collapsed run at either end": not any(e.collapsed(sweep, "hint_qa", c) for c in (high, low)),
+        "no collapsed run at either end": not any(e.collapsed(sweep, task, c) for c in (high, low)),
         f"gap at {high} above zero": effect_of(ends[0], "gap").above,
     }
     return Finding(f"gap at {high} − at {low}", effect_of(difference(*ends, "gap"), "gap"), controls)
@@ -228,6 +228,20 @@ def near_constant(e: Evidence) -> Finding:
 def by_content(e: Evidence) -> Finding:
     """Ours: labels that share no token with the behaviour."""
     return _excess(e, "controls", "hint_qa", "labels by content")
+
+
+def by_content_alone(e: Evidence, task: str, measure: str) -> Finding:
+    """Claim 1 with labels by content, against the same labels shuffled; in the primary measure, or by the gap."""
+    where = ("content", task, "by content")
+    rows, shuffled = e.rows(*where), e.rows("content", task, "by content, shuffled")
+    controls = {
+        "the same labels shuffled: gap not above zero": not effect_of(shuffled, "gap").above,
+        "divergent share above the flip-noise floor": _beyond_flips(e, *where),
+        "no collapsed run": not e.collapsed(*where),
+    }
+    if measure == "excess":
+        return _excess(e, *where, controls=controls)
+    return Finding("gap", effect_of(rows, "gap"), controls | _constant(e, *where))
 
 
 def own_weights(e: Evidence) -> Finding:
