@@ -129,6 +129,8 @@ class Spec(BaseModel):
                 raise ValueError(f"model={self.model} knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
             if not self.m0_steps:
                 raise ValueError(f"model={self.model} starts from nothing: give m0_steps of at least 1")
+            if self.m0_judged:
+                raise ValueError(f"m0_judged={self.m0_judged}: model={self.model} has no words for true and false; only a pretrained model judges")
         if self.system and self.m0_steps:
             raise ValueError(f"system={self.system!r}: an M0 that is prepared was prepared without one; only a model taken as it is can have it")
         if len(set(self.tasks)) < len(self.tasks):
