@@ -25,6 +25,7 @@ FIRST = "trained on fixed labels, explanations are more faithful to the model's 
 NEEDS = "this needs the KL term"
 FAMILY = "labels of a model of another family work too"
 AGREE = "only while labels agree with current behaviour"
+LATER = "explanations follow a shift of behaviour with no new labels"
 RANK, RATE = "a higher LoRA rank widens the gap", "a higher learning rate widens the gap"
 MOVES = "explanations follow behaviour more than behaviour follows explanations"
 OUTCOMES = {True: "passed", False: "failed", None: "not run"}
@@ -66,7 +67,6 @@ def _made_up() -> list[Claim]:
     plain = "in the paper's own measure (post hoc)"
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
     deep = "the gap is larger where knowledge is deeper"
-    later = "explanations follow a shift of behaviour with no new labels"
     pushed = [(t, d) for t in MAIN_TASKS for d in shifted.SIGN]
     stale = "a shift after explanation training makes explanations stale"
     read = "the rate of a shifted behaviour can be read off explanations better than by assuming M0's"
@@ -85,8 +85,8 @@ def _made_up() -> list[Claim]:
         *(Claim("4", f"{AGREE}; labels changed by a rule", t, partial(trained.with_agreement, sweep="agreement_tasks", task=t)) for t in MAIN_TASKS[1:]),
         Claim("4", "the onset is at 0.6 to 0.7 agreement; by label source", "hint_qa", partial(trained.onset, sweep="sources", task="hint_qa")),
         Claim("4", "the onset is at 0.6 to 0.7 agreement; by rule", "hint_qa", partial(trained.onset, sweep="agreement", task="hint_qa")),
-        *(Claim("5", f"{later}; pushed {d}", t, partial(shifted.follows, task=t, direction=d), 2) for t, d in pushed),
-        *(Claim("5", f"{later}; pushed {d}, in the paper's own measure", t, partial(shifted.follows_plainly, task=t, direction=d), 2) for t, d in pushed),
+        *(Claim("5", f"{LATER}; pushed {d}", t, partial(shifted.follows, task=t, direction=d), 2) for t, d in pushed),
+        *(Claim("5", f"{LATER}; pushed {d}, in the paper's own measure", t, partial(shifted.follows_plainly, task=t, direction=d), 2) for t, d in pushed),
         Claim("6", "robust to label noise", "hint_qa", trained.noise),
         Claim("7", RANK, "hint_qa", partial(trained.wider, sweep="rank", low="4", high="128")),
         Claim("8", RATE, "hint_qa", partial(trained.wider, sweep="learning_rate", low="0.0005", high="0.008")),
@@ -111,7 +111,7 @@ def _made_up() -> list[Claim]:
         Claim("own", stale, "hint_qa", partial(shifted.goes_stale, after="down, after"), 2),
         Claim("own", f"{stale}; with a replay (post hoc)", "hint_qa", partial(shifted.goes_stale, after="down, after, replay"), 2),
         Claim("own", "a replay of explanation data keeps them fresh", "hint_qa", shifted.replay_helps, 2),
-        Claim("own", f"{later}; explanations trained after it, on labels from before it", "hint_qa", shifted.labels_from_before, 2),
+        Claim("own", f"{LATER}; explanations trained after it, on labels from before it", "hint_qa", shifted.labels_from_before, 2),
         Claim("own", "under a shift fixed labels do as well as labels made anew", "hint_qa", shifted.as_good_as_new, 2),
         *(Claim("own", read, t, partial(shifted.senses, task=t), 2) for t in MAIN_TASKS),
     ]
@@ -131,6 +131,8 @@ def _real() -> list[Claim]:
         row("2", f"{NEEDS}, in the primary measure", measure=of(trained.needs_kl, measure="excess"), plan=3),
         *(row("3", f"{FAMILY}; {f}", measure=of(trained.other_source, condition=f"other family, {f}"), plan=4) for f in ("Gemma", "SmolLM2")),
         row("4", f"{AGREE}; by label source", measure=of(trained.with_agreement, sweep="sources"), plan=4),
+        row("5", f"{LATER}; pushed down", measure=of(shifted.follows, direction="down"), plan=4),
+        row("5", f"{LATER}; pushed down, in the paper's own measure", measure=of(shifted.follows_plainly, direction="down"), plan=4),
         row("7", RANK, measure=of(trained.wider, sweep="rank", low="8", high="128"), plan=4),
         *(row("8", RATE, measure=of(trained.wider, sweep="learning_rate", low="0.0001", high=high), plan=4) for high in ("0.0003", "0.001")),
         row("own", MOVES, measure=of(trained.who_moves), plan=3),

@@ -98,11 +98,11 @@ def beside(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
-    """The teacher matrix (`controls.teacher_matrix`) of each M0's runs that were pushed down, not at all and up (0, 1, 2) with one strength, beside
-    explanation training. frame: final rows of one task, with run columns and those of `about`."""
+    """The teacher matrix (`controls.teacher_matrix`) of the runs that were pushed down, not at all and up (0, 1, 2) with one strength, beside explanation
+    training; one for each M0 and explainer seed, numbered as m0_seed. frame: final rows of one task, with run columns and those of `about`."""
     fixed = beside(frame)
     three = fixed[(fixed["strength"] == strength) | (fixed["objective"] == "none")]
-    return teacher_matrix(three.assign(condition="across", seed=three["direction"].map(DIRECTIONS)))
+    return teacher_matrix(three.assign(condition="across", m0_seed=three.groupby(["m0_seed", "seed"]).ngroup(), seed=three["direction"].map(DIRECTIONS)))
 
 
 def estimates(frame: pd.DataFrame) -> pd.DataFrame:
