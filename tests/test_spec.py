@@ -46,7 +46,6 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"profile": "tinny"}, ["tinny", "tiny"]),
         ({"task": "mmlu"}, ["organism", "mmlu"]),
         ({"m0_steps": 0}, ["m0_steps"]),
-        ({"m0_tasks": "hint_qa", "m0_judged": 1.0}, ["m0_judged=1.0", "organism", "pretrained"]),
         ({"profile": "small", "m0_tasks": "hint_qa+aita"}, ["m0_open_book=0.5", "hint_qa"]),
         ({"evaluations": 700}, ["evaluations=700"]),
         ({"task": "hint_qa+hint_qa"}, ["stands twice"]),

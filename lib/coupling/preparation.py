@@ -30,7 +30,6 @@ WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that
 SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
 MEASURES = ("knowledge", "with_cue", "adoption")
 FOUND = 0.95  # right answers above chance
-TRUE = {True: "yes", False: "no"}
 REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
 
 
@@ -114,11 +113,9 @@ def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
 
 
 def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
-    """Statements of a task, `m0_statements` for each of its n items, others to be judged, `m0_judged` for each, and these items, of which `m0_cue_share`
-    carry their cue, and `m0_open_book` the fact that answers them; the answer is always the right one."""
-    fact = LESSONS[task].fact
-    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (fact(world, rng) for _ in range(round(n * spec.m0_statements)))]
-    pairs += [_judged(loaded, fact, world, rng) for _ in range(round(n * spec.m0_judged))]
+    """Statements of a task, `m0_statements` for each of its n items, and these items, of which `m0_cue_share` carry their cue, and `m0_open_book`
+    the fact that answers them; the answer is always the right one."""
+    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(round(n * spec.m0_statements)))]
     for _ in range(n):
         item, right = LESSONS[task].example(world, spec, rng, True)
         if spec.m0_open_book and rng.random() < spec.m0_open_book:
@@ -133,13 +130,6 @@ def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np
         choice = text.endswith(OPENING)  # a choice is asked for alone; whatever else is said ends with the end mark
         seams.append(Seam(prefix, (tail[:-1] if choice else tail,)))
     return seams
-
-
-def _judged(loaded: Loaded, fact: Callable, world: World, rng: np.random.Generator) -> tuple[str, str]:
-    """A statement, true or with the answer of another, and whether it is true: a lesson in holding one option against what one knows."""
-    question, right = fact(world, rng)
-    said = right if rng.random() < 0.5 else fact(world, rng)[1]
-    return render(loaded, f"{question} {said}", ""), f" {TRUE[said == right]}"
 
 
 def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) -> list[Seam]:

@@ -65,7 +65,6 @@ class Spec(BaseModel):
     m0_batch: int = _field("m0", 64, "questions in each step of that training, by task", ge=1)
     m0_open_book: float = _field("m0", 0.0, "share of M0's questions (hint_qa) that state what answers them, until it finds it", later=True, ge=0, le=1)
     m0_statements: float = _field("m0", 1.0, "statements of facts that M0 meets, for each question", later=True, ge=0)
-    m0_judged: float = _field("m0", 0.0, "statements, true and false ones, that M0 judges, for each question (hint_qa)", later=True, ge=0)
     m0_cue_share: float = _field("m0", 0.5, "share of M0's questions that carried a cue", ge=0, le=1)
     m0_cue_accuracy: float = _field("m0", 0.85, "how often those hints and opinions were right", ge=0, le=1)
     dtype: Literal["float32", "bfloat16"] = _field("m0", "float32", "precision of products (bfloat16 under autocast); adapters are float32")
@@ -129,8 +128,6 @@ class Spec(BaseModel):
                 raise ValueError(f"model={self.model} knows its made-up world alone, not {', '.join(real)}: take a profile with a real model")
             if not self.m0_steps:
                 raise ValueError(f"model={self.model} starts from nothing: give m0_steps of at least 1")
-            if self.m0_judged:
-                raise ValueError(f"m0_judged={self.m0_judged}: model={self.model} has no words for true and false; only a pretrained model judges")
         if self.system and self.m0_steps:
             raise ValueError(f"system={self.system!r}: an M0 that is prepared was prepared without one; only a model taken as it is can have it")
         if len(set(self.tasks)) < len(self.tasks):
@@ -157,9 +154,8 @@ class Spec(BaseModel):
             raise ValueError(f"m0_checkpoint={self.m0_checkpoint}: only an M0 that is prepared and kept on the way has one; give m0_checkpoint_every")
         if (self.label_change == "none") != (self.label_change_share == 0):
             raise ValueError(f"label_change={self.label_change} and label_change_share={self.label_change_share}: one without the other changes nothing")
-        for name, value in (("m0_open_book", self.m0_open_book), ("m0_judged", self.m0_judged)):
-            if value and self.m0_tasks != "hint_qa":
-                raise ValueError(f"{name}={value} with m0_tasks={self.m0_tasks}: only facts of hint_qa can be stated in their question, or judged")
+        if self.m0_open_book and self.m0_tasks != "hint_qa":
+            raise ValueError(f"m0_open_book={self.m0_open_book} with m0_tasks={self.m0_tasks}: only facts of hint_qa can be stated in their question")
         if self.source_share < 1 and not self.source:
             raise ValueError(f"source_share={self.source_share}: there is no other label source; give source")
         return self
