@@ -50,7 +50,9 @@ def draw(shift: pd.DataFrame) -> Figure:
         middle.set(ylim=(0, 1.05), ylabel="share of test items")
         bottom.axhline(0, color="black", lw=0.8)
         bottom.set(ylabel="difference (fraction)")
-    caption(figure, f"Final step, shift beside explanation training; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a point, "
-            f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations "
-            "of the same M0's runs without the shift, and with the opposite one, show on the same items.")  # fmt: skip
+    factor = metrics.first_factor(rows)
+    seeds = {"m0_seed": "M0 seeds", "seed": "explainer seeds of one M0"}[factor]
+    caption(figure, f"Final step, shift beside explanation training; {rows[factor].nunique()} {seeds}, one run of each a point, "
+            f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over these seeds; small points: runs.\nExcess gap: beyond what explanations "
+            "of the same M0's runs without the shift, and with the opposite one where there is one, show on the same items.")  # fmt: skip
     return figure
