@@ -65,6 +65,11 @@ def test_the_matrix_across_directions_has_its_diagonal_where_explanations_follow
     assert diagonal_test(keeping)["difference"] == pytest.approx(0)
 
 
+def test_explainers_of_one_m0_have_a_matrix_each():
+    by_m0, by_explainer = (pd.concat([study(True).assign(**{name: k}) for k in range(3)]) for name in ("m0_seed", "seed"))
+    pd.testing.assert_frame_equal(shifted.across_directions(by_explainer, 1.0), shifted.across_directions(by_m0, 1.0))
+
+
 def test_re_taught_entities_are_told_from_the_others():
     base_x = np.arange(ITEMS) % 2
     told, new = (np.arange(ITEMS) < ITEMS // 2).astype(int), np.where(np.arange(ITEMS) < ITEMS // 4, 0, -1)
