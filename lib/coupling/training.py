@@ -250,7 +250,6 @@ def train(
     while step < spec.steps:
         step += 1
         entries = entries_of(spec, data, step)
-        give_back(spec.memory_gb)
         row = {"step": step} | add_gradients(spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens))
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
@@ -288,6 +287,7 @@ def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequen
     counts = {"cross_entropy": max(1, items), "kl": max(1, items), "taught": max(1, len(entries) - items)}
     totals = dict.fromkeys(weights, 0.0)
     for part in parts:
+        give_back(spec.memory_gb)
         sums = losses(spec, loaded, data, entries[part])
         sum(weights[n] * sums[n] / counts[n] for n in weights).backward()
         for name in weights:
