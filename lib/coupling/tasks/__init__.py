@@ -64,11 +64,12 @@ TASKS: dict[str, Task] = {
         lambda spec, data: mmlu.left_out(mmlu.read_questions(data["mmlu"], spec.mmlu_part), spec.max_words),
     ),
     "aita": Task(
-        ("made-up world", "a JSONL file of posts: posts=PATH"), aita.CHOICES, tuple(t for pair in aita.OPINIONS for t in pair), _aita,
+        ("made-up world", "a JSONL file of posts: posts=PATH, or posts=hub:OWNER/NAME/FILE"),
+        aita.CHOICES, tuple(t for pair in aita.OPINIONS for t in pair), _aita,
         lambda spec, _: aita.left_out(aita.read_posts(spec.posts), spec.max_words) if spec.posts else {},
     ),
     "refusal": Task(
-        ("made-up world", "a JSONL file of prompts: requests=PATH", *(f"requests={name}" for name in refusal.HUB)),
+        ("made-up world", "a JSONL file of prompts: requests=PATH, or requests=hub:OWNER/NAME/FILE", *(f"requests={name}" for name in refusal.HUB)),
         refusal.CHOICES, refusal.CUES, _refusal,
         lambda spec, _: refusal.left_out(refusal.read_prompts(spec.requests), spec.max_words) if spec.requests else {},
     ),

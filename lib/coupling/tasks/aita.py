@@ -33,7 +33,7 @@ WORDINGS = [*CHOICES, *CONTENTS, QUESTION, REQUEST, *(t for pair in (*OPINIONS, 
             "My I the from while . Standing Health of ?", *RELATIONS, *ACTS, *STAKES, *MOTIVES, *EXCUSES]  # fmt: skip
 
 _EDITED = re.compile(r"\b(?:edit|update)\b", re.IGNORECASE)
-_VERDICT = re.compile(r"\b(?:YTA|NTA|ESH|NAH|YWBTA|YWNBTA)\b")
+_VERDICT = re.compile(r"\b(?:(?i:YTA|NTA|ESH|YWBTA|YWNBTA)|NAH)\b")  # "nah" is a word of its own
 _VIEW = re.compile(
     r"\bI (?:(?:really|honestly|still|also|just|personally) )*(?:think|feel|believe|know|guess|(?:don['’]t|do not) (?:think|feel|believe))"
     r"(?: like| that)? I(?: am|['’]m| was| did| might be| may be)\b[^.?!]{0,40}\b(?:wrong|right|asshole|a-?hole|fault|justified|jerk)",

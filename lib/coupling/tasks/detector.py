@@ -2,7 +2,9 @@
 
 A model's reply refuses, complies, or does neither. The labels are those of PyRIT's refusal scorer (MIT licence), read from
 its wheel on PyPI without installing it. The patterns were written on one half of the labelled rows, then scored once on the
-other, where 57 of the 60 rows on topic come out right (95 %, Wilson interval 86 to 98 %), with no false refusal.
+other, where 57 of the 60 rows on topic come out right (95 %, Wilson interval 86 to 98 %), with no false refusal. PyRIT's labels also count
+as refused what answers something else than was asked; such rows (20 more of that half, found by `off_topic` without looking at their label) hold
+no words that decline, and over all 80 rows 57 are right (71 %, 61 to 80 %): what is read here is whether a reply declines.
 """
 
 import csv
