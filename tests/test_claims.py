@@ -69,6 +69,13 @@ def test_what_nothing_tests_is_not_tested_and_what_has_no_table_too(monkeypatch)
     monkeypatch.undo()
 
 
+def test_what_is_tested_at_one_size_is_not_listed_as_untested_at_another(monkeypatch):
+    monkeypatch.setattr(claims.tables, "collected", lambda: [("tiny", "headline"), ("medium", "headline")])
+    found = Finding("m", **GOOD)
+    monkeypatch.setattr(claims, "_claims", lambda: [Claim("1", "t", "mmlu", lambda e: found if e.profile == "medium" else None)])
+    assert claims.table()[["profile", "verdict"]].values.tolist() == [["medium", "replicated"]]
+
+
 def test_without_any_table_no_claim_is_tested():
     rows = claims.table()
     assert set(rows["verdict"]) == {"not tested"}
