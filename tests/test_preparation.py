@@ -148,7 +148,6 @@ def test_an_open_book_states_the_fact_below_its_question_and_changes_nothing_els
         name = words[words.index("of") + 1]
         assert facts[name] in words[words.index("of", words.index("of") + 1) :]
         assert words.count("Colour") == 2
-    assert len(lessons(m0, world, every.model_copy(update={"m0_statements": 0.25}), "hint_qa", 8, np.random.default_rng(0))) == 10
 
 
 def test_fewer_facts_are_stated_once_their_letters_are_found(spec, monkeypatch, tmp_path):

@@ -113,9 +113,9 @@ def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
 
 
 def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
-    """Statements of a task, `m0_statements` for each of its n items, and these items, of which `m0_cue_share` carry their cue, and `m0_open_book`
-    the fact that answers them; the answer is always the right one."""
-    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(round(n * spec.m0_statements)))]
+    """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
+    always the right one."""
+    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
     for _ in range(n):
         item, right = LESSONS[task].example(world, spec, rng, True)
         if spec.m0_open_book and rng.random() < spec.m0_open_book:

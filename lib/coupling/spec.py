@@ -64,7 +64,6 @@ class Spec(BaseModel):
     m0_checkpoint_every: int = _field("m0", 0, "steps after which M0 is kept on the way, so that it can be taken from there (0: never)", ge=0)
     m0_batch: int = _field("m0", 64, "questions in each step of that training, by task", ge=1)
     m0_open_book: float = _field("m0", 0.0, "share of M0's questions (hint_qa) that state what answers them, until it finds it", later=True, ge=0, le=1)
-    m0_statements: float = _field("m0", 1.0, "statements of facts that M0 meets, for each question", later=True, ge=0)
     m0_cue_share: float = _field("m0", 0.5, "share of M0's questions that carried a cue", ge=0, le=1)
     m0_cue_accuracy: float = _field("m0", 0.85, "how often those hints and opinions were right", ge=0, le=1)
     dtype: Literal["float32", "bfloat16"] = _field("m0", "float32", "precision of products (bfloat16 under autocast); adapters are float32")
