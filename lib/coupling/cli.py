@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
-SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}; several joined by +; all: each of them but quick")]
+SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}; several joined by +; all: each that is a part of the study")]
 TaskName = Annotated[str, typer.Option(help="the task, where not the sweep's or profile's own; several joined by +; all: each main task")]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
 
