@@ -5,7 +5,7 @@ import pytest
 import torch
 from coupling.behaviours import behaviours
 from coupling.checkpoints import trainable
-from coupling.models import Loaded, adapted
+from coupling.models import Loaded, adapted, load_from, merged
 from coupling.models.adapter import accelerate, lora_layers, peft_forward
 from coupling.models.load import halve
 from peft import PeftModel
@@ -50,6 +50,19 @@ def test_it_gives_what_peft_gives_merged_or_not(ranked, m0, items):
         tuned.model.merge_adapter()
         assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
         tuned.model.unmerge_adapter()
+
+
+def test_an_adapter_that_was_saved_and_merged_into_m0_gives_what_it_gave(ranked, m0, items, tmp_path):
+    m0.model.save_pretrained(tmp_path / "m0")
+    m0.tokenizer.save_pretrained(tmp_path / "m0")
+    with adapted(m0, ranked) as tuned:
+        stir(tuned.model)
+        ours = logits(tuned, items[1])
+        tuned.model.save_pretrained(tmp_path / "adapter")
+    again = merged(load_from(tmp_path / "m0", "float32"), tmp_path / "adapter")
+    assert torch.allclose(ours, logits(again, items[1]), atol=1e-4)
+    assert not lora_layers(again.model)
+    assert not trainable(again.model)
 
 
 @pytest.mark.parametrize("rank", [8, 1])

@@ -7,7 +7,7 @@ import pytest
 from coupling import run, store
 from coupling.behaviours import Behaviours
 from coupling.explanations import LabelError, labels, parse, possible_labels
-from coupling.spec import SpecError, make_spec
+from coupling.spec import SpecError, key, make_spec
 from coupling.supervision import changed_features, fixed_labels, target
 from coupling.tasks import load_items
 
@@ -149,6 +149,24 @@ def test_labels_of_another_model_are_the_target_and_m0_the_base(spec):
     assert not (rows["target_cf"] == rows["base_cf"]).all()
     assert result.manifest["labels"]["agreement"] < 1
     assert result.manifest["source"] == run.base(source).folder.name
+
+
+def test_labels_of_an_explainer_are_of_m0_with_its_adapter(spec):
+    """Another explainer of the same M0 as label source, and as M0 of a run on the labels of what it was before."""
+    moved = spec.model_copy(update={"kl_weight": 0.0, "learning_rate": 0.1})
+    final = run.explain(moved.model_copy(update={"seed": 1})).table("rows").query("step == @spec.steps")
+    imitating = moved.model_copy(update={"source": "explainer=1"})
+    going_on = moved.model_copy(update={"explainer": 1, "source": "explainer=-1"})
+    assert imitating.label_source.explained == moved.model_copy(update={"seed": 1})
+    assert len({key(s, "explain") for s in (moved, imitating, going_on)}) == 3
+    of_explainer = Behaviours.from_frame(run.base(going_on).table("behaviours"))
+    assert np.allclose(of_explainer.x, final[[f"logp_x_{k}" for k in range(4)]], atol=1e-3)  # a merged sum rounds otherwise
+    assert not np.allclose(of_explainer.x, run.base(moved).table("behaviours")[[f"x_{k}" for k in range(4)]], atol=0.1)
+    assert run.base(imitating.label_source).folder == run.base(going_on).folder
+    for of, prefix, other in ((imitating, "target", "base"), (going_on, "base", "target")):
+        rows = run.explain(of).table("rows").query("step == @spec.steps")
+        assert (rows[f"{prefix}_cf"].to_numpy() == of_explainer.choice("cf")).all()
+        assert (rows[f"{other}_cf"].to_numpy() == final["base_cf"].to_numpy()).all()
 
 
 def test_relabelling_makes_labels_of_the_model_as_it_is(spec, monkeypatch):

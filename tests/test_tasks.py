@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -225,6 +226,22 @@ def test_aita_enters_the_key_by_the_content_of_its_source(tmp_path):
     posts_file(tmp_path, [post(id="2")])
     assert key(make_spec("medium", task="aita", posts=str(tmp_path / "posts.jsonl")), "items") != keys[0]
     assert key(make_spec("medium", posts=str(tmp_path / "posts.jsonl")), "items") == key(make_spec("medium"), "items")
+
+
+def test_posts_named_by_their_content_have_the_key_of_their_path_and_are_found_in_the_data_folder(tmp_path, monkeypatch):
+    path = posts_file(tmp_path, [post()])
+    named = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    spec = make_spec("medium", task="aita", posts=named)
+    assert key(spec, "explain") == key(make_spec("medium", task="aita", posts=str(path)), "explain")
+    monkeypatch.setenv("COUPLING_DATA", str(tmp_path / "data"))
+    assert key(make_spec("medium", task="aita", posts=named), "explain") == key(spec, "explain")  # whether or not it is here
+    with pytest.raises(TaskError, match=f"posts={named}: no file in .*data has this content"):
+        aita.read_posts(named)
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    path.rename(tmp_path / "data" / "deep" / "any name.jsonl")
+    assert aita.read_posts(named) == [post()]
+    with pytest.raises(SpecError, match="posts='sha256:abc': expected sha256: and the 64 hexadecimal digits"):
+        make_spec("medium", task="aita", posts="sha256:abc")
 
 
 @pytest.mark.models

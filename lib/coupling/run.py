@@ -28,7 +28,7 @@ from coupling.faithfulness import metrics, shifted
 from coupling.faithfulness.rows import score
 from coupling.faithfulness.shallow import rule_accuracy
 from coupling.memory import forget_peak, memory_ceiling, peak_memory_gb
-from coupling.models import PACKAGES, Loaded, adapted, device, fetch, load_from, locate
+from coupling.models import PACKAGES, Loaded, adapted, device, fetch, load_from, locate, merged
 from coupling.preparation import prepare
 from coupling.progress import quiet
 from coupling.shift import Taught
@@ -64,24 +64,29 @@ def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
 
 
 def load_m0(spec: Spec) -> Loaded:
-    """M0 of the spec: as it is, or as it was prepared, wholly or in part. The last one stays in memory for the process's next run."""
+    """M0 of the spec: as it is, or as it was prepared, wholly or in part, or as explanation training left it. The last one stays in memory for
+    the process's next run."""
+    adapter = store.run_folder(spec.explained) / "adapter" if spec.explainer >= 0 else None
     if spec.m0_steps:
         folder = store.m0_folder(spec) / "model"
         if spec.m0_checkpoint < 1:
             kept = {int(p.name): p for p in (folder.parent / "checkpoints").iterdir()}
             wanted = spec.m0_checkpoint * store.read_json(folder.parent / "manifest.json")["steps"]
             folder = kept[min(kept, key=lambda step: (abs(step - wanted), step))]
-        return _load(folder, spec.dtype, None)
-    return replace(_load(locate(spec), spec.dtype, spec.revision), system=spec.system)
+        return _load(folder, spec.dtype, None, adapter)
+    return replace(_load(locate(spec), spec.dtype, spec.revision, adapter), system=spec.system)
 
 
-_load = lru_cache(maxsize=1)(load_from)
+@lru_cache(maxsize=1)
+def _load(source: str | Path, dtype: str, revision: str | None, adapter: Path | None) -> Loaded:
+    loaded = load_from(source, dtype, revision)
+    return merged(loaded, adapter) if adapter else loaded
 
 
 def prepared(spec: Spec) -> Result:
     """M0 prepared by behaviour training, one for all tasks of its world; the folder holds model/, history.parquet, and checkpoints/ by
     step if the spec keeps any."""
-    spec = spec.model_copy(update={"m0_checkpoint": 1.0})  # the whole way, whatever part of it is asked for
+    spec = spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1})  # the whole way, whatever part of it is asked for
     folder = store.m0_folder(spec)
     with _working(folder, spec, force=False) as fresh:
         if fresh:
@@ -117,6 +122,8 @@ def base(spec: Spec, force: bool = False) -> Result:
             _, test = items_of(spec)  # bad items end the run before any compute
             if spec.m0_steps:
                 prepared(spec)
+            if spec.explainer >= 0:
+                explain(spec.explained)
             start = time.monotonic()
             m0 = load_m0(spec)
             b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)  # as M_t is evaluated later, in the same shapes

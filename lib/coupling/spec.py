@@ -8,6 +8,7 @@ and nothing else. Profiles and sweeps are YAML files beside this module: data, n
 import difflib
 import hashlib
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ STAGES = ("m0", "items", "base", "labels", "explain")
 ORGANISMS = ("organism", "organism-deep", "organism-qwen")  # models that start from nothing and know their made-up world alone
 LABEL_CHANGES = ("rule", "hash", "random", "shuffled")
 SHIFTS = ("down", "up", "neutral", "reteach")
+BY_CONTENT = "sha256:"  # what a file is called by its content
 MAIN_TASKS = ("hint_qa", "aita", "refusal")  # what TASK=all means
 HERE = Path(__file__).parent
 
@@ -53,6 +55,7 @@ class Spec(BaseModel):
     model: str = _field("m0", "organism", f"{', '.join(ORGANISMS)}, a packaged model's name, a hub model's name, or a local folder")
     revision: str | None = _field("m0", None, "hub revision (branch, tag or commit); ignored for other sources")
     system: str = _field("m0", "", "system message that a model taken as it is reads above every prompt", later=True)
+    explainer: int = _field("m0", -1, "seed of the explainer, otherwise trained as this run, that M0 has become (-1: none yet)", later=True, ge=-1)
     m0_tasks: str = _field("m0", "hint_qa+aita+refusal", "made-up tasks that a prepared M0 knows, joined by +")
     m0_seed: int = _field("m0", 0, "seed of M0: initial weights and what it met while it was prepared", ge=0)
     m0_steps: int = _field("m0", 0, "most steps of behaviour training that prepare M0 (0: the model as it is)", ge=0)
@@ -71,8 +74,8 @@ class Spec(BaseModel):
 
     # items: what is asked
     task: str = _field("items", "hint_qa", "hint_qa, mmlu, aita, refusal, jabberwocky, file:PATH with items in JSONL, or several joined by +")
-    posts: str = _field("items", "", "JSONL file of posts for aita; without it, stories of the made-up world")
-    requests: str = _field("items", "", "JSONL file or hub dataset of prompts for refusal; without it, requests of the made-up world")
+    posts: str = _field("items", "", "JSONL file of posts for aita (path, hub:... or sha256:...); without it, stories of the made-up world")
+    requests: str = _field("items", "", "JSONL file (path, hub:... or sha256:...) or hub dataset of prompts for refusal; without it, the made-up world's")
     split_by: Literal["subject", "question"] = _field("items", "subject", "what training and test items must not share (mmlu)")
     mmlu_part: Literal["test", "validation"] = _field("items", "test", "MMLU's files that questions are from; validation: for choices", later=True)
     max_words: int = _field("items", 60, "longest question with its options, post or prompt, in words", ge=10)
@@ -182,6 +185,11 @@ class Spec(BaseModel):
             raise SpecError(f"source={self.source!r}: {_what(error)}") from None
 
     @property
+    def explained(self) -> "Spec":
+        """The run whose model is M0 where `explainer` names one: this one with that seed, on labels of the model's own."""
+        return self.model_copy(update={"explainer": -1, "seed": self.explainer, "source": "", "source_share": 1.0})
+
+    @property
     def stages(self) -> list["Spec"]:
         """The stages of training one after the other, each as a spec of its own: one, or explanation training and a shift apart."""
         off = {"shift": "none", "shift_order": "with", "shift_steps": 0, "shift_weight": 1.0, "replay": 0.0}
@@ -221,8 +229,11 @@ def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
 def content_digest(path: Path) -> str:
     """SHA-256 over a file, or over the names and contents of the files directly in a folder."""
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
-    digests = [(p.name if path.is_dir() else "", _file_digest(p, p.stat().st_size, p.stat().st_mtime_ns)) for p in files]
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    return _digest_of([(p.name if path.is_dir() else "", _file_digest(p, p.stat().st_size, p.stat().st_mtime_ns)) for p in files])
+
+
+def _digest_of(files: list[tuple[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 _WORLD = ("world_seed", "entities", "attributes", "exposure_slope")
@@ -247,10 +258,14 @@ def key(spec: Spec, stage: str) -> str:
         path = Path(values.get(name) or "-")
         if path.is_dir() if name == "model" else path.is_file():
             values[name] = "content:" + content_digest(path)
+        elif str(values.get(name)).startswith(BY_CONTENT):  # the same key as by its path, whether or not the file is here
+            values[name] = "content:" + _digest_of([("", values[name].removeprefix(BY_CONTENT))])
     if values.get("task", "").startswith("file:"):
         values["task"] = "file:" + content_digest(Path(spec.task.removeprefix("file:")))
     if values.get("source"):
         values["source"] = key(spec.label_source, "m0")
+    if spec.explainer >= 0:
+        values["explainer"] = key(spec.explained, "explain")
     unread |= {n for n, f in Spec.model_fields.items() if f.json_schema_extra["later"] and getattr(spec, n) == f.default}
     payload = {"schema": SCHEMA_VERSION, "stage": stage} | {n: v for n, v in values.items() if n not in unread}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:12]
@@ -317,7 +332,9 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
             raise SpecError(f"m0_tasks={spec.m0_tasks}: {name!r} cannot be taught to an M0; {suggest(name, list(MAIN_TASKS))}")
     for name in ("posts", "requests"):
         value = getattr(spec, name)
-        if value and not value.startswith("hub:") and not Path(value).is_file():
+        if value.startswith(BY_CONTENT) and not re.fullmatch("[0-9a-f]{64}", value.removeprefix(BY_CONTENT)):
+            raise SpecError(f"{name}={value!r}: expected {BY_CONTENT} and the 64 hexadecimal digits that sha256sum gives")
+        if value and not value.startswith(("hub:", BY_CONTENT)) and not Path(value).is_file():
             raise SpecError(f"{name}={value!r}: there is no such file; give a JSONL file, or leave it empty for the made-up world")
     return spec
 

@@ -48,6 +48,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("COUPLING_CACHE") or default)
 
 
+def data_dir() -> Path:
+    """Where files of one's own lie that runs name by their content: COUPLING_DATA, else `data/` at the top of the study."""
+    return Path(os.environ.get("COUPLING_DATA") or root() / "data")
+
+
 def tables_dir() -> Path:
     """Where the tables behind the figures are kept: COUPLING_FIGURES, else `figures/` at the top; there `data/`."""
     return figures_dir() / "data"
@@ -68,7 +73,7 @@ def _model_slug(spec: Spec) -> str:
 
 def m0_folder(spec: Spec) -> Path:
     """Where the prepared M0 of this spec is kept, for all tasks, with what is kept of it on the way there."""
-    whole = spec.model_copy(update={"m0_checkpoint": 1.0})
+    whole = spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1})
     return results_dir() / spec.profile / f"m0-{_model_slug(spec)}-m{spec.m0_seed}-{key(whole, 'm0')}"
 
 

@@ -1,6 +1,6 @@
 """Models: fetched, prepared, loaded, adapted, and the text that they read."""
 
-from coupling.models.adapter import adapted
+from coupling.models.adapter import adapted, merged
 from coupling.models.decoding import decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
@@ -12,5 +12,5 @@ from coupling.models.template import Seam, TemplateError, completion, encode, pa
 __all__ = [
     "PACKAGES", "FetchError", "Loaded", "ModelError", "Seam", "TailReader", "TemplateError",
     "adapted", "completion", "continuation_logprobs", "decoded", "device", "encode", "fed", "fetch", "generated", "head_inputs", "load_from", "locate",
-    "pack", "packed_logits", "pad", "plain_logprobs", "prefix_tree", "read_tails", "render", "seam", "tail_scores",
+    "merged", "pack", "packed_logits", "pad", "plain_logprobs", "prefix_tree", "read_tails", "render", "seam", "tail_scores",
 ]  # fmt: skip

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import MethodType
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 
 from coupling.models.loaded import Loaded
@@ -41,6 +42,12 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
         yield replace(m0, model=model.eval())
     finally:
         model.unload()
+
+
+def merged(m0: Loaded, folder: Path) -> Loaded:
+    """M0 with the adapter of a folder (peft's format, safetensors) added to its weights for good: m0's own weights, not a copy. Sums are rounded once
+    to the precision that the weights are held in."""
+    return replace(m0, model=PeftModel.from_pretrained(m0.model, folder).merge_and_unload().requires_grad_(False).eval())
 
 
 def accelerate(model: torch.nn.Module) -> None:

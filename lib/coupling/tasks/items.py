@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from coupling import store
+from coupling.spec import BY_CONTENT
+
 LETTERS = "ABCDEFGH"
 HINT = "Hint: {letter}"
 HINT_REQUEST = "Without the hint?"
@@ -86,7 +89,14 @@ def kinds_of(kinds: Iterable[str], world_seed: int, share: float) -> set[str]:
 
 
 def located(field: str, source: str) -> Path:
-    """The file of a source: a path, or hub:OWNER/NAME/FILE of a dataset on the hub. Raises TaskError that names the field."""
+    """The file of a source: a path, hub:OWNER/NAME/FILE of a dataset on the hub, or sha256:DIGEST of a file in the data folder (`store.data_dir`).
+    Raises TaskError that names the field."""
+    if source.startswith(BY_CONTENT):
+        where = store.data_dir()
+        found = (p for p in sorted(where.rglob("*")) if p.is_file() and BY_CONTENT + store.sha256(p) == source)
+        if (path := next(found, None)) is None:
+            raise TaskError(f"{field}={source}: no file in {where.resolve()} has this content; put it there, or name its folder in COUPLING_DATA")
+        return path
     if not source.startswith("hub:"):
         return Path(source)
     from huggingface_hub import hf_hub_download
