@@ -229,7 +229,7 @@ def test_tables_figures_and_summary(study, tmp_path):
 
 def test_the_headline_draws_the_means_and_intervals_of_its_table(study):
     data = tables.read("tiny", "headline")
-    drawn = figures.headline.draw(data.summary, data.runs)
+    drawn = figures.headline.draw(data.summary, data.runs, "KL on and off")
     bars = [c for c in drawn.axes[0].containers if hasattr(c, "lines")]
     heights = sorted(float(c.lines[0].get_ydata()[0]) for c in bars)
     assert heights == pytest.approx(sorted([*data.summary["self"], *data.summary["target"]]))

@@ -37,7 +37,7 @@ def write_index() -> Path:
     """Write figures/README.md: of every sweep its figures, what they show and the runs behind them, its summary, and the regime of its M0s."""
     lines = ["# Figures and tables", "", "Drawn by `make figures` from the tables in `data/`; this page is generated too.", ""]
     lines += [f"- [schematic](schematic.png): {figures.schematic.WHAT}"]
-    lines += [f"- [{n}]({n}.png): {what}" for n, (what, _, _) in figures.STUDY_FIGURES.items() if (store.figures_dir() / f"{n}.png").exists()]
+    lines += [f"- [{n}]({n}.png): {what}" for n, (what, *_) in figures.STUDY_FIGURES.items() if (store.figures_dir() / f"{n}.png").exists()]
     known: set[tuple] = set()
     for profile, sweep in tables.collected():
         data = tables.read(profile, sweep)

@@ -262,9 +262,9 @@ def train(
         bar.update()
         if step in due:
             give_back(spec.memory_gb)
-        if step in due and (anew := evaluate(step)):
-            data = anew
-            sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
+            if anew := evaluate(step):
+                data = anew
+                sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
         if step in due or time.monotonic() - saved > SECONDS:
             save_checkpoint(folder, model, optimizer, step, history)
             saved = time.monotonic()

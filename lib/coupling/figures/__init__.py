@@ -30,7 +30,7 @@ from coupling.spec import read_sweep
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
 FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
-    "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs)),
+    "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs, read_sweep(t.keys["sweep"]).title)),
     "dynamics": (dynamics.WHAT, lambda t: dynamics.draw(t.dynamics, t.runs)),
     "new_behaviour": (new_behaviour.WHAT, lambda t: new_behaviour.draw(t.summary)),
     "held_out": (held_out.WHAT, lambda t: held_out.draw(t.regions, t.summary)),
@@ -51,14 +51,14 @@ def _curve(data: tables.Tables) -> Figure:
     return curve.draw(data.summary, sweep.axis, None if measured else sweep.places(data.keys["profile"]))
 
 
-# The same for figures of the whole study, each drawn from the table of that name in figures/data.
-STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure]]] = {
-    "scale": (scale.WHAT, "scale", scale.draw),
-    "claims": (claims.WHAT, "claims", claims.draw),
-    "speed": (speed.WHAT, "bench", speed.draw),
-    "scaling": (speed.WHAT_SCALING, "bench_scaling", speed.draw_scaling),
+# The same for figures of the whole study, each drawn from the table of that name in figures/data; last the sweep whose runs are behind it: "" all,
+# None no run.
+STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure], str | None]] = {
+    "scale": (scale.WHAT, "scale", scale.draw, "headline"),
+    "claims": (claims.WHAT, "claims", claims.draw, ""),
+    "speed": (speed.WHAT, "bench", speed.draw, None),
+    "scaling": (speed.WHAT_SCALING, "bench_scaling", speed.draw_scaling, None),
 }
-RESTS_ON = {"scale": "headline", "claims": ""}  # the sweeps whose runs are behind a figure of the study; "": all of them
 
 
 def schematic_figure() -> Figure:
@@ -85,13 +85,13 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
 
 def study_figure(name: str) -> Figure:
     """Draw one figure of the whole study, saved as figures/<name>, beside a list of the runs behind it. Raises StoreError where its table is missing."""
-    what, table, draw = STUDY_FIGURES[name]
+    what, table, draw, sweep = STUDY_FIGURES[name]
     data = study_table(table)
     style.apply()
     drawn = draw(data)
     style.save(drawn, store.figures_dir() / name)
-    if name in RESTS_ON:
-        behind = {f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]] for p, s in tables.collected() if RESTS_ON[name] in ("", s)}
+    if sweep is not None:
+        behind = {f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]] for p, s in tables.collected() if sweep in ("", s)}
         store.write_json(store.figures_dir() / f"{name}.json", {"figure": name, "shows": what, "runs": behind})
     return drawn
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, legend, span
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, legend, seeds_of, span
 
 WHAT = "Self- and target-faithfulness, gap, excess gap and agreement against what the sweep varies"
 PANELS = (("self", "target"), ("gap", "excess"), ("agreement",))
@@ -47,9 +47,8 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
         row[2].set(ylim=(0, 1.05), ylabel="share of test items", title="agreement of L(S) and L(M_t)")
     first = summary.iloc[0]
     fallen = "; ".join(f"{r['condition']}: {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"])
-    over = "M0 seeds" if first["seeds"] > 1 else "explainer seeds"
     caption(figure, f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
-            f"bootstrap over {over} and groups; no excess gap where one run stands for an M0.\n"
+            f"bootstrap over {seeds_of(first['seeds'])} and groups; no excess gap where one run stands for an M0.\n"
             f"Marks at one place stand side by side. Collapsed runs: {fallen or 'none'}.")  # fmt: skip
     return figure
 

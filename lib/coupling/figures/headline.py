@@ -5,15 +5,15 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, seeds_of
 
 WHAT = "Self- and target-faithfulness with and without the KL term, and the excess gap"
 
 
-def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+def draw(summary: pd.DataFrame, runs: pd.DataFrame, title: str) -> Figure:
     """Means with 95 % intervals, runs as small points, and what knows nothing of the model's inside as dashes.
 
-    summary: rows of `tables.summary`, one task or more; runs: rows of `tables.runs`, of which the final step is shown.
+    summary: rows of `tables.summary`, one task or more; runs: rows of `tables.runs`, of which the final step is shown; title: of the sweep.
     """
     tasks, conditions = (list(dict.fromkeys(summary[c])) for c in ("task", "condition"))
     figure, axes = plt.subplots(len(tasks), 2, figsize=(7.2, 0.4 + 2.9 * len(tasks)), squeeze=False, width_ratios=[3, 2])
@@ -41,10 +41,9 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         right.set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")
         right.margins(y=0.25)
     first = summary.iloc[0]
-    over = "M0 seeds" if first["seeds"] > 1 else "explainer seeds"
     collapsed = ", ".join(f"{r['task']} {r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
-    caption(figure, f"Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
-            f"Bars: 95 % two-way bootstrap over {over} and groups; small points: runs.\n"
+    caption(figure, f"{title}. Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
+            f"Bars: 95 % two-way bootstrap over {seeds_of(first['seeds'])} and groups; small points: runs.\n"
             f"Runs flagged as collapsed: {collapsed}.")  # fmt: skip
     return figure
 

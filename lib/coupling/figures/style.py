@@ -63,6 +63,11 @@ def ticks(axis, names) -> None:
     axis.set_xlim(-0.6, len(names) - 0.4)
 
 
+def seeds_of(m0_seeds: int) -> str:
+    """What the seeds are called that intervals are over: those of M0, or of a single M0's explainers."""
+    return "M0 seeds" if m0_seeds > 1 else "explainer seeds of one M0"
+
+
 def span(counts: pd.Series) -> str:
     """How many, where it may differ: one number, or from the least to the most."""
     return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"

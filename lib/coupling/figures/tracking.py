@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from coupling.faithfulness import metrics
 from coupling.faithfulness.shifted import beside
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, ticks
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, seeds_of, ticks
 
 WHAT = "Shifts of behaviour against shifts of what explanations imply, and self- and target-faithfulness, by strength and direction"
 RATE = {"refusal": "requests declined"}
@@ -50,9 +50,8 @@ def draw(shift: pd.DataFrame) -> Figure:
         middle.set(ylim=(0, 1.05), ylabel="share of test items")
         bottom.axhline(0, color="black", lw=0.8)
         bottom.set(ylabel="difference (fraction)")
-    factor = metrics.first_factor(rows)
-    seeds = {"m0_seed": "M0 seeds", "seed": "explainer seeds of one M0"}[factor]
-    caption(figure, f"Final step, shift beside explanation training; {rows[factor].nunique()} {seeds}, one run of each a point, "
+    seeds = seeds_of(rows["m0_seed"].nunique())
+    caption(figure, f"Final step, shift beside explanation training; {rows[metrics.first_factor(rows)].nunique()} {seeds}, one run of each a point, "
             f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over these seeds; small points: runs.\nExcess gap: beyond what explanations "
             "of the same M0's runs without the shift, and with the opposite one where there is one, show on the same items.")  # fmt: skip
     return figure
