@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import SMALL
-from coupling import pages, store, tables
+from coupling import cli, pages, store, tables
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -114,13 +114,32 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
 
 
-@pytest.mark.parametrize(("sweep", "runs"), [("headline", 4), ("sources", 4)])
-def test_the_paper_profile_is_planned_as_runs_on_eight_gpus(sweep, runs):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile"), "--config", "profile=paper", f"sweep={sweep}"]
+def planned(*config):
+    """What the batch engine would do."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile"), "--config", *config]
     options = ["--dry-run", "--cores", "64", "--printshellcmds", "--resources", "gpu=8"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
-    asked = done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_profile_has_the_figures_of_its_own_conditions(monkeypatch):
+    jobs = []
+    monkeypatch.setattr(cli, "_execute", lambda *some: jobs.extend(some))
+    monkeypatch.setattr(tables, "collected", lambda: [("medium", "shift")])
+    monkeypatch.setattr(pages, "write_index", lambda: None)
+    monkeypatch.setattr(pages, "write_readme", lambda: None)
+    cli.figures("tracking")
+    cli.figures("directions")
+    asked = planned("profile=medium", "sweep=shift")
+    assert [source.stem for source, *_ in jobs] == ["17_tracking"]
+    assert "shift-17_tracking" in asked
+    assert "shift-18_directions" not in asked
+
+
+@pytest.mark.parametrize(("sweep", "runs"), [("headline", 4), ("sources", 4)])
+def test_the_paper_profile_is_planned_as_runs_on_eight_gpus(sweep, runs):
+    asked = planned("profile=paper", f"sweep={sweep}")
     assert len(re.findall(r"^rule run_m0_s\d_\w+:", asked, re.M)) == runs
     assert asked.count('"profile": "paper"') >= runs
     assert "OMP_NUM_THREADS=8 coupling notebooks" in asked

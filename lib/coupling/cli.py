@@ -197,7 +197,7 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
         drawing.schematic_figure()
     jobs = []
     for profile, sweep in tables.collected():
-        for name in specs.read_sweep(sweep).notebooks:
+        for name in specs.read_sweep(sweep).at(profile).notebooks:
             if not only or name.endswith(f"_{only}"):
                 out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
                 jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
