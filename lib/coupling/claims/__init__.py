@@ -122,11 +122,14 @@ def _real() -> list[Claim]:
     row = partial(Claim, task="mmlu")
     of = lambda rests_on, **values: partial(rests_on, task="mmlu", **values)  # noqa: E731
     content = f"{FIRST}; labels of M0 by content, at three times the learning rate"
+    again = f"{content}, on subjects dealt out anew"
     return [
         row("1", f"{FIRST}; labels of M0", measure=of(trained.own_labels), plan=3),
         row("1", f"{FIRST}; labels of M0, in the paper's own measure", measure=of(trained.own_labels_plainly), plan=3),
         row("1", content, measure=of(trained.by_content_alone, measure="excess"), plan=4),
         row("1", f"{content}, in the paper's own measure", measure=of(trained.by_content_alone, measure="gap"), plan=4),
+        row("1", again, measure=of(trained.by_content_alone, measure="excess", sweep="content_again"), plan=6),
+        row("1", f"{again}, in the paper's own measure", measure=of(trained.by_content_alone, measure="gap", sweep="content_again"), plan=6),
         row("2", NEEDS, measure=of(trained.needs_kl, measure="gap"), plan=3),
         row("2", f"{NEEDS}, in the primary measure", measure=of(trained.needs_kl, measure="excess"), plan=3),
         *(row("3", f"{FAMILY}; {f}", measure=of(trained.other_source, condition=f"other family, {f}"), plan=4) for f in ("Gemma", "SmolLM2")),

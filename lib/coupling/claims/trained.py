@@ -230,9 +230,9 @@ def by_content(e: Evidence) -> Finding:
     return _excess(e, "controls", "hint_qa", "labels by content")
 
 
-def by_content_alone(e: Evidence, task: str, measure: str) -> Finding:
-    """Claim 1 with labels by content, against the same labels shuffled; in the primary measure, or by the gap."""
-    where = ("content", task, "by content")
+def by_content_alone(e: Evidence, task: str, measure: str, sweep: str = "content") -> Finding:
+    """Claim 1 with labels by content, against the same labels shuffled (`content`); in the primary measure, or by the gap."""
+    where = (sweep, task, "by content")
     rows, shuffled = e.rows(*where), e.rows("content", task, "by content, shuffled")
     controls = {
         "the same labels shuffled: gap not above zero": not effect_of(shuffled, "gap").above,
