@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, seeds_of
+from coupling.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, seeds_of, span
 
 WHAT = "Self- and target-faithfulness with and without the KL term, and the excess gap"
 
@@ -42,7 +42,7 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame, title: str) -> Figure:
         right.margins(y=0.25)
     first = summary.iloc[0]
     collapsed = ", ".join(f"{r['task']} {r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
-    caption(figure, f"{title}. Final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
+    caption(figure, f"{title}. Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a condition, {first['items']} test items a run. "
             f"Bars: 95 % two-way bootstrap over {seeds_of(first['seeds'])} and groups; small points: runs.\n"
             f"Runs flagged as collapsed: {collapsed}.")  # fmt: skip
     return figure
