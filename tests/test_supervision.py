@@ -159,6 +159,7 @@ def test_labels_of_an_explainer_are_of_m0_with_its_adapter(spec):
     going_on = moved.model_copy(update={"explainer": 1, "source": "explainer=-1"})
     assert imitating.label_source.explained == moved.model_copy(update={"seed": 1})
     assert len({key(s, "explain") for s in (moved, imitating, going_on)}) == 3
+    assert key(going_on, "base") != key(going_on.model_copy(update={"learning_rate": 0.05}), "base")  # how it was explained makes it what it is
     of_explainer = Behaviours.from_frame(run.base(going_on).table("behaviours"))
     assert np.allclose(of_explainer.x, final[[f"logp_x_{k}" for k in range(4)]], atol=1e-3)  # a merged sum rounds otherwise
     assert not np.allclose(of_explainer.x, run.base(moved).table("behaviours")[[f"x_{k}" for k in range(4)]], atol=0.1)
