@@ -134,7 +134,7 @@ def _found_base(spec: Spec) -> Path:
 
 
 def scale(found: list["Tables"]) -> pd.DataFrame:
-    """The summaries of several profiles' headlines, with each task's model and how many weights it has (parameters)."""
+    """The summaries of several sweeps, with each task's model and how many weights it has (parameters)."""
     models = [t.base.groupby("task")[["model", "parameters"]].first() for t in found]
     return pd.concat([t.summary.merge(m, left_on="task", right_index=True) for t, m in zip(found, models, strict=True)], ignore_index=True)
 

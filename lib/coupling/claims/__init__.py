@@ -27,6 +27,7 @@ FAMILY = "labels of a model of another family work too"
 AGREE = "only while labels agree with current behaviour"
 LATER = "explanations follow a shift of behaviour with no new labels"
 RANK, RATE = "a higher LoRA rank widens the gap", "a higher learning rate widens the gap"
+PLAINLY = "in the paper's own measure (post hoc)"
 MOVES = "explanations follow behaviour more than behaviour follows explanations"
 OUTCOMES = {True: "passed", False: "failed", None: "not run"}
 
@@ -64,7 +65,6 @@ class Claim:
 def _made_up() -> list[Claim]:
     """The rows on made-up tasks."""
     tuned = {"sweep": "kl_weight", "ends": ("1", "0")}
-    plain = "in the paper's own measure (post hoc)"
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
     deep = "the gap is larger where knowledge is deeper"
     pushed = [(t, d) for t in MAIN_TASKS for d in shifted.SIGN]
@@ -74,12 +74,12 @@ def _made_up() -> list[Claim]:
     return [
         *(Claim("1", f"{FIRST}; labels of M0", t, partial(trained.own_labels, task=t)) for t in MAIN_TASKS),
         Claim("1", f"{FIRST}; labels of an earlier checkpoint", "hint_qa", partial(trained.other_source, condition="checkpoint, 0.95")),
-        Claim("1", f"{FIRST}; labels of an earlier checkpoint, {plain}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
+        Claim("1", f"{FIRST}; labels of an earlier checkpoint, {PLAINLY}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
         *(Claim("2", NEEDS, t, partial(trained.needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),
         Claim("2", f"{NEEDS}, each arm at its own learning rate", "hint_qa", partial(trained.needs_kl, task="hint_qa", measure="gap", **tuned)),
         *(Claim("2", f"{NEEDS}, in the primary measure", t, partial(trained.needs_kl, task=t, measure="excess")) for t in MAIN_TASKS),
         Claim("3", FAMILY, "hint_qa", partial(trained.other_source, condition="other model, Qwen-like")),
-        Claim("3", f"{FAMILY}, {plain}", "hint_qa", partial(trained.other_gap, condition="other model, Qwen-like")),
+        Claim("3", f"{FAMILY}, {PLAINLY}", "hint_qa", partial(trained.other_gap, condition="other model, Qwen-like")),
         Claim("4", f"{AGREE}; by label source", "hint_qa", partial(trained.with_agreement, sweep="sources", task="hint_qa")),
         Claim("4", f"{AGREE}; labels changed by a rule", "hint_qa", partial(trained.with_agreement, sweep="agreement", task="hint_qa")),
         *(Claim("4", f"{AGREE}; labels changed by a rule", t, partial(trained.with_agreement, sweep="agreement_tasks", task=t)) for t in MAIN_TASKS[1:]),
@@ -123,6 +123,7 @@ def _real() -> list[Claim]:
     of = lambda rests_on, **values: partial(rests_on, task="mmlu", **values)  # noqa: E731
     content = f"{FIRST}; labels of M0 by content, at three times the learning rate"
     again = f"{content}, on subjects dealt out anew"
+    families = {f: f"other family, {f}" for f in ("Gemma", "SmolLM2")}
     return [
         row("1", f"{FIRST}; labels of M0", measure=of(trained.own_labels), plan=3),
         row("1", f"{FIRST}; labels of M0, in the paper's own measure", measure=of(trained.own_labels_plainly), plan=3),
@@ -132,7 +133,8 @@ def _real() -> list[Claim]:
         row("1", f"{again}, in the paper's own measure", measure=of(trained.by_content_alone, measure="gap", sweep="content_again"), plan=6),
         row("2", NEEDS, measure=of(trained.needs_kl, measure="gap"), plan=3),
         row("2", f"{NEEDS}, in the primary measure", measure=of(trained.needs_kl, measure="excess"), plan=3),
-        *(row("3", f"{FAMILY}; {f}", measure=of(trained.other_source, condition=f"other family, {f}"), plan=4) for f in ("Gemma", "SmolLM2")),
+        *(row("3", f"{FAMILY}; {f}", measure=of(trained.other_source, condition=c), plan=4) for f, c in families.items()),
+        *(row("3", f"{FAMILY}; {f}, {PLAINLY}", measure=of(trained.other_gap, condition=c)) for f, c in families.items()),
         row("4", f"{AGREE}; by label source", measure=of(trained.with_agreement, sweep="sources"), plan=4),
         row("5", f"{LATER}; pushed down", measure=of(shifted.follows, direction="down"), plan=4),
         row("5", f"{LATER}; pushed down, in the paper's own measure", measure=of(shifted.follows_plainly, direction="down"), plan=4),

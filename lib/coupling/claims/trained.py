@@ -36,9 +36,9 @@ def other_source(e: Evidence, condition: str, task: str = "hint_qa") -> Finding:
     return _excess(e, *where, controls={"self − base above zero": effect_of(e.rows(*where), "self_base").above})
 
 
-def other_gap(e: Evidence, condition: str) -> Finding:
+def other_gap(e: Evidence, condition: str, task: str = "hint_qa") -> Finding:
     """The same in the paper's own measure, post hoc."""
-    rows = e.rows("sources", "hint_qa", condition)
+    rows = e.rows("sources", task, condition)
     return Finding("gap", effect_of(rows, "gap"), {"self − base above zero": effect_of(rows, "self_base").above})
 
 

@@ -51,11 +51,11 @@ def _curve(data: tables.Tables) -> Figure:
     return curve.draw(data.summary, sweep.axis, None if measured else sweep.places(data.keys["profile"]))
 
 
-# The same for figures of the whole study, each drawn from the table of that name in figures/data; last the sweep whose runs are behind it: "" all,
-# None no run.
-STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure], str | None]] = {
-    "scale": (scale.WHAT, "scale", scale.draw, "headline"),
-    "claims": (claims.WHAT, "claims", claims.draw, ""),
+# The same for figures of the whole study, each drawn from the table of that name in figures/data; last whether the runs of a sweep are behind it, or None
+# where no run is.
+STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure], Callable[[str], bool] | None]] = {
+    "scale": (scale.WHAT, "scale", scale.draw, scale.SWEEPS.__contains__),
+    "claims": (claims.WHAT, "claims", claims.draw, lambda sweep: True),
     "speed": (speed.WHAT, "bench", speed.draw, None),
     "scaling": (speed.WHAT_SCALING, "bench_scaling", speed.draw_scaling, None),
 }
@@ -85,13 +85,13 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
 
 def study_figure(name: str) -> Figure:
     """Draw one figure of the whole study, saved as figures/<name>, beside a list of the runs behind it. Raises StoreError where its table is missing."""
-    what, table, draw, sweep = STUDY_FIGURES[name]
+    what, table, draw, rests_on = STUDY_FIGURES[name]
     data = study_table(table)
     style.apply()
     drawn = draw(data)
     style.save(drawn, store.figures_dir() / name)
-    if sweep is not None:
-        behind = {f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]] for p, s in tables.collected() if sweep in ("", s)}
+    if rests_on:
+        behind = {f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]] for p, s in tables.collected() if rests_on(s)}
         store.write_json(store.figures_dir() / f"{name}.json", {"figure": name, "shows": what, "runs": behind})
     return drawn
 
@@ -108,12 +108,12 @@ def write_claims() -> None:
 
 
 def write_study_tables() -> None:
-    """Put tables together over all sweeps that have them, into figures/data: shift.parquet and sensor.parquet, and scale.parquet of the headlines."""
+    """Put tables together over all sweeps that have them, into figures/data: shift.parquet and sensor.parquet, and scale.parquet of those that show the size of the model."""
     collected = [tables.read(*names) for names in tables.collected()]
     found = {name: [frame for data in collected if (frame := getattr(data, name)) is not None] for name in tables.SHIFTED}
     whole = {name: pd.concat(frames, ignore_index=True) for name, frames in found.items() if frames}
-    if headlines := [data for data in collected if data.keys["sweep"] == "headline"]:
-        whole["scale"] = tables.scale(headlines)
+    if of_sizes := [data for data in collected if data.keys["sweep"] in scale.SWEEPS]:
+        whole["scale"] = tables.scale(of_sizes)
     for name, frame in whole.items():
         with store.replacing(store.tables_dir() / f"{name}.parquet") as part:
             store.write_table(part, frame)

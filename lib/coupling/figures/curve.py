@@ -35,9 +35,9 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
                     places = _beside(rows["at"], at, 0.012 * (j - (len(measures) - 1) / 2) + (0 if measured else 0.02 * k), log)
                     panel.errorbar(places, mean, [(mean - low).clip(lower=0), (high - mean).clip(lower=0)],
                                    color=COLOURS[m], marker=MARKS[m], ms=4, ls=dash, lw=1, capsize=2, label=LABELS[m])  # fmt: skip
-                    if len(kinds) > 1 and j == 0:
-                        name = kind or rows["condition"].iloc[0]
-                        panel.annotate(name, (places.iloc[-1], mean.iloc[-1]), xytext=(5, 3), textcoords="offset points", fontsize=6)
+                    if len(kinds) > 1 and j == 0:  # a line has one name, and a condition of no kind its own
+                        for name, x, y in [(kind, places.iloc[-1], mean.iloc[-1])] if kind else zip(rows["condition"], places, mean, strict=True):
+                            panel.annotate(name, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=6)
             panel.set(xlabel="agreement of L(S) and L(M0)" if measured else axis.replace("_", " "), xscale="log" if log else "linear")
             panel.margins(x=0.2 if len(kinds) > 1 else 0.05)
             legend(panel, 6)

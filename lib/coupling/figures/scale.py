@@ -1,4 +1,4 @@
-"""Scale: the headline's gap and excess gap against the size of the model."""
+"""Scale: gap and excess gap against the size of the model."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from coupling.figures.style import COLOURS, LABELS, caption, interval, legend
 
 WHAT = "Gap and excess gap with the KL term against model size, from a million weights upwards"
+SWEEPS = ("headline", "posts", "prompts")  # KL on and off as a profile has them; the last two on real posts and prompts, where a headline has made-up ones
 CONDITION = "KL on"
 TASKS = {"hint_qa": "o", "aita": "s", "refusal": "^", "mmlu": "D"}
 
