@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from conftest import SMALL
 from coupling import cli, figures, pages, run, store, tables, training
 from coupling import spec as specs
 from coupling.explanations import LabelError, labels
+from coupling.models import Loaded
 from coupling.tasks import TaskError
 from typer.testing import CliRunner
 
@@ -46,6 +48,24 @@ def test_twice_from_nothing_gives_identical_rows_and_another_seed_different_ones
     pd.testing.assert_frame_equal(rows[0], rows[1], check_exact=True)
     assert not rows[0]["logp_x_0"].equals(rows[2]["logp_x_0"])
     assert rows[0]["id"].equals(rows[2]["id"])
+
+
+def test_an_m0_is_gone_before_another_is_loaded(spec, monkeypatch):
+    alive = []
+
+    def load(source, dtype, revision):
+        assert not [m for m in alive if m()]
+        model = torch.nn.Linear(1, 1)
+        model.itself = [model]
+        alive.append(weakref.ref(model))
+        return Loaded(model, None, torch.float32)
+
+    monkeypatch.setattr(run, "load_from", load)
+    organism, real = spec, spec.model_copy(update={"m0_steps": 0, "model": str(ROOT)})
+    for asked in (organism, organism, real, organism):
+        run.load_m0(asked)
+    assert len(alive) == 3
+    run._let_go()
 
 
 def test_what_is_complete_is_reused_and_what_is_damaged_or_forced_is_computed(spec):

@@ -14,7 +14,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what they allocate: 0.7 to 0.9 GB here
 RENEWED, FULL = 0.2, 0.7
-REFUSED = ("can't allocate memory", "not enough memory", "could not create a primitive")  # the last is oneDNN's, met at the ceiling in an evaluation
+# how torch, oneDNN (met at the ceiling in an evaluation) and the mapping of a file say that they were refused memory
+REFUSED = ("can't allocate memory", "not enough memory", "could not create a primitive", "Cannot allocate memory")
 SLACK = 2.0  # a backward pass holds gradients of activations for a while beside what was kept for it; at 1.5 passes that filled the room met the ceiling
 
 

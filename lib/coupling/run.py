@@ -4,12 +4,12 @@ Every result lies in `results/<profile>/<slug>-<key>/` (see `store`). A result t
 computed again, unless `force` is set.
 """
 
+import gc
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,21 @@ def load_m0(spec: Spec) -> Loaded:
     return replace(_load(locate(spec), spec.dtype, spec.revision, adapter), system=spec.system)
 
 
-@lru_cache(maxsize=1)
+_held: dict[tuple, Loaded] = {}  # at most one
+
+
 def _load(source: str | Path, dtype: str, revision: str | None, adapter: Path | None) -> Loaded:
-    loaded = load_from(source, dtype, revision)
-    return merged(loaded, adapter) if adapter else loaded
+    if (asked := (source, dtype, revision, adapter)) not in _held:
+        _let_go()  # before the next is loaded: large ones do not fit beside each other under the ceiling
+        loaded = load_from(source, dtype, revision)
+        _held[asked] = merged(loaded, adapter) if adapter else loaded
+    return _held[asked]
+
+
+def _let_go() -> None:
+    """Forget the M0 that is held, and what refers to itself in it."""
+    _held.clear()
+    gc.collect()
 
 
 def prepared(spec: Spec) -> Result:
@@ -90,7 +101,7 @@ def prepared(spec: Spec) -> Result:
     folder = store.m0_folder(spec)
     with _working(folder, spec, force=False) as fresh:
         if fresh:
-            _load.cache_clear()
+            _let_go()
             start = time.monotonic()
 
             if quiet():
