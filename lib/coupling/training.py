@@ -289,7 +289,8 @@ def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequen
     for part in parts:
         give_back(spec.memory_gb)
         sums = losses(spec, loaded, data, entries[part])
-        sum(weights[n] * sums[n] / counts[n] for n in weights).backward()
+        with loaded.products():
+            sum(weights[n] * sums[n] / counts[n] for n in weights).backward()
         for name in weights:
             totals[name] += sums[name].item() / counts[name]
     return {"loss": sum(weights[n] * totals[n] for n in weights)} | totals

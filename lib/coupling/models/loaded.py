@@ -2,13 +2,16 @@
 
 import fcntl
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from coupling.models.halves import fast_products
 
 
 @dataclass
@@ -29,9 +32,15 @@ class Loaded:
     def device(self) -> torch.device:
         return self.model.device
 
-    def precision(self):
+    @contextmanager
+    def precision(self) -> Iterator[None]:
         """The context in which every forward pass runs."""
-        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+        with self.products(), nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype):
+            yield
+
+    def products(self) -> AbstractContextManager:
+        """The context in which every backward pass runs: products in this precision, as fast as the machine can."""
+        return nullcontext() if self.dtype == torch.float32 else fast_products(self.device)
 
     def description(self) -> dict:
         """What follows the machine and is recorded: device, precision, attention kernel, number of weights."""
