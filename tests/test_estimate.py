@@ -26,7 +26,7 @@ def test_the_estimate_is_what_a_real_model_keeps(m0, tmp_path):
     with adapted(loaded, spec) as tuned:
         assert found["adapter_gb"] == pytest.approx((weight_bytes(tuned.model) - weights) / 1e9)
         few, more = (
-            kept_bytes(lambda n=n: tuned.model(input_ids=torch.zeros(1, n, dtype=torch.int64), logits_to_keep=1, use_cache=False).logits)
+            kept_bytes(lambda n=n: tuned.model(input_ids=torch.zeros(1, n, dtype=torch.int64), logits_to_keep=1, use_cache=False).logits, tuned.model)
             for n in (SHORT, LONG)
         )
     assert found["mb_a_token"] == pytest.approx((more - few) / (LONG - SHORT) / 1e6, rel=0.25)

@@ -52,5 +52,5 @@ def _by_token(model: torch.nn.Module) -> float:
         mask = torch.zeros(1, 1, n, n, dtype=model.dtype)  # made here, since transformers reads values to make its own
         return model(input_ids=torch.zeros(1, n, dtype=torch.int64), attention_mask=mask, logits_to_keep=1, use_cache=False).logits
 
-    few, more = (kept_bytes(partial(forward, n)) for n in (SHORT, LONG))
+    few, more = (kept_bytes(partial(forward, n), model) for n in (SHORT, LONG))
     return (more - few) / (LONG - SHORT)

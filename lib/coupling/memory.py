@@ -119,18 +119,19 @@ def weight_bytes(model: torch.nn.Module) -> int:
     return held + sum(n for place, n in kept.items() if place not in {p.data_ptr() for p in model.parameters()})
 
 
-def kept_bytes(forward: Callable[[], object]) -> int:
-    """Bytes that autograd keeps after a forward pass for its backward pass, each storage once, weights included."""
+def kept_bytes(forward: Callable[[], object], model: torch.nn.Module) -> int:
+    """Bytes that autograd keeps after a forward pass for its backward pass, each storage once, the model's weights aside."""
+    weights = {id(s): s for s in (p.untyped_storage() for p in model.parameters())}
     held: dict[int, torch.UntypedStorage] = {}  # not by their addresses, which all have in common on the meta device
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         held[id(storage)] = storage
-        return tensor
+        return tensor.detach()  # with its history, an operation's output would hold what holds it, and nothing here would ever be freed
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         result = forward()  # alive until all are counted, so that no id stands for two
-    total = sum(s.nbytes() for s in held.values())
+    total = sum(s.nbytes() for i, s in held.items() if i not in weights)
     del result
     return total
 

@@ -322,18 +322,18 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
     """
     shortest, tokens = int(np.argmin([n or np.inf for n in sizes])), max(sizes)  # an entry that no loss reads has none
 
-    def each() -> float:
-        one, three = (
-            kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values())) for k in (1, 3)
-        )  # the weights among what is kept do not grow with the items
-        return (three - one) / 2 / sizes[shortest]
+    def kept() -> tuple[float, float]:
+        """Bytes a token, and those that do not grow with the items, such as the output head's weights in the products' precision."""
+        one, three = (kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values()), loaded.model) for k in (1, 3))
+        each = (three - one) / 2
+        return each / sizes[shortest], one - each
 
-    full = each()
-    room = spec.memory_gb * 1e9 - PROCESS_BYTES - weight_bytes(loaded.model)
+    full, fixed = kept()
+    room = spec.memory_gb * 1e9 - PROCESS_BYTES - weight_bytes(loaded.model) - fixed
     if room < full * SLACK * tokens:
         layers = loaded.model.config.num_hidden_layers
         checkpoint_layers(loaded.model)
-        full = each() + full / layers
+        full = kept()[0] + full / layers
         if room < full * SLACK * tokens:
             raise MemoryCeiling(f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {tokens} tokens: raise it")
     return int(room / (full * SLACK))
