@@ -110,7 +110,7 @@ def test_every_profile_is_a_spec(name):
 def test_all_sweeps_are_each_of_them_that_has_tables_as_they_were_made():
     every = specs.members("all")
     assert ("headline", "all", 5) in every
-    assert {n for n, *_ in every} == set(specs.sweep_names()) - {"quick", "content", "content_again", "own_explainer", "posts", "prompts"}  # no evidence; not at tiny
+    assert {n for n, *_ in every} == set(specs.sweep_names()) - {"quick", "content_again", "own_explainer", "posts", "prompts"}  # no evidence; not at tiny
     assert specs.members("rank+sources", "aita", 2) == [("rank", "aita", 2), ("sources", "aita", 2)]
     with pytest.raises(specs.SpecError, match="sweep=all with task=aita"):
         specs.members("all", "aita")

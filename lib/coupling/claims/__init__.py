@@ -66,6 +66,7 @@ def _made_up() -> list[Claim]:
     """The rows on made-up tasks."""
     tuned = {"sweep": "kl_weight", "ends": ("1", "0")}
     posthoc = "changed behaviour goes back more often where the explanation had not followed it (post hoc, an association)"
+    shuffled = f"{FIRST}; labels of M0 by content, beside the same shuffled"
     deep = "the gap is larger where knowledge is deeper"
     pushed = [(t, d) for t in MAIN_TASKS for d in shifted.SIGN]
     stale = "a shift after explanation training makes explanations stale"
@@ -73,6 +74,8 @@ def _made_up() -> list[Claim]:
     facts = "re-taught facts are followed, by the explanations of re-taught entities and not of others"
     return [
         *(Claim("1", f"{FIRST}; labels of M0", t, partial(trained.own_labels, task=t)) for t in MAIN_TASKS),
+        Claim("1", shuffled, "hint_qa", partial(trained.by_content_alone, task="hint_qa", measure="excess"), 7),
+        Claim("1", f"{shuffled}, in the paper's own measure", "hint_qa", partial(trained.by_content_alone, task="hint_qa", measure="gap"), 7),
         Claim("1", f"{FIRST}; labels of an earlier checkpoint", "hint_qa", partial(trained.other_source, condition="checkpoint, 0.95")),
         Claim("1", f"{FIRST}; labels of an earlier checkpoint, {PLAINLY}", "hint_qa", partial(trained.other_gap, condition="checkpoint, 0.95")),
         *(Claim("2", NEEDS, t, partial(trained.needs_kl, task=t, measure="gap")) for t in MAIN_TASKS),

@@ -37,7 +37,8 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
                                    color=COLOURS[m], marker=MARKS[m], ms=4, ls=dash, lw=1, capsize=2, label=LABELS[m])  # fmt: skip
                     if len(kinds) > 1 and j == 0:  # a line has one name, and a condition of no kind its own
                         for name, x, y in [(kind, places.iloc[-1], mean.iloc[-1])] if kind else zip(rows["condition"], places, mean, strict=True):
-                            panel.annotate(name, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=6)
+                            side = {"xytext": (5, 3)} if x == places.iloc[-1] else {"xytext": (-5, 3), "ha": "right"}  # to the right there may be a mark
+                            panel.annotate(name, (x, y), textcoords="offset points", fontsize=6, **side)
             panel.set(xlabel="agreement of L(S) and L(M0)" if measured else axis.replace("_", " "), xscale="log" if log else "linear")
             panel.margins(x=0.2 if len(kinds) > 1 else 0.05)
             legend(panel, 6)
