@@ -228,7 +228,7 @@ def test_tables_figures_and_summary(study, tmp_path):
     assert "headline-dynamics" in index
     assert "| KL off |" in index
     figures.write_study_tables()
-    assert "| organism | hint_qa | KL off |" in pages.results_block()
+    assert "| organism | headline | hint_qa | KL off |" in pages.results_block()
     scale = figures.study_table("scale")
     assert scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist() == [["organism", scale["parameters"].iloc[0]]]
     assert len(figures.study_figure("scale").axes) == 2

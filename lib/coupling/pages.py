@@ -61,12 +61,13 @@ def write_index() -> Path:
 
 
 def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
-    """Faithfulness at the final step, a line a condition, with the model in front where they differ in it."""
-    model = "| model " if by_model else ""
-    lines = [model + "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |", ("|---" if model else "") + "|---" * 8 + "|"]
+    """Faithfulness at the final step, a line a condition, with model and sweep in front where they differ in it."""
+    model = "| model | sweep " if by_model else ""
+    lines = [model + "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |", ("|---" * 2 if model else "") + "|---" * 8 + "|"]
     for _, r in summary.iterrows():
         lines.append(
-            (f"| {r['model']} " if model else "") + f"| {r['task']} | {r['condition']} | {r['self']:.3f} | {r['target']:.3f} | {_interval(r, 'gap')} | "
+            (f"| {r['model']} | {r['sweep']} " if model else "")
+            + f"| {r['task']} | {r['condition']} | {r['self']:.3f} | {r['target']:.3f} | {_interval(r, 'gap')} | "
             f"{_interval(r, 'excess')} | {r['divergent_share']:.3f} | {r['collapsed']} of {r['runs']} |"
         )
     return "\n".join(lines)

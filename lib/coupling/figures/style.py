@@ -46,9 +46,10 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
 
 
-def interval(axis, x: float, mean: float, low: float, high: float, colour: str, mark: str, label: str) -> None:
+def interval(axis, x: float, mean: float, low: float, high: float, colour: str, mark: str, label: str, filled: bool = True) -> None:
     """A mean with its interval."""
-    axis.errorbar(x, mean, [[max(mean - low, 0)], [max(high - mean, 0)]], fmt=mark, color=colour, capsize=3, label=label)
+    bars = [[max(mean - low, 0)], [max(high - mean, 0)]]
+    axis.errorbar(x, mean, bars, fmt=mark, color=colour, markerfacecolor=colour if filled else "white", capsize=3, label=label)
 
 
 def legend(axis, size: int) -> None:
