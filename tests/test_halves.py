@@ -55,6 +55,12 @@ def test_what_is_small_or_of_other_precision_is_left_alone(without):
     assert seen.dtypes == [torch.float32, torch.float64]
 
 
+def test_without_onednn_the_cpu_is_taken_for_one_that_cannot(monkeypatch):
+    assert isinstance(halves._multiplies_halves(), bool)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not halves._multiplies_halves.__wrapped__()
+
+
 def test_all_products_of_training_forward_and_backward_are_fast_ones(monkeypatch, spec, m0, items):
     b0 = behaviours(m0, items[0], 8)
     data = training_set(m0, items[0], b0, labels(items[0], b0, "letter"), {})

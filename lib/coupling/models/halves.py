@@ -23,8 +23,8 @@ def fast_products(device: torch.device) -> AbstractContextManager:
 
 @cache
 def _multiplies_halves() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices by oneDNN (x86 from AVX512 on, or ARM with its bfloat16 instructions)."""
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether this CPU multiplies bfloat16 matrices by oneDNN (x86 from AVX512 on, or ARM with its bfloat16 instructions); torch has it not everywhere."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class _InFloat32(TorchDispatchMode):
