@@ -1,8 +1,8 @@
 """Products of bfloat16 matrices on CPUs that have no instruction for them.
 
 There torch multiplies them in loops of its own, at a fifth of the speed of float32 or less (500 rows by 8,960 columns on two
-cores with AVX2: 19 and 107 GFLOP/s; by the way below, casts included, 96). A bfloat16 product adds up in float32 and is rounded once, so the float32
-product of the same bfloat16 values, rounded, is the same number up to the order of its sum.
+cores with AVX2: 19 and 107 GFLOP/s; by the way below, casts included, 96). A bfloat16 product adds up in float32 and is
+rounded once, so the float32 product of the same bfloat16 values, rounded, is the same number up to the order of its sum.
 """
 
 from contextlib import AbstractContextManager, nullcontext
