@@ -144,6 +144,19 @@ def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_g
             tokens_in_memory(at(1.0), tuned, data, sizes)
 
 
+def test_a_cast_that_every_pass_keeps_leaves_less_room_for_items(spec, m0, data):
+    """An output head that is also the input's embeddings stays in float32; under autocast each pass keeps its cast."""
+    m0.dtype, sizes, room = torch.bfloat16, [size(s) for s in data.seams], 0.1e9
+    with adapted(m0, spec) as tuned:
+        head = tuned.model.get_output_embeddings().weight
+        found = []
+        for dtype in (torch.float32, torch.bfloat16):
+            head.data = head.data.to(dtype)
+            found.append(tokens_in_memory(spec.model_copy(update={"memory_gb": 1.0 + room / 1e9}), tuned, data, sizes))
+    freed = (found[1] - found[0]) * room / found[0]
+    assert 0.75 < freed / (2 * head.nbytes) < 1.25  # half of the weight, and the cast, which is as large
+
+
 class Killed(Exception):
     pass
 

@@ -35,6 +35,6 @@ def draw(scale: pd.DataFrame) -> Figure:
     behind = "; ".join(
         f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items" for _, row in rows.iterrows()
     )
-    caption(figure, "Final step, KL on; by content at three times the learning rate where the model is the real one. Marks of one model stand side by side. "
+    caption(figure, "Final step, KL on; by content at a higher learning rate where the model is the real one. Marks of one model stand side by side. "
             f"Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer seeds) and groups. {behind}.")  # fmt: skip
     return figure

@@ -32,12 +32,10 @@ class _InFloat32(TorchDispatchMode):
     """Products of bfloat16 matrices on the CPU as float32 products, rounded once."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func not in PRODUCTS or args[0].dtype != torch.bfloat16 or args[0].device.type != "cpu":
-            return func(*args, **kwargs or {})
-        a, b = args[-2:]
-        if min(*a.shape[-2:], b.shape[-1]) < FEW:
-            return func(*args, **kwargs or {})
-        out = func(*(_wide(k, a) for k, a in enumerate(args)), **kwargs or {})
+        kwargs = kwargs or {}
+        if func not in PRODUCTS or args[0].dtype != torch.bfloat16 or min(*args[-2].shape[-2:], args[-1].shape[-1]) < FEW:
+            return func(*args, **kwargs)
+        out = func(*(_wide(k, a) for k, a in enumerate(args)), **kwargs)
         return args[0].copy_(out) if func is _aten.addmm_.default else out.to(torch.bfloat16)
 
 
