@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from coupling.explanations import WORDINGS
+from coupling.measure.explanations import WORDINGS
 from coupling.models import Loaded
 from coupling.models.organism import make_tokenizer
 from coupling.spec import make_spec
@@ -13,7 +13,7 @@ SMALL = {
     "entities": 24, "test_items": 24, "train_items": 32, "eval_batch": 8, "m0_steps": 10, "m0_adoption_near": 1.0, "m0_knowledge": -1.0,
     "m0_batch": 4, "steps": 6, "batch_size": 8, "rank": 4, "evaluations": 3, "interim_items": 16,
     "allow_constant_labels": True,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def m0(spec):
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
         initializer_range=0.3, pad_token_id=0, bos_token_id=None, eos_token_id=1,
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval().requires_grad_(False)

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SMALL
-from coupling import bench, figures, pages, store
-from coupling.checkpoints import trainable
+from coupling import bench, files
 from coupling.models import adapted
+from coupling.report import figures, pages
+from coupling.training.checkpoints import trainable
 
 MEASURES = {"train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"}
 
@@ -102,7 +103,7 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(small,
     assert not table.duplicated(["measure", "model"]).any()
     for name in ("speed", "scaling"):
         figure = figures.study_figure(name)
-        assert (store.figures_dir() / f"{name}.png").exists()
+        assert (files.figures_dir() / f"{name}.png").exists()
         assert figure.axes
         plt.close(figure)
     assert "speed" in pages.write_index().read_text()

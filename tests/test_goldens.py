@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SMALL
-from coupling import run, store
-from coupling.behaviours import behaviour_texts
-from coupling.explanations import Claim, explanation_seam, render_label, request
+from coupling import runs
+from coupling.measure.behaviours import behaviour_texts
+from coupling.measure.explanations import Statement, explanation_seam, render_label, request
 from coupling.models import Loaded, packages
 from coupling.models.organism import make_tokenizer
+from coupling.runs import folders
 from coupling.spec import SCHEMA_VERSION, make_spec
 from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabulary
 from coupling.tasks.items import question_item
@@ -66,7 +67,7 @@ def rendered(loaded):
     """The same with the label in both formats, as text and as it is trained on."""
     out = texts(loaded)
     for task, item in ITEMS.items():
-        labels = {f: render_label(item, Claim(True, 1), f) for f in ("letter", "content")}
+        labels = {f: render_label(item, Statement(True, 1), f) for f in ("letter", "content")}
         out[task] |= {f"label by {f}": t for f, t in labels.items()}
         trained = explanation_seam(loaded, item, labels["letter"])
         out[task]["trained on"] = loaded.tokenizer.decode(trained.tails[0])
@@ -92,12 +93,12 @@ def test_models_of_the_paper_profile_read_these_texts(name):
 def trajectory():
     """The losses of one small run of two tasks, and what its behaviours and explanations came to, with the schema they belong to."""
     spec = make_spec("tiny", **SMALL | {"task": "hint_qa+aita", "m0_tasks": "hint_qa+aita", "learning_rate": 0.01})
-    result = run.explain(spec)
+    result = runs.explain(spec)
     final = result.table("rows").query("step == @spec.steps")
     means = final[["kl_x", "kl_cf", "mass_x", "mass_cf", "logp_x_0", "logp_cf_1"]].astype(float).mean()
     history = result.table("history")
-    return {"schema": SCHEMA_VERSION, "m0": pd.read_parquet(store.m0_folder(spec) / "history.parquet")["loss"].tolist(),
-            "cross_entropy": history["cross_entropy"].tolist(), "kl": history["kl"].tolist(), "final": means.to_dict()}  # fmt: skip
+    return {"schema": SCHEMA_VERSION, "m0": pd.read_parquet(folders.m0_folder(spec) / "history.parquet")["loss"].tolist(),
+            "cross_entropy": history["cross_entropy"].tolist(), "kl": history["kl"].tolist(), "final": means.to_dict()}
 
 
 def test_the_course_of_a_run_changes_with_the_schema_alone():

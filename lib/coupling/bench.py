@@ -19,28 +19,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from coupling import run, store
-from coupling.behaviours import Behaviours, behaviours
-from coupling.checkpoints import trainable
-from coupling.evaluation import evaluate
-from coupling.explanations import WORDINGS, generate, labels
-from coupling.memory import machine_megabytes, peak_memory_gb
+from coupling import files, runs
+from coupling.measure.behaviours import Behaviours, behaviours
+from coupling.measure.evaluation import evaluate
+from coupling.measure.explanations import WORDINGS, generate, labels
 from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
 from coupling.models.load import halve
+from coupling.models.memory import machine_megabytes, peak_memory_gb
 from coupling.models.organism import make_model, make_tokenizer
+from coupling.runs import folders
 from coupling.spec import ORGANISMS, Spec, make_spec
 from coupling.tasks import Item, load_world, vocabulary
-from coupling.training import (
-    TrainingSet,
-    add_gradients,
-    behaviour_kl,
-    explanation_loss,
-    passes,
-    size,
-    tokens_in_memory,
-    training_set,
-)  # fmt: skip
+from coupling.training import passes
+from coupling.training.checkpoints import trainable
+from coupling.training.data import TrainingSet, training_set
+from coupling.training.loop import add_gradients
+from coupling.training.loss import behaviour_kl, explanation_loss
+from coupling.training.passes import size, tokens_in_memory
 
 # What is timed for each model: spec values; items; items a training step, and a pass of the plain reference (the 1.5B
 # model's three plain passes of more than two items do not fit 16 GB); items an evaluation batch.
@@ -129,10 +125,10 @@ def prepared(name: str, **values) -> tuple[Spec, Loaded, list[Item]]:
     """Spec, M0 and items of a case. The tiny one is not trained: its speed does not depend on what it knows."""
     case = CASES[name]
     spec = make_spec(case["profile"], **({"train_items": case["items"]} | case["values"] | values))
-    items, _ = run.items_of(spec)
+    items, _ = runs.items_of(spec)
     torch.set_num_threads(spec.threads)
     if spec.model not in ORGANISMS:
-        m0 = run.load_m0(spec.model_copy(update={"dtype": "float32"}))  # the reference's base; the precision is chosen later
+        m0 = runs.load_m0(spec.model_copy(update={"dtype": "float32"}))  # the reference's base; the precision is chosen later
         m0.dtype = getattr(torch, spec.dtype)
         return spec, m0, items
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
@@ -330,14 +326,14 @@ def _scaled(name: str, axis: str, value: float, spec: Spec, m0: Loaded, items: l
 
 def main() -> None:
     """Take what is not there yet, part by part, and write the two tables."""
-    parts = store.results_dir() / "bench"
+    parts = files.results_dir() / "bench"
 
     def kept(name: str, take: Callable[[], object]):
         path = parts / f"{name}.json"
         if not path.exists():
             print(f"bench: {name}", flush=True)
-            store.write_json(path, take())
-        return store.read_json(path)
+            files.write_json(path, take())
+        return files.read_json(path)
 
     precision = {n: kept(f"precision-{n}", lambda n=n: fastest_precision(n)) for n in CASES}
     pair = ("reference", "engine")  # their memory first, while this process holds little itself
@@ -345,10 +341,10 @@ def main() -> None:
     rows += [row for n in CASES for row in kept(f"throughputs-{n}", lambda n=n: throughputs(n, precision[n]))]
     grown = kept("scaling", lambda: scaling(rows, precision[SCALING]))
     rows.append(kept("workers", workers))
-    where = store.tables_dir()
+    where = files.tables_dir()
     order = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"]
     frame = pd.DataFrame(rows).sort_values("measure", key=lambda m: m.map(order.index), kind="stable")
-    store.write_table(where / "bench.parquet", frame)
-    store.write_table(where / "bench_scaling.parquet", pd.DataFrame(grown))
-    store.write_json(where / "bench.json", store.provenance() | {"memory_megabytes": machine_megabytes()})
+    files.write_table(where / "bench.parquet", frame)
+    files.write_table(where / "bench_scaling.parquet", pd.DataFrame(grown))
+    files.write_json(where / "bench.json", folders.provenance() | {"memory_megabytes": machine_megabytes()})
     print(frame.to_string(index=False, float_format=lambda v: f"{v:.3g}"))

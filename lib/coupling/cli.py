@@ -9,14 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from coupling import records, store
+from coupling import files
 from coupling import spec as specs
+from coupling import sweep as sweeps
+from coupling.errors import StudyError
+from coupling.runs import folders, records
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The study's command line.")
 Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
-SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.sweep_names())}; several joined by +; all: each that is a part of the study")]
+SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(sweeps.sweep_names())}; several joined by +; all: each that is a part of the study")]
 TaskName = Annotated[str, typer.Option(help="the task, where not the sweep's or profile's own; several joined by +; all: each main task")]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
 
@@ -34,8 +37,8 @@ def _show(rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None =
 def _runs(profile: str, sweep: str, task: str, seeds: int) -> list[tuple[str, str, specs.Spec]]:
     """The runs that the options name, each once: sweep, condition, spec."""
     runs: dict[specs.Spec, tuple[str, str]] = {}
-    for name, *which in specs.members(sweep, task or None, seeds or None):
-        for condition, spec in specs.plan(profile, name, *which):
+    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+        for condition, spec in sweeps.plan(profile, name, *which):
             runs.setdefault(spec, (name, condition))
     return [(*names, spec) for spec, names in runs.items()]
 
@@ -71,7 +74,7 @@ def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNam
     """List the runs of a sweep and whether they are done."""
     rows = [
         {"sweep": n, "task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain")}
-        | {"complete": store.complete(store.run_folder(s)), "published": records.published(store.run_folder(s)) is not None}
+        | {"complete": folders.complete(folders.run_folder(s)), "published": records.published(folders.run_folder(s)) is not None}
         for n, c, s in _runs(profile, sweep, task, seeds)
     ]
     _show(rows, as_json)
@@ -80,7 +83,7 @@ def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNam
 @app.command()
 def memory(profile: Profile = "paper", model: Annotated[str, typer.Option(help="in place of the profile's")] = "", as_json: Json = False) -> None:
     """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
-    from coupling import estimate
+    from coupling.training import estimate
 
     found = estimate.needed(specs.make_spec(profile, **({"model": model} if model else {})))
     _show([found], as_json)
@@ -99,9 +102,9 @@ def status(
     new = 0
     counts = {"runs": 0, "complete": 0, "diverged": 0, "published": 0, "started": 0, "missing": 0}
     for *_, s in _runs(profile, sweep, task, seeds):
-        folder = store.run_folder(s)
-        if store.complete(folder):
-            state = store.read_json(folder / "manifest.json")["status"]
+        folder = folders.run_folder(s)
+        if folders.complete(folder):
+            state = files.read_json(folder / "manifest.json")["status"]
             new += since is not None and (folder / "manifest.json").stat().st_mtime > since.stat().st_mtime
         elif records.published(folder):
             state = "published"
@@ -126,25 +129,25 @@ def bench() -> None:
 def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
     for *_, s in _runs(profile, sweep, task, seeds):
-        bases = [of(m) for m in (s, s.label_source) for of in (store.m0_folder, store.base_folder)]
-        for folder in (*bases, store.run_folder(s)):
-            store.clear(folder)
+        bases = [of(m) for m in (s, s.label_source) for of in (folders.m0_folder, folders.base_folder)]
+        for folder in (*bases, folders.run_folder(s)):
+            folders.clear(folder)
 
 
 @app.command()
 def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Make the tables of a sweep from its finished runs."""
-    from coupling import tables
+    from coupling.analysis import tables
 
-    for name, *which in specs.members(sweep, task or None, seeds or None):
-        tables.write(tables.collect(name, specs.plan(profile, name, *which)), tables.folder(profile, name))
+    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+        tables.write(tables.collect(name, sweeps.plan(profile, name, *which)), tables.folder(profile, name))
 
 
 @app.command()
 def publish(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
     """Copy the finished runs of a sweep into figures/data as small records, without any text of items, to be committed."""
-    for name, *which in specs.members(sweep, task or None, seeds or None):
-        written = records.publish(name, [s for _, s in specs.plan(profile, name, *which)])
+    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+        written = records.publish(name, [s for _, s in sweeps.plan(profile, name, *which)])
         print(f"{name}: {len(written)} records written" + (f" beside {written[0]}" if written else ""))
 
 
@@ -156,9 +159,9 @@ def summary(
     as_json: Json = False,
 ) -> None:
     """The summary of a sweep, one row a condition at its final step; fractions from 0 to 1."""
-    from coupling import tables
+    from coupling.analysis import tables
 
-    names = [name for name, *_ in specs.members(sweep)]
+    names = [name for name, *_ in sweeps.members(sweep)]
     frames = {name: tables.read(profile, name).summary for name in names}
     if as_json:
         _show([row for frame in frames.values() for row in frame[tables.SUMMARY].to_dict("records")], True)
@@ -178,7 +181,7 @@ def summary(
 @app.command()
 def claims(as_json: Json = False) -> None:
     """The table of claims, computed from the tables of all sweeps that there are: effect, interval, controls and verdict of each."""
-    from coupling import claims as deciding
+    from coupling.analysis import claims as deciding
 
     frame = deciding.table()
     _show(frame.to_dict("records"), as_json, [c for c in frame if c not in ("text", "controls")])
@@ -187,8 +190,9 @@ def claims(as_json: Json = False) -> None:
 @app.command()
 def figures(only: Annotated[str, typer.Option(help="one figure alone, for instance headline")] = "") -> None:
     """Redraw figures from the committed tables by executing their notebooks; no training."""
-    from coupling import figures as drawing
-    from coupling import pages, tables
+    from coupling.analysis import tables
+    from coupling.report import figures as drawing
+    from coupling.report import pages
 
     known = ["schematic", *drawing.FIGURES, *drawing.STUDY_FIGURES]
     if only and only not in known:
@@ -197,17 +201,17 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
         drawing.schematic_figure()
     jobs = []
     for profile, sweep in tables.collected():
-        for name in specs.read_sweep(sweep).at(profile).notebooks:
+        for name in sweeps.read_sweep(sweep).at(profile).notebooks:
             if not only or name.endswith(f"_{only}"):
-                out = store.results_dir() / profile / f"{sweep}-{name}.ipynb"
-                jobs.append((store.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
-    if (store.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
-        jobs.append((store.root() / "notebooks" / "30_speed.ipynb", store.results_dir() / "30_speed.ipynb", {}))
+                out = files.results_dir() / profile / f"{sweep}-{name}.ipynb"
+                jobs.append((files.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
+    if (files.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
+        jobs.append((files.root() / "notebooks" / "30_speed.ipynb", files.results_dir() / "30_speed.ipynb", {}))
     if only in ("", "claims", "scale"):
         drawing.write_study_tables()
         drawing.write_claims()
         whole = [n for n in ("20_claims", "23_scale") if not only or n.endswith(f"_{only}")]
-        jobs += [(store.root() / "notebooks" / f"{n}.ipynb", store.results_dir() / f"{n}.ipynb", {}) for n in whole]
+        jobs += [(files.root() / "notebooks" / f"{n}.ipynb", files.results_dir() / f"{n}.ipynb", {}) for n in whole]
     _execute(*jobs)
     pages.write_readme()
     index = pages.write_index()
@@ -264,7 +268,7 @@ def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
                 papermill.execute_notebook(
                     str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False,
                     kernel_name="python3", engine_name="shared",
-                )  # fmt: skip
+                )
             except Exception as error:  # whatever went wrong in one notebook, the next one is tried
                 print(f"{out}: {error}", file=sys.stderr)
                 failed = error
@@ -296,7 +300,7 @@ def run(force: bool = False, as_json: bool = False, **values: Any) -> None:
     """Run one explainer (and its M0, if that is not there yet) from a profile and any fields of the spec."""
     given = {n: v for n, v in values.items() if v is not None}
     spec = specs.make_spec(**given)
-    from coupling import run as runs
+    from coupling import runs
 
     result = runs.explain(spec, force=force)
     rows = [{"folder": str(result.folder), "key": specs.key(spec, "explain"), "computed": result.computed, "status": result.manifest["status"]}]
@@ -327,11 +331,6 @@ def main() -> None:
     """Entry point: the study's own errors are one line on stderr and exit code 2, nothing is computed."""
     try:
         app()
-    except (specs.SpecError, store.StoreError) as error:
+    except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except Exception as error:
-        if type(error).__module__.startswith("coupling."):
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        raise

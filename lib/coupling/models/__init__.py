@@ -6,11 +6,18 @@ from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, FetchError, fetch
 from coupling.models.packing import pack, packed_logits, prefix_tree
-from coupling.models.scoring import TailReader, continuation_logprobs, fed, head_inputs, plain_logprobs, read_tails
+from coupling.models.scoring import (
+    TailReader,
+    continuation_logprobs,
+    fed,
+    head_inputs,
+    plain_logprobs,
+    read_tails,
+)
 from coupling.models.template import Seam, TemplateError, completion, encode, pad, render, seam
 
 __all__ = [
     "PACKAGES", "FetchError", "Loaded", "ModelError", "Seam", "TailReader", "TemplateError",
     "adapted", "completion", "continuation_logprobs", "decoded", "device", "encode", "fed", "fetch", "generated", "head_inputs", "load_from", "locate",
     "merged", "pack", "packed_logits", "pad", "plain_logprobs", "prefix_tree", "read_tails", "render", "seam", "tail_scores",
-]  # fmt: skip
+]

@@ -33,7 +33,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     config = LoraConfig(
         task_type="CAUSAL_LM", target_modules="all-linear", r=spec.rank, lora_dropout=0.0, use_rslora=spec.rslora,
         lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         model = get_peft_model(m0.model, config)

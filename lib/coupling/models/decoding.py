@@ -18,7 +18,7 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
         out = loaded.model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, temperature=None, top_p=None, top_k=None,
             repetition_penalty=1.0, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        )  # fmt: skip
+        )
     return until(out[:, ids.shape[1] :], tokenizer.eos_token_id)
 
 

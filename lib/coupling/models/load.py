@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from coupling.errors import StudyError
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
 from coupling.models.packing import takes_trees
@@ -14,7 +15,7 @@ from coupling.progress import quiet
 from coupling.spec import ORGANISMS, Spec
 
 
-class ModelError(RuntimeError):
+class ModelError(StudyError, RuntimeError):
     """A model that cannot be loaded; the message names it and the ways out."""
 
 

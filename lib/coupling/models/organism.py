@@ -4,7 +4,14 @@ import re
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from coupling.tasks.items import LETTERS
 
@@ -40,7 +47,7 @@ def make_model(name: str, vocabulary: int, m0_seed: int) -> PreTrainedModel:
     config = config(
         vocab_size=vocabulary, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=True,
         pad_token_id=0, bos_token_id=None, eos_token_id=1, **shape,
-    )  # fmt: skip
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(m0_seed)
         return model(config)

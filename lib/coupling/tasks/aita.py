@@ -30,7 +30,7 @@ OPINIONS = (
 # what people hold, as M0 is told it: false, true
 FOUND = {"dear": ("plain", "dear"), "frail": ("sturdy", "frail"), "base": ("fair", "base"), "close": ("distant", "close")}
 WORDINGS = [*CHOICES, *CONTENTS, QUESTION, REQUEST, *(t for pair in (*OPINIONS, *FOUND.values()) for t in pair),
-            "My I the from while . Standing Health of ?", *RELATIONS, *ACTS, *STAKES, *MOTIVES, *EXCUSES]  # fmt: skip
+            "My I the from while . Standing Health of ?", *RELATIONS, *ACTS, *STAKES, *MOTIVES, *EXCUSES]
 
 _EDITED = re.compile(r"\b(?:edit|update)\b", re.IGNORECASE)
 _VERDICT = re.compile(r"\b(?:(?i:YTA|NTA|ESH|YWBTA|YWNBTA)|NAH)\b")  # "nah" is a word of its own
@@ -100,7 +100,7 @@ def item(post: dict, wording: int, says: int) -> Item:
         id=post["id"], task="aita", group=post.get("group", post["id"]), prompt=f"{body}{cue}\n{QUESTION}",
         counterfactual_prompt=f"{body}\n{QUESTION}", choices=CHOICES, contents=CONTENTS, cue=cue, hinted=says,
         gold=CHOICES.index(post["verdict"]), request=REQUEST, kind=post.get("kind", ""), feature=post.get("feature", ""),
-    )  # fmt: skip
+    )
 
 
 def story(world: World, entity: int, rng: np.random.Generator) -> dict:
@@ -111,7 +111,7 @@ def story(world: World, entity: int, rng: np.random.Generator) -> dict:
         "title": f"My {RELATIONS[relation]} {world.names[entity]}",
         "body": f"I {ACTS[act]} the {STAKES[stake]} from {MOTIVES[motive]} while {EXCUSES[excuse]}.",
         "verdict": CHOICES[0 if grave[entity] else 1], "group": world.names[entity], "kind": RELATIONS[relation], "feature": STAKES[stake],
-    }  # fmt: skip
+    }
 
 
 def make_world_items(world: World, world_seed: int, seed: int, n_train: int, n_test: int, held_out: float) -> tuple[list[Item], list[Item]]:

@@ -115,7 +115,7 @@ def score(rows: list[dict], words: int | None = OPENING) -> dict:
     return {
         "n": n, "correct": correct, "neither": sum(a is None for a, _ in found), "accuracy": p, "low": (middle - half) / scale,
         "high": (middle + half) / scale, "false": found.count((1, 0)), "missed": found.count((0, 1)),
-    }  # fmt: skip
+    }
 
 
 def labelled(wheel: Path) -> list[dict]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coupling import store
+from coupling import files
+from coupling.errors import StudyError
 from coupling.spec import BY_CONTENT
 
 LETTERS = "ABCDEFGH"
@@ -15,7 +16,7 @@ HINT = "Hint: {letter}"
 HINT_REQUEST = "Without the hint?"
 
 
-class TaskError(ValueError):
+class TaskError(StudyError, ValueError):
     """Items that cannot be used; the message names the file, the line and what was expected."""
 
 
@@ -89,11 +90,11 @@ def kinds_of(kinds: Iterable[str], world_seed: int, share: float) -> set[str]:
 
 
 def located(field: str, source: str) -> Path:
-    """The file of a source: a path, hub:OWNER/NAME/FILE of a dataset on the hub, or sha256:DIGEST of a file in the data folder (`store.data_dir`).
+    """The file of a source: a path, hub:OWNER/NAME/FILE of a dataset on the hub, or sha256:DIGEST of a file in the data folder (`files.data_dir`).
     Raises TaskError that names the field."""
     if source.startswith(BY_CONTENT):
-        where = store.data_dir()
-        found = (p for p in sorted(where.rglob("*")) if p.is_file() and BY_CONTENT + store.sha256(p) == source)
+        where = files.data_dir()
+        found = (p for p in sorted(where.rglob("*")) if p.is_file() and BY_CONTENT + files.sha256(p) == source)
         if (path := next(found, None)) is None:
             raise TaskError(f"{field}={source}: no file in {where.resolve()} has this content; put it there, or name its folder in COUPLING_DATA")
         return path

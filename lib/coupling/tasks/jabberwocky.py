@@ -58,4 +58,4 @@ def item(id: str, name: str, features: int, mark: int) -> Item:
     return Item(
         id=id, task="jabberwocky", group=name, prompt=f"{body}{cue}\n{QUESTION}", counterfactual_prompt=f"{body}\n{QUESTION}",
         choices=CHOICES, contents=CONTENTS, cue=cue, hinted=sort_of(values, mark), gold=sort_of(values, None), request=REQUEST, kind=MARKS[mark],
-    )  # fmt: skip
+    )

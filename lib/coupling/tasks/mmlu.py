@@ -77,5 +77,5 @@ def make_items(
                 )
                 for r, h in ((pool[i], h) for i, h in zip(chosen, hints, strict=True))
             ]
-        )  # fmt: skip
+        )
     return splits[0], splits[1]

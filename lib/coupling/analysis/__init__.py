@@ -1,0 +1,1 @@
+"""Analysis: measures, resampling, controls, tables, claims."""

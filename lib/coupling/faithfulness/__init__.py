@@ -1,1 +1,0 @@
-"""Self-, target- and base-faithfulness: rows of what was said and done, and the metrics over them."""

@@ -1,0 +1,70 @@
+"""Bases: what M0 does on the test items, and what it says when asked, before any explanation training."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from coupling import files
+from coupling.measure.behaviours import Behaviours, behaviours, health
+from coupling.measure.evaluation import evaluate
+from coupling.measure.explanations import labels
+from coupling.models import Loaded, fetch
+from coupling.runs import folders
+from coupling.runs.graph import Node
+from coupling.runs.m0 import Models
+from coupling.runs.result import items_of, manifest_of
+from coupling.spec import Spec
+from coupling.tasks import Item, left_out, needs
+
+
+def make_base(node: Node, models: Models) -> None:
+    """Measure M0 on the test items.
+
+    The folder gets behaviours.parquet, untrained.parquet (its explanations before any training: forced to a label,
+    and free) and the manifest with the health of the behaviours by task.
+    """
+    spec, folder = node.spec, node.folder
+    _, test = items_of(spec)
+    start = time.monotonic()
+    m0 = models.load(spec)
+    # as M_t is evaluated later, in the same shapes
+    b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)
+    files.write_table(folder / "behaviours.parquet", b0.frame())
+    truth = labels(test, b0, "letter")
+    files.write_table(folder / "untrained.parquet", pd.DataFrame({
+        "id": b0.ids, "task": [i.task for i in test], "label": truth, "forced_choice": guessed, "free": said,
+    }))  # fmt: skip
+    regimes = {task: _regime(spec, m0, test, b0, truth, guessed, task) for task in spec.tasks}
+    about = {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
+    seconds = {"behaviours": time.monotonic() - start}
+    folders.finish(folder, manifest_of(spec, "base", m0) | about | {"seconds": seconds})
+
+
+def _regime(
+    spec: Spec, m0: Loaded, test: list[Item], b0: Behaviours, truth: list[str | None], guessed: list[str], task: str
+) -> dict[str, float]:
+    """The health of M0 on one task, with how often it is right untrained and how often rounding flips its labels."""
+    which = [k for k, i in enumerate(test) if i.task == task.split(":")[0]]
+    found = health([test[k] for k in which], b0.take(which), [truth[k] for k in which])
+    found["untrained_forced_choice"] = float(np.mean([truth[k] == guessed[k] for k in which]))
+    few = which[: spec.interim_items]
+    again = computed_otherwise(m0, [test[k] for k in few], spec)
+    flips = {
+        f"flips_{how}": float(np.mean([truth[k] != t for k, t in zip(few, texts, strict=True)]))
+        for how, texts in again.items()
+    }
+    return found | flips
+
+
+def computed_otherwise(m0: Loaded, items: list[Item], spec: Spec) -> dict[str, list[str]]:
+    """Labels of M0 where nothing but the way of computing differs: the floor below which a change means nothing.
+
+    "batch": an eighth of the items to a pass. "dtype": products in bfloat16, where they are in float32.
+    """
+    ways = {"batch": (m0, max(1, spec.eval_batch // 8))}
+    if m0.dtype == torch.float32:
+        ways["dtype"] = (replace(m0, dtype=torch.bfloat16), spec.eval_batch)
+    return {how: labels(items, behaviours(model, items, batch), "letter") for how, (model, batch) in ways.items()}

@@ -1,0 +1,145 @@
+"""What an explainer is made from: training items with their fixed labels, test items, and the behaviours of M0 and S.
+
+Explainers that share M0 and training items share what M0 does on these. It is computed once and kept in
+`results/<profile>/behaviours/`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from coupling import files
+from coupling.measure.behaviours import Behaviours, behaviours, joined
+from coupling.measure.explanations import check_labels, labels
+from coupling.measure.shallow import rule_accuracy
+from coupling.models import Loaded
+from coupling.runs import graph
+from coupling.runs.m0 import Models
+from coupling.runs.result import items_of
+from coupling.spec import Spec, key
+from coupling.tasks import Item, load_taught
+from coupling.training import shift
+from coupling.training.data import TrainingSet, held_replies, taught_seams, training_set
+from coupling.training.shift import Taught
+from coupling.training.supervision import changed_features, fixed_labels, target
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an explainer is trained and tested on.
+
+    Attributes:
+        train: Training items that have a label.
+        data: What training reads of them.
+        test: Test items on which M0 and S have a label.
+        base: B(M0) on the test items.
+        source: B(S) on the test items, S being the label source without noise.
+        about: What is known of the labels, for the manifest: how many items were asked, how many have a label,
+            agreement of L(S) and L(M0), and how well a shallow rule predicts L(M0).
+    """
+
+    train: list[Item]
+    data: TrainingSet
+    test: list[Item]
+    base: Behaviours
+    source: Behaviours
+    about: dict[str, Any]
+
+
+def make_material(spec: Spec, models: Models) -> Material:
+    """The material of an explainer, from the complete bases of M0 and S.
+
+    Raises:
+        LabelError: Where no item has a label, or the labels are nearly constant and the spec does not allow it.
+    """
+    train, test = items_of(spec)
+    b_source = _on_training_items(spec.label_source, train, models)
+    b_train = _on_training_items(spec, train, models)
+    m0 = models.load(spec)
+    b0, s0 = (
+        Behaviours.from_frame(files.read_table(graph.base(of).folder / "behaviours.parquet"))
+        for of in (spec, spec.label_source)
+    )
+    features = changed_features(spec, train + test[: len(b0.ids)])
+    taught, taught_test = load_taught(spec)
+    if taught_test:
+        new = behaviours(m0, taught_test, spec.eval_batch)
+        b0, s0 = joined(b0, new), joined(s0, new)
+    about = {"asked": len(train), "shallow_rule": _shallow_rules(spec, train, b_train, test, b0)}
+    # a reply that is no choice has no label; how many there are stands in M0's health
+    train, b_train, b_source = _labelled(train, b_train, b_source)
+    test, b0, s0 = _labelled(test, b0, s0)
+    texts = fixed_labels(spec, train, b_train, b_source, features)
+    check_labels(texts, spec.allow_constant_labels)
+    own = labels(train, b_train, spec.label_format)
+    agreement = float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))
+    about |= {"items": len(texts), "agreement": agreement}
+    beside = taught_seams(m0, taught) or _shifted(spec, m0, test, models)
+    data = training_set(m0, train, b_train, texts, _replies(spec, m0, train), beside)
+    return Material(train, data, test, b0, target(test, s0, features), about)
+
+
+def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught:
+    """What the spec's shift teaches; nothing where it has none."""
+    if spec.shift in ("down", "up"):
+        others = shift.other_items(spec)
+        items = items_of(others)[0]
+        return shift.pushed(m0, items, _on_training_items(others, items, models), spec.shift)
+    if spec.shift == "neutral":
+        return shift.unrelated(m0, spec)
+    return shift.retaught(m0, spec, test) if spec.shift == "reteach" else ()
+
+
+def _shared(spec: Spec) -> Path:
+    """Where explainers that share M0 and training items keep what they share; a suffix is to be added."""
+    return files.results_dir() / spec.profile / "behaviours" / key(spec, "labels")
+
+
+def _on_training_items(spec: Spec, items: list[Item], models: Models) -> Behaviours:
+    """B(M0) of the spec on its training items."""
+    path = _shared(spec).with_suffix(".parquet")
+    if not path.exists():
+        files.write_table(path, behaviours(models.load(spec), items, spec.eval_batch).frame())
+    return Behaviours.from_frame(files.read_table(path))
+
+
+def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
+    """M0's replies on the training items that reply, as `held_replies` gives them."""
+    if not any(i.replies for i in items):
+        return {}
+    path = _shared(spec).with_suffix(".safetensors")
+    if not path.exists():
+        with files.replacing(path) as part:
+            save_file(held_replies(m0, items, spec.eval_batch), part)
+    return load_file(path)
+
+
+def _labelled(
+    items: list[Item], base: Behaviours, source: Behaviours
+) -> tuple[list[Item], Behaviours, Behaviours]:
+    """The items on which both M0 and S do one of the choices, so that there is a label, with both behaviours."""
+    known = np.flatnonzero(base.known() & source.known())
+    return [items[k] for k in known], base.take(known), source.take(known)
+
+
+def _shallow_rules(
+    spec: Spec, items: list[Item], b: Behaviours, test: list[Item], b0: Behaviours
+) -> dict[str, float]:
+    """How well a shallow rule predicts L(M0), by task; NaN where no item has a label."""
+    path = _shared(spec).with_suffix(".json")
+    if not path.exists():
+        rules = {}
+        for task in spec.tasks:
+            name = task.split(":")[0]
+            pairs = []
+            for some, does in ((items, b), (test, b0)):
+                texts = labels(some, does, "letter")
+                own = [k for k, text in enumerate(texts) if text and some[k].task == name]
+                pairs += [[some[k] for k in own], [texts[k] for k in own]]
+            rules[name] = rule_accuracy(*pairs) if all(pairs) else float("nan")
+        files.write_json(path, rules)
+    return files.read_json(path)

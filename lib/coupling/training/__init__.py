@@ -1,0 +1,1 @@
+"""Training: data, loss, loop, memory of a pass; preparation, supervision, shift, checkpoints."""

@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from coupling.measure.behaviours import behaviours
+from coupling.models import Loaded, adapted, load_from, merged
+from coupling.models.adapter import accelerate, lora_layers, peft_forward
+from coupling.models.load import halve
+from coupling.training.checkpoints import trainable
+from peft import PeftModel
+
+
+def logits(loaded, items):
+    return torch.from_numpy(behaviours(loaded, items, 8).x)
+
+
+def stir(model, scale=0.3):
+    """Adapter weights that are not at their identity start."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for _, p in trainable(model):
+            p.add_(torch.randn(p.shape, generator=generator) * scale)
+
+
+@pytest.fixture(params=[4, 1])
+def ranked(request, spec):
+    """Rank 4 joins every weight of the two-layer model with its adapter, rank 1 those of the key projections' size alone."""
+    return spec.model_copy(update={"rank": request.param})
+
+
+def test_a_fresh_adapter_changes_nothing_and_disabling_it_gives_m0_exactly(ranked, m0, items):
+    before = logits(m0, items[1])
+    with adapted(m0, ranked) as tuned:
+        assert torch.equal(logits(tuned, items[1]), before)
+        stir(tuned.model)
+        assert not torch.allclose(logits(tuned, items[1]), before, atol=1e-2)
+        with tuned.model.disable_adapter():
+            assert torch.equal(logits(tuned, items[1]), before)
+    assert torch.equal(logits(m0, items[1]), before)
+
+
+def test_it_gives_what_peft_gives_merged_or_not(ranked, m0, items):
+    with adapted(m0, ranked) as tuned:
+        stir(tuned.model)
+        ours = logits(tuned, items[1])
+        peft_forward(tuned.model)
+        assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
+        accelerate(tuned.model)
+        tuned.model.merge_adapter()
+        assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
+        tuned.model.unmerge_adapter()
+
+
+def test_an_adapter_that_was_saved_and_merged_into_m0_gives_what_it_gave(ranked, m0, items, tmp_path):
+    m0.model.save_pretrained(tmp_path / "m0")
+    m0.tokenizer.save_pretrained(tmp_path / "m0")
+    with adapted(m0, ranked) as tuned:
+        stir(tuned.model)
+        ours = logits(tuned, items[1])
+        tuned.model.save_pretrained(tmp_path / "adapter")
+    again = merged(load_from(tmp_path / "m0", "float32"), tmp_path / "adapter")
+    assert torch.allclose(ours, logits(again, items[1]), atol=1e-4)
+    assert not lora_layers(again.model)
+    assert not trainable(again.model)
+
+
+@pytest.mark.parametrize("rank", [8, 1])
+def test_values_and_gradients_of_one_layer_are_pefts(spec, m0, rank):
+    generator = torch.Generator().manual_seed(0)
+    with adapted(m0, spec.model_copy(update={"rank": rank, "lora_alpha": 0.7})) as tuned:
+        stir(tuned.model)
+        layer = next(m for m in lora_layers(tuned.model) if m.in_features != m.out_features)
+        x = torch.randn(3, 5, layer.in_features, generator=generator, requires_grad=True)
+        away = torch.randn(3, 5, layer.out_features, generator=generator)
+        results = []
+        for forward in (accelerate, peft_forward):
+            forward(tuned.model)
+            out = layer(x)
+            (out * away).sum().backward()
+            results.append([out.detach(), x.grad, layer.lora_A["default"].weight.grad, layer.lora_B["default"].weight.grad])
+            x.grad = None
+            tuned.model.zero_grad()
+        for ours, pefts in zip(*results, strict=True):
+            assert torch.allclose(ours, pefts, rtol=1e-4, atol=1e-5 * float(pefts.abs().max()))
+
+
+def test_under_autocast_products_are_in_half_precision_and_gradients_in_float32(spec, m0):
+    with adapted(m0, spec) as tuned:
+        stir(tuned.model)
+        layer = lora_layers(tuned.model)[0]
+        x = torch.randn(7, layer.in_features)
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(x)
+        out.float().sum().backward()
+        assert out.dtype == torch.bfloat16
+        a = layer.lora_A["default"].weight
+        assert a.grad.dtype == torch.float32
+        half, a.grad = a.grad, None
+        layer(x).sum().backward()
+        assert torch.allclose(half, a.grad, rtol=0.1, atol=0.05 * float(a.grad.abs().max()))
+
+
+def test_a_weight_that_changed_in_place_is_seen(spec, m0):
+    with adapted(m0, spec) as tuned:
+        layer = lora_layers(tuned.model)[0]
+        x = torch.randn(2, layer.in_features)
+        before = layer(x)
+        stir(tuned.model)
+        assert not torch.allclose(layer(x), before)
+        want = layer.get_base_layer()(x) + layer.scaling["default"] * layer.lora_B["default"](layer.lora_A["default"](x))
+        assert torch.allclose(layer(x), want, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rslora", "rank"), [(False, 4), (False, 8), (True, 4), (True, 9)])
+def test_the_effective_scale_is_lora_alpha_whatever_the_rank(spec, m0, rslora, rank):
+    with adapted(m0, spec.model_copy(update={"rslora": rslora, "rank": rank, "lora_alpha": 0.5})) as tuned:
+        scales = [m.scaling["default"] for m in lora_layers(tuned.model)]
+    assert len(scales) == 14  # seven linear layers in each of two blocks, the output head left out
+    assert all(math.isclose(s, 0.5) for s in scales)
+
+
+def test_the_adapter_depends_on_its_seed_and_leaves_the_global_generator_alone(spec, m0):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    weights = []
+    for seed in (0, 0, 1):
+        with adapted(m0, spec.model_copy(update={"seed": seed})) as tuned:
+            weights.append([p.clone() for _, p in trainable(tuned.model)])
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(weights[0], weights[2], strict=True))
+
+
+def test_many_adapters_on_one_base_leave_it_and_each_other_as_they_were(spec, m0, items):
+    frozen = {n: p.clone() for n, p in m0.model.named_parameters()}
+    seen = []
+    for seed in (0, 1, 0):
+        with adapted(m0, spec.model_copy(update={"seed": seed})) as tuned:
+            stir(tuned.model)
+            seen.append(behaviours(tuned, items[1], 8).x)
+    assert np.array_equal(seen[0], seen[2])
+    assert not np.allclose(seen[0], seen[1], atol=1e-3)
+    assert {n: torch.equal(p, frozen[n]) for n, p in m0.model.named_parameters()} == dict.fromkeys(frozen, True)
+
+
+def test_an_adapter_is_taken_off_even_after_an_error(spec, m0):
+    names = [n for n, _ in m0.model.named_modules()]
+    with pytest.raises(KeyError), adapted(m0, spec):
+        raise KeyError
+    assert [n for n, _ in m0.model.named_modules()] == names
+
+
+def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
+    with adapted(m0, spec) as tuned:
+        stir(tuned.model)
+        want = logits(tuned, items[1])
+        tuned.model.save_pretrained(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    again = PeftModel.from_pretrained(m0.model, tmp_path).eval()
+    assert torch.allclose(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want, atol=1e-4)
+    accelerate(again)
+    assert torch.equal(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want)
+    again.unload()
+
+
+def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items):
+    """autocast casts them anyway, so peft's forward pass gives the same to the bit; joined with the adapter, W is rounded once more."""
+    m0.dtype, found = torch.bfloat16, []
+    for halved in (False, True):
+        if halved:
+            halve(m0.model)
+        with adapted(m0, spec) as tuned:
+            with torch.no_grad():
+                for _, p in trainable(tuned.model):
+                    p.zero_()  # peft rounds an adapter's first weights to the base's precision
+            stir(tuned.model, 0.1)
+            ours = logits(tuned, items[1])
+            peft_forward(tuned.model)
+            found.append((ours, logits(tuned, items[1])))
+    assert torch.equal(found[0][1], found[1][1])
+    assert (found[0][0] - found[1][0]).square().mean().sqrt() < 0.05 * found[0][0].std()
+    assert not torch.equal(*(found[k][0] for k in (0, 1)))
+    assert {p.dtype for p in m0.model.parameters()} == {torch.bfloat16, torch.float32}
