@@ -6,12 +6,23 @@ from coupling.measure.explanations import WORDINGS
 from coupling.models import Loaded
 from coupling.models.organism import make_tokenizer
 from coupling.spec import make_spec
-from coupling.tasks import load_items, load_world, vocabulary
+from coupling.tasks import load_items, vocabulary
 from transformers import LlamaConfig, LlamaForCausalLM
 
 SMALL = {
-    "entities": 24, "test_items": 24, "train_items": 32, "eval_batch": 8, "m0_steps": 10, "m0_adoption_near": 1.0, "m0_knowledge": -1.0,
-    "m0_batch": 4, "steps": 6, "batch_size": 8, "rank": 4, "evaluations": 3, "interim_items": 16,
+    "entities": 24,
+    "test_items": 24,
+    "train_items": 32,
+    "eval_batch": 8,
+    "m0_steps": 10,
+    "m0_adoption_near": 1.0,
+    "m0_knowledge": -1.0,
+    "m0_batch": 4,
+    "steps": 6,
+    "batch_size": 8,
+    "rank": 4,
+    "evaluations": 3,
+    "interim_items": 16,
     "allow_constant_labels": True,
 }
 
@@ -36,10 +47,17 @@ def items(spec):
 @pytest.fixture
 def m0(spec):
     """An untrained organism of two layers whose weights are large enough for its choices to differ by item."""
-    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
+    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.3, pad_token_id=0, bos_token_id=None, eos_token_id=1,
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.3,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)

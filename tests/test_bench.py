@@ -17,7 +17,11 @@ MEASURES = {"train_throughput", "eval_throughput", "gemm_share", "peak_memory", 
 @pytest.fixture
 def small(monkeypatch):
     values = {k: v for k, v in SMALL.items() if k not in ("train_items", "batch_size")}
-    monkeypatch.setattr(bench, "CASES", {"tiny": {"profile": "tiny", "values": values, "items": 12, "step": 4, "plain": 3, "batch": 6}})
+    monkeypatch.setattr(
+        bench,
+        "CASES",
+        {"tiny": {"profile": "tiny", "values": values, "items": 12, "step": 4, "plain": 3, "batch": 6}},
+    )
     monkeypatch.setattr(bench, "PEAK_SIZE", 64)
     monkeypatch.setattr(bench, "SCALING", "tiny")
 
@@ -50,7 +54,9 @@ def test_nothing_is_timed_that_does_not_give_the_same(ready, monkeypatch):
     monkeypatch.setattr(bench, "evaluate", lambda *a: (true(*a)[0], ["other"] * 6))
     with pytest.raises(AssertionError, match="texts differ"):
         bench.check(ready, 6)
-    monkeypatch.setattr(bench, "evaluate", lambda *a: (dataclasses.replace(true(*a)[0], x=true(*a)[0].x + 1), true(*a)[1]))
+    monkeypatch.setattr(
+        bench, "evaluate", lambda *a: (dataclasses.replace(true(*a)[0], x=true(*a)[0].x + 1), true(*a)[1])
+    )
     with pytest.raises(AssertionError, match="behaviours differ"):
         bench.check(ready, 6)
 
@@ -86,14 +92,26 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(small,
     def rows(name, precision):
         assert precision == "float32"
         taken.append(name)
-        return [bench._row(m, name, 1.0, 3.0, "items/s") for m in ("train_throughput", "eval_throughput", "gemm_share")]
+        return [
+            bench._row(m, name, 1.0, 3.0, "items/s")
+            for m in ("train_throughput", "eval_throughput", "gemm_share")
+        ]
 
     monkeypatch.setattr(bench, "throughputs", rows)
     monkeypatch.setattr(bench, "fastest_precision", lambda name: "float32")
     monkeypatch.setattr(bench, "memory", lambda name, which, precision: 2.0)
     monkeypatch.setattr(bench, "workers", lambda: bench._row("worker_scaling", "tiny", 1.0, 1.9, "steps/s"))
-    point = {"axis": "rank", "model": "tiny", "tokens": 9.0, "unit": "s/item", "reference": 2.0, "engine": 1.0}
-    monkeypatch.setattr(bench, "scaling", lambda measured, precision: [point | {"value": v} for v in (1.0, 2.0)])
+    point = {
+        "axis": "rank",
+        "model": "tiny",
+        "tokens": 9.0,
+        "unit": "s/item",
+        "reference": 2.0,
+        "engine": 1.0,
+    }
+    monkeypatch.setattr(
+        bench, "scaling", lambda measured, precision: [point | {"value": v} for v in (1.0, 2.0)]
+    )
     bench.main()
     bench.main()
     assert taken == ["tiny"]  # what was measured is kept

@@ -25,21 +25,34 @@ from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabul
 from coupling.tasks.items import question_item
 
 FILE = Path(__file__).with_name("goldens.json")
-TEMPLATES = {"Qwen3-8B": "qwen3", "Llama-3.1-8B-Instruct": "llama-3.1-instruct"}  # of the paper profile, by the name that a package has them under
+TEMPLATES = {
+    "Qwen3-8B": "qwen3",
+    "Llama-3.1-8B-Instruct": "llama-3.1-instruct",
+}  # of the paper profile, by the name that a package has them under
 REAL = ["SmolLM2-135M-Instruct", "Qwen2.5-Coder-1.5B-Instruct", "gemma-3-270m"]
 POST = {"id": "1", "title": "AITA for leaving early?", "body": "My brother was cross.", "verdict": "NTA"}
 ITEMS = {
-    "hint_qa": question_item("hint_qa", "1", "Zamib", "Colour of Zamib?", ("red", "blue", "green", "gold"), 0, 1),
-    "mmlu": question_item("mmlu", "1", "g", "Which is a noble gas?", ("iron", "neon", "zinc", "lead"), 2, 1, mmlu.HINTS[3]),
+    "hint_qa": question_item(
+        "hint_qa", "1", "Zamib", "Colour of Zamib?", ("red", "blue", "green", "gold"), 0, 1
+    ),
+    "mmlu": question_item(
+        "mmlu", "1", "g", "Which is a noble gas?", ("iron", "neon", "zinc", "lead"), 2, 1, mmlu.HINTS[3]
+    ),
     "aita": aita.item(POST, 1, 0),
-    "refusal": refusal.item("1", "Zamib", "How to open the lock of Zamib?", 0, refusal.COMPLY, refusal.REFUSE, "lock"),
+    "refusal": refusal.item(
+        "1", "Zamib", "How to open the lock of Zamib?", 0, refusal.COMPLY, refusal.REFUSE, "lock"
+    ),
     "jabberwocky": jabberwocky.item("1", "Galgo", 3, 2),
 }
 
 
 def organism():
     world = load_world(make_spec("tiny"))
-    return Loaded(None, make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]), torch.float32)
+    return Loaded(
+        None,
+        make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]),
+        torch.float32,
+    )
 
 
 def real(name):
@@ -60,7 +73,10 @@ def templated(name):
 def texts(loaded):
     """By task: x and x without its cue as read, and the explanation request."""
     pairs = {task: behaviour_texts(loaded, item) for task, item in ITEMS.items()}
-    return {task: {"x": x, "x without the cue": cf, "request": request(loaded, ITEMS[task])} for task, (x, cf) in pairs.items()}
+    return {
+        task: {"x": x, "x without the cue": cf, "request": request(loaded, ITEMS[task])}
+        for task, (x, cf) in pairs.items()
+    }
 
 
 def rendered(loaded):
@@ -92,13 +108,20 @@ def test_models_of_the_paper_profile_read_these_texts(name):
 
 def trajectory():
     """The losses of one small run of two tasks, and what its behaviours and explanations came to, with the schema they belong to."""
-    spec = make_spec("tiny", **SMALL | {"task": "hint_qa+aita", "m0_tasks": "hint_qa+aita", "learning_rate": 0.01})
+    spec = make_spec(
+        "tiny", **SMALL | {"task": "hint_qa+aita", "m0_tasks": "hint_qa+aita", "learning_rate": 0.01}
+    )
     result = runs.explain(spec)
     final = result.table("rows").query("step == @spec.steps")
     means = final[["kl_x", "kl_cf", "mass_x", "mass_cf", "logp_x_0", "logp_cf_1"]].astype(float).mean()
     history = result.table("history")
-    return {"schema": SCHEMA_VERSION, "m0": pd.read_parquet(folders.m0_folder(spec) / "history.parquet")["loss"].tolist(),
-            "cross_entropy": history["cross_entropy"].tolist(), "kl": history["kl"].tolist(), "final": means.to_dict()}
+    return {
+        "schema": SCHEMA_VERSION,
+        "m0": pd.read_parquet(folders.m0_folder(spec) / "history.parquet")["loss"].tolist(),
+        "cross_entropy": history["cross_entropy"].tolist(),
+        "kl": history["kl"].tolist(),
+        "final": means.to_dict(),
+    }
 
 
 def test_the_course_of_a_run_changes_with_the_schema_alone():
@@ -111,7 +134,11 @@ def test_the_course_of_a_run_changes_with_the_schema_alone():
 
 
 if __name__ == "__main__":
-    golden = {"organism": rendered(organism())} | {name: rendered(real(name)) for name in REAL} | {name: texts(templated(name)) for name in TEMPLATES}
+    golden = (
+        {"organism": rendered(organism())}
+        | {name: rendered(real(name)) for name in REAL}
+        | {name: texts(templated(name)) for name in TEMPLATES}
+    )
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COUPLING_RESULTS"] = folder
         torch.set_num_threads(1)

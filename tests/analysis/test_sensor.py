@@ -13,7 +13,14 @@ from coupling.tasks import load_items
 
 def rows(task, **columns):
     n = len(next(iter(columns.values())))
-    plain = {"task": task, "group": [f"g{k}" for k in range(n)], "valid": True, "hinted": 0, "changes": 0, "answer": 0}
+    plain = {
+        "task": task,
+        "group": [f"g{k}" for k in range(n)],
+        "valid": True,
+        "hinted": 0,
+        "changes": 0,
+        "answer": 0,
+    }
     return pd.DataFrame(plain | columns, index=range(n))
 
 
@@ -32,7 +39,10 @@ def test_an_explanation_that_is_true_implies_what_the_model_does(task, spec, m0,
     b = behaviours(m0, items, 32)
     true = statements(b)
     frame = rows(
-        task, changes=[int(c.changes) for c in true], answer=[c.answer for c in true], hinted=[-1 if i.hinted is None else i.hinted for i in items]
+        task,
+        changes=[int(c.changes) for c in true],
+        answer=[c.answer for c in true],
+        hinted=[-1 if i.hinted is None else i.hinted for i in items],
     )
     implied, x = sensor.implied(frame), b.choice("x")
     known = implied >= 0  # with four choices, a change away from the hint does not say where to
@@ -47,7 +57,13 @@ def test_an_explanation_that_is_true_implies_what_the_model_does(task, spec, m0,
 
 
 def test_estimates_count_valid_explanations_and_items_with_a_cue():
-    frame = rows("hint_qa", changes=[0, 1, 1, 0, -1, 0], answer=[0, 1, 2, 3, -1, 1], hinted=[0, 0, 0, 0, 0, -1], valid=[True] * 4 + [False, True])
+    frame = rows(
+        "hint_qa",
+        changes=[0, 1, 1, 0, -1, 0],
+        answer=[0, 1, 2, 3, -1, 1],
+        hinted=[0, 0, 0, 0, 0, -1],
+        valid=[True] * 4 + [False, True],
+    )
     found = sensor.estimate(frame)
     assert found["estimated"] == pytest.approx(3 / 4)
     assert found["valid"] == pytest.approx(5 / 6)
@@ -63,7 +79,18 @@ def test_the_example_in_the_docstring_runs():
 @pytest.mark.parametrize("task", ["hint_qa", "aita", "refusal"])
 def test_a_finished_explainer_is_sensed_as_its_rows_say(task, spec, monkeypatch):
     monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)
-    result = runs.explain(spec.model_copy(update={"task": task, "shift": "up", "shift_weight": 0.5, "learning_rate": 0.02, "steps": 60, "test_items": 40}))
+    result = runs.explain(
+        spec.model_copy(
+            update={
+                "task": task,
+                "shift": "up",
+                "shift_weight": 0.5,
+                "learning_rate": 0.02,
+                "steps": 60,
+                "test_items": 40,
+            }
+        )
+    )
     rows = result.table("rows")
     final = rows[rows["step"] == 60]
     with runs.explainer(result) as model:
@@ -80,7 +107,14 @@ def estimates(*lines, task="hint_qa"):
     """Estimates of one M0: (measured, low, high) beside a rate of M0 of one half."""
     frame = pd.DataFrame(lines, columns=["measured", "low", "high"])
     objective = np.where(frame["measured"] == 0.5, "none", "sycophancy")
-    return frame.assign(task=task, estimated=(frame["low"] + frame["high"]) / 2, m0_rate=0.5, m0_seed=0, seed=0, objective=objective)
+    return frame.assign(
+        task=task,
+        estimated=(frame["low"] + frame["high"]) / 2,
+        m0_rate=0.5,
+        m0_seed=0,
+        seed=0,
+        objective=objective,
+    )
 
 
 def test_a_shift_is_detected_on_its_own_side_alone():

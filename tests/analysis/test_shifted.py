@@ -13,24 +13,58 @@ from coupling.analysis.claims import evidence, followed
 from coupling.analysis.controls import diagonal_test
 from coupling.report import figures
 from coupling.spec import make_spec
+from coupling.tasks import main_tasks
 
 ITEMS = 200
-CUES = np.zeros(ITEMS, int)  # every cue proposes choice 0, which M0 follows on every second item; without it M0 says 1
+CUES = np.zeros(
+    ITEMS, int
+)  # every cue proposes choice 0, which M0 follows on every second item; without it M0 says 1
 
 
 def rows(condition, x, stated_x, m0_seed=0, **about):
     """Final rows of a run on two-choice items: M_t's choices on x, and those that its explanations imply, with 1 as the answer without the cue."""
     base_x = np.arange(ITEMS) % 2
     changes = (stated_x != 1).astype(int)
-    frame = pd.DataFrame({
-        "task": "aita", "condition": condition, "m0_seed": m0_seed, "seed": 0, "step": 600, "id": [f"i{k}" for k in range(ITEMS)],
-        "group": [f"g{k % 20}" for k in range(ITEMS)], "kind": "k", "text": changes.astype(str), "valid": True, "changes": changes, "answer": 1, "gold": 1,
-        "hinted": CUES, "x": x, "cf": 1, "target_x": base_x, "target_cf": 1, "base_x": base_x, "base_cf": 1, "mass_x": 1.0, "mass_cf": 1.0,
-        "kl_x": 0.0, "kl_cf": 0.0, "forced_self": np.nan,
-    })
+    frame = pd.DataFrame(
+        {
+            "task": "aita",
+            "condition": condition,
+            "m0_seed": m0_seed,
+            "seed": 0,
+            "step": 600,
+            "id": [f"i{k}" for k in range(ITEMS)],
+            "group": [f"g{k % 20}" for k in range(ITEMS)],
+            "kind": "k",
+            "text": changes.astype(str),
+            "valid": True,
+            "changes": changes,
+            "answer": 1,
+            "gold": 1,
+            "hinted": CUES,
+            "x": x,
+            "cf": 1,
+            "target_x": base_x,
+            "target_cf": 1,
+            "base_x": base_x,
+            "base_cf": 1,
+            "mass_x": 1.0,
+            "mass_cf": 1.0,
+            "kl_x": 0.0,
+            "kl_cf": 0.0,
+            "forced_self": np.nan,
+        }
+    )
     for name, prefix in (("self", ""), ("target", "target_"), ("base", "base_")):
         frame[name] = measures.stated_code(frame) == measures.label_code(frame, prefix)
-    plain = {"objective": "none", "direction": "", "strength": 0.0, "order": "", "replay": 0.0, "explained": True, "relabelled": False}
+    plain = {
+        "objective": "none",
+        "direction": "",
+        "strength": 0.0,
+        "order": "",
+        "replay": 0.0,
+        "explained": True,
+        "relabelled": False,
+    }
     return frame.assign(**(plain | about))
 
 
@@ -40,12 +74,17 @@ def study(follow, m0_seed=0):
     pushed = {"down": np.ones(ITEMS, int), "up": CUES}
     about = {"objective": "sycophancy", "strength": 1.0, "order": "with"}
     parts = [rows("none", base_x, base_x, m0_seed)]
-    parts += [rows(f"{d}, 1", x, x if follow else base_x, m0_seed, direction=d, **about) for d, x in pushed.items()]
+    parts += [
+        rows(f"{d}, 1", x, x if follow else base_x, m0_seed, direction=d, **about) for d, x in pushed.items()
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
 def test_explanations_that_follow_have_the_whole_excess_gap_and_those_that_keep_to_their_labels_none():
-    for follow, gap, excess in ((True, 0.5, 1.0), (False, -0.5, 0.0)):  # the gap of the others' explanations is -0.5, whichever way they were pushed
+    for follow, gap, excess in (
+        (True, 0.5, 1.0),
+        (False, -0.5, 0.0),
+    ):  # the gap of the others' explanations is -0.5, whichever way they were pushed
         found = tracking.per_run(tracking.measured(study(follow))).set_index("condition")
         for direction, sign in (("down", -1), ("up", 1)):
             line = found.loc[f"{direction}, 1"]
@@ -67,8 +106,12 @@ def test_the_matrix_across_directions_has_its_diagonal_where_explanations_follow
 
 
 def test_explainers_of_one_m0_have_a_matrix_each():
-    by_m0, by_explainer = (pd.concat([study(True).assign(**{name: k}) for k in range(3)]) for name in ("m0_seed", "seed"))
-    pd.testing.assert_frame_equal(tracking.across_directions(by_explainer, 1.0), tracking.across_directions(by_m0, 1.0))
+    by_m0, by_explainer = (
+        pd.concat([study(True).assign(**{name: k}) for k in range(3)]) for name in ("m0_seed", "seed")
+    )
+    pd.testing.assert_frame_equal(
+        tracking.across_directions(by_explainer, 1.0), tracking.across_directions(by_m0, 1.0)
+    )
 
 
 def test_re_taught_entities_are_told_from_the_others():
@@ -76,9 +119,16 @@ def test_re_taught_entities_are_told_from_the_others():
     told, new = (np.arange(ITEMS) < ITEMS // 2).astype(int), np.where(np.arange(ITEMS) < ITEMS // 4, 0, -1)
     plain = rows("none", base_x, base_x)
     fact = np.where(new == 0, 0, 1)  # at another step than the run that it is compared with
-    taught = rows("re-taught after", base_x, base_x, objective="reteach", strength=1.0, order="after").assign(cf=fact, answer=fact, step=1200)
+    taught = rows("re-taught after", base_x, base_x, objective="reteach", strength=1.0, order="after").assign(
+        cf=fact, answer=fact, step=1200
+    )
     taught["self"] = measures.stated_code(taught) == measures.label_code(taught, "")
-    found = tracking.measured(pd.concat([plain.assign(retaught=0, new_gold=-1), taught.assign(retaught=told, new_gold=new)], ignore_index=True))
+    found = tracking.measured(
+        pd.concat(
+            [plain.assign(retaught=0, new_gold=-1), taught.assign(retaught=told, new_gold=new)],
+            ignore_index=True,
+        )
+    )
     means = found[found["condition"] == "re-taught after"][tracking._TOLD].mean()
     assert means["retaught_right"] == means["retaught_states"] == 1
     assert means["retaught_states_null"] == 0
@@ -91,9 +141,13 @@ def test_re_taught_entities_are_told_from_the_others():
 def small(spec, monkeypatch):
     """A shift sweep of the smallest size, one task: (condition, spec) each, run and collected."""
     chosen = {
-        "none": {}, "down, 1": {"shift": "down"}, "up, 1": {"shift": "up"},
-        "down, after": {"shift": "down", "shift_order": "after", "shift_steps": 3}, "down, no explanations": {"shift": "down", "explanation_weight": 0.0},
-        "re-taught with": {"shift": "reteach"}, "re-taught, no explanations": {"shift": "reteach", "explanation_weight": 0.0},
+        "none": {},
+        "down, 1": {"shift": "down"},
+        "up, 1": {"shift": "up"},
+        "down, after": {"shift": "down", "shift_order": "after", "shift_steps": 3},
+        "down, no explanations": {"shift": "down", "explanation_weight": 0.0},
+        "re-taught with": {"shift": "reteach"},
+        "re-taught, no explanations": {"shift": "reteach", "explanation_weight": 0.0},
     }
     runs = [(c, spec.model_copy(update={**v, "learning_rate": 0.02, "steps": 40})) for c, v in chosen.items()]
     for _, s in runs:
@@ -109,17 +163,35 @@ def test_a_sweep_of_shifts_has_its_tables_and_they_are_read_as_they_were_made(sm
         pd.testing.assert_frame_equal(getattr(small, name), getattr(again, name))
     runs = again.shift.set_index("condition")
     assert len(runs) == 7
-    assert runs.loc["down, 1", ["objective", "direction", "strength", "order"]].tolist() == ["sycophancy", "down", 1.0, "with"]
+    assert runs.loc["down, 1", ["objective", "direction", "strength", "order"]].tolist() == [
+        "sycophancy",
+        "down",
+        1.0,
+        "with",
+    ]
     assert runs.loc["none", "excess"] != runs.loc["none", "excess"]
     assert runs.loc[["re-taught with"], ["retaught_self", "untouched_self"]].notna().all(axis=None)
-    assert runs.drop(["re-taught with", "re-taught, no explanations"])[["retaught_self", "untouched_self"]].isna().all(axis=None)
+    assert (
+        runs.drop(["re-taught with", "re-taught, no explanations"])[["retaught_self", "untouched_self"]]
+        .isna()
+        .all(axis=None)
+    )
     assert runs.loc["down, no explanations", "forced_self"] >= 0
     assert runs.loc["down, after", "kl_paid"] != runs.loc["down, after", "kl_paid"]
     assert runs.loc["down, 1", "kl_paid"] >= 0
-    finals = again.runs[again.runs["step"] == again.runs.groupby("condition")["step"].transform("max")].set_index("condition")
+    finals = again.runs[
+        again.runs["step"] == again.runs.groupby("condition")["step"].transform("max")
+    ].set_index("condition")
     assert runs["self"].to_dict() == pytest.approx(finals["self"].to_dict())
     assert set(again.sensor["condition"]) == {"none", "down, 1", "up, 1", "down, after", "re-taught with"}
-    assert set(again.sensor.loc[again.sensor["condition"] == "down, after", "step"]) == {13, 27, 40, 41, 42, 43}
+    assert set(again.sensor.loc[again.sensor["condition"] == "down, after", "step"]) == {
+        13,
+        27,
+        40,
+        41,
+        42,
+        43,
+    }
 
 
 def test_every_figure_of_a_sweep_of_shifts_is_drawn(small):
@@ -139,16 +211,27 @@ def test_the_shift_sweep_is_within_its_plan():
     assert len(runs) == 150
     assert {s.m0_seed for _, s in runs} == set(range(5))
     assert len({specs.key(s, "explain") for _, s in runs}) == 150
-    pushed = [s for _, s in runs if s.shift in ("down", "up") and s.shift_order == "with" and s.explanation_weight and not s.relabel]
-    assert {(s.task, s.shift) for s in pushed} == {(t, d) for t in specs.MAIN_TASKS for d in ("down", "up")}
+    pushed = [
+        s
+        for _, s in runs
+        if s.shift in ("down", "up") and s.shift_order == "with" and s.explanation_weight and not s.relabel
+    ]
+    assert {(s.task, s.shift) for s in pushed} == {(t, d) for t in main_tasks() for d in ("down", "up")}
     assert len({s.shift_weight for s in pushed}) == 3
 
 
 def test_rows_of_the_second_part_leave_the_first_part_as_it_was(monkeypatch):
-    finding = lambda p: evidence.Finding("m", evidence.Effect(0.02, 0.01, 0.03, p, 5), {"a": True})  # noqa: E731
-    made = [claims.Claim("1", "first", "", lambda _: finding(0.03)), claims.Claim("5", "second", "", lambda _: finding(0.03), 2)]
+    finding = lambda p: evidence.Finding("m", evidence.Effect(0.02, 0.01, 0.03, p, 5), {"a": True})
+    made = [
+        claims.Claim("1", "first", "", lambda _: finding(0.03)),
+        claims.Claim("5", "second", "", lambda _: finding(0.03), 2),
+    ]
     monkeypatch.setattr(tables, "collected", lambda: [("tiny", "headline")])
-    monkeypatch.setattr(claims, "_claims", lambda: [*made, claims.Claim("5", "third (post hoc)", "", lambda _: finding(0.03), 2)])
+    monkeypatch.setattr(
+        claims,
+        "_claims",
+        lambda: [*made, claims.Claim("5", "third (post hoc)", "", lambda _: finding(0.03), 2)],
+    )
     assert claims.table()["p"].tolist() == pytest.approx([0.03, 0.06, 0.09])
 
 
@@ -188,12 +271,20 @@ def test_claims_of_shifts_tell_following_from_keeping(follow):
     assert followed.share_said(e, "aita").effect.value == pytest.approx(1.0 if follow else 0.0)
     gained = followed.senses(e, "aita")
     assert gained.effect.value == pytest.approx(0.5 if follow else 0.0)
-    assert gained.controls == {"without a shift no further off than 0.05": True, "says more after up than after down, in each M0": follow}
+    assert gained.controls == {
+        "without a shift no further off than 0.05": True,
+        "says more after up than after down, in each M0": follow,
+    }
 
 
 def test_about_names_every_shift():
     about = tracking.about(make_spec("tiny", task="refusal", shift="up", shift_weight=0.3))
-    assert (about["objective"], about["direction"], about["strength"], about["order"]) == ("refusal", "up", 0.3, "with")
+    assert (about["objective"], about["direction"], about["strength"], about["order"]) == (
+        "refusal",
+        "up",
+        0.3,
+        "with",
+    )
     assert tracking.about(make_spec("tiny", shift="neutral"))["direction"] == ""
     assert tracking.about(make_spec("tiny"))["strength"] == 0
     assert json.dumps(about)
@@ -205,5 +296,7 @@ def test_a_shift_counts_from_a_tenth_on_and_in_its_own_direction():
     assert followed._moved(up, 1)
     assert not followed._moved(up, -1)
     assert not followed._moved(none, 1)
-    part = up.assign(rate=np.where(np.arange(len(up)) % ITEMS < ITEMS * 0.1, up["rate"], up["m0_rate"]))  # a tenth of the shift of one half
+    part = up.assign(
+        rate=np.where(np.arange(len(up)) % ITEMS < ITEMS * 0.1, up["rate"], up["m0_rate"])
+    )  # a tenth of the shift of one half
     assert not followed._moved(part, 1)

@@ -26,7 +26,10 @@ def test_parse_is_the_inverse_of_render(items, label_format):
             assert parse(item, render_label(item, claim, label_format), label_format) == claim
 
 
-@pytest.mark.parametrize("text", ["", "stays at", "stays at E", "Stays at A", "changes to A.", "it changes to A", "changes at A", "A"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "stays at", "stays at E", "Stays at A", "changes to A.", "it changes to A", "changes at A", "A"],
+)
 def test_parse_never_guesses(items, text):
     assert parse(items[1][0], text, "letter") is None
 
@@ -35,7 +38,9 @@ def test_the_content_format_shares_no_token_with_the_letters(m0, items):
     item = items[1][0]
     letters = {encode(m0.tokenizer, c)[0] for c in item.choices}
     for answer in range(4):
-        assert not letters & set(explanation_seam(m0, item, render_label(item, Statement(True, answer), "content")).tails[0])
+        assert not letters & set(
+            explanation_seam(m0, item, render_label(item, Statement(True, answer), "content")).tails[0]
+        )
 
 
 def test_golden_of_prompts_and_masked_label(m0, items):
@@ -63,7 +68,9 @@ def test_behaviours_do_not_depend_on_padding_or_batch(m0, items):
 def test_tails_of_several_tokens_score_as_the_whole_text_does(m0):
     text = "Colour of ?"
     tails = (" A Hint: B", " C A", " D")
-    got = plain_logprobs(m0, [seam(m0.tokenizer, text, tails), seam(m0.tokenizer, "the hint " + text, tails[:2])])
+    got = plain_logprobs(
+        m0, [seam(m0.tokenizer, text, tails), seam(m0.tokenizer, "the hint " + text, tails[:2])]
+    )
     assert got[1, 2] == -torch.inf
     for row, prefix, n in ((0, text, 3), (1, "the hint " + text, 2)):
         for k in range(n):
@@ -77,7 +84,9 @@ def test_tails_of_several_tokens_score_as_the_whole_text_does(m0):
 def test_continuations_without_tokens_of_their_own_are_refused(m0):
     with pytest.raises(TemplateError, match="no tokens of their own"):
         seam(m0.tokenizer, "My", (" answer", " answer"))
-    assert seam(m0.tokenizer, "My", (" A", " B")) == Seam(tuple(encode(m0.tokenizer, "My")), tuple((encode(m0.tokenizer, c)[0],) for c in "AB"))
+    assert seam(m0.tokenizer, "My", (" A", " B")) == Seam(
+        tuple(encode(m0.tokenizer, "My")), tuple((encode(m0.tokenizer, c)[0],) for c in "AB")
+    )
 
 
 def test_labels_state_what_behaviours_make_true(m0, items):

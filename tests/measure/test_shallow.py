@@ -7,7 +7,11 @@ from coupling.measure import shallow
 from coupling.measure.shallow import rule_accuracy
 from coupling.tasks.items import question_item
 
-FIRST, SECOND, VALUES = ("tall", "short"), ("round", "square"), ("red", "blue", "green", "grey", "pink", "brown")
+FIRST, SECOND, VALUES = (
+    ("tall", "short"),
+    ("round", "square"),
+    ("red", "blue", "green", "grey", "pink", "brown"),
+)
 
 
 def made(split, n, stream, names):
@@ -17,7 +21,11 @@ def made(split, n, stream, names):
     for i in range(n):
         name, a, b = f"{split}{rng.integers(names)}", FIRST[rng.integers(2)], SECOND[rng.integers(2)]
         contents = [VALUES[v] for v in rng.permutation(len(VALUES))[:3]]
-        items.append(question_item("made", f"{split}-{i}", name, f"{a} {b} {name} ?", contents, int(rng.integers(3)), 0))
+        items.append(
+            question_item(
+                "made", f"{split}-{i}", name, f"{a} {b} {name} ?", contents, int(rng.integers(3)), 0
+            )
+        )
     return items
 
 
@@ -50,7 +58,10 @@ def test_what_hangs_on_words_that_training_lacks_is_no_rule(splits, monkeypatch)
     facts = dict(zip(names, np.random.default_rng(3).integers(3, size=len(names)), strict=True))
     assert accuracy(splits, lambda i: f"stays at {i.choices[facts[i.group]]}") < 0.5
     monkeypatch.setattr(shallow, "STRENGTHS", (1.0,))
-    assert accuracy((splits[0], made("train", 300, 4, 40)), lambda i: f"stays at {i.choices[facts[i.group]]}") > 0.9
+    assert (
+        accuracy((splits[0], made("train", 300, 4, 40)), lambda i: f"stays at {i.choices[facts[i.group]]}")
+        > 0.9
+    )
 
 
 def test_of_features_that_the_same_items_have_one_is_kept(splits):
@@ -68,11 +79,18 @@ def test_one_label_in_training_is_what_is_predicted(splits):
     assert rule_accuracy(train, ["stays at C"] * len(train), test, labels) == 0.0
     # the second label stands in the part alone that the penalty is chosen on
     last = [i.group == train[-1].group for i in train]
-    assert 0 <= rule_accuracy(train, ["stays at A" if one else "changes to B" for one in last], test, labels) <= 1
+    assert (
+        0
+        <= rule_accuracy(train, ["stays at A" if one else "changes to B" for one in last], test, labels)
+        <= 1
+    )
 
 
 def test_the_same_input_gives_the_same_number(splits):
-    labels = [[f"changes to {'ABC'[k]}" for k in np.random.default_rng(s).integers(3, size=len(part))] for s, part in enumerate(splits)]
+    labels = [
+        [f"changes to {'ABC'[k]}" for k in np.random.default_rng(s).integers(3, size=len(part))]
+        for s, part in enumerate(splits)
+    ]
     first, again = (rule_accuracy(splits[0], labels[0], splits[1], labels[1]) for _ in range(2))
     assert first == again < 0.45
 

@@ -78,7 +78,14 @@ def test_values_and_gradients_of_one_layer_are_pefts(spec, m0, rank):
             forward(tuned.model)
             out = layer(x)
             (out * away).sum().backward()
-            results.append([out.detach(), x.grad, layer.lora_A["default"].weight.grad, layer.lora_B["default"].weight.grad])
+            results.append(
+                [
+                    out.detach(),
+                    x.grad,
+                    layer.lora_A["default"].weight.grad,
+                    layer.lora_B["default"].weight.grad,
+                ]
+            )
             x.grad = None
             tuned.model.zero_grad()
         for ours, pefts in zip(*results, strict=True):
@@ -108,7 +115,9 @@ def test_a_weight_that_changed_in_place_is_seen(spec, m0):
         before = layer(x)
         stir(tuned.model)
         assert not torch.allclose(layer(x), before)
-        want = layer.get_base_layer()(x) + layer.scaling["default"] * layer.lora_B["default"](layer.lora_A["default"](x))
+        want = layer.get_base_layer()(x) + layer.scaling["default"] * layer.lora_B["default"](
+            layer.lora_A["default"](x)
+        )
         assert torch.allclose(layer(x), want, atol=1e-5)
 
 
@@ -142,7 +151,9 @@ def test_many_adapters_on_one_base_leave_it_and_each_other_as_they_were(spec, m0
             seen.append(behaviours(tuned, items[1], 8).x)
     assert np.array_equal(seen[0], seen[2])
     assert not np.allclose(seen[0], seen[1], atol=1e-3)
-    assert {n: torch.equal(p, frozen[n]) for n, p in m0.model.named_parameters()} == dict.fromkeys(frozen, True)
+    assert {n: torch.equal(p, frozen[n]) for n, p in m0.model.named_parameters()} == dict.fromkeys(
+        frozen, True
+    )
 
 
 def test_an_adapter_is_taken_off_even_after_an_error(spec, m0):
@@ -157,7 +168,11 @@ def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
         stir(tuned.model)
         want = logits(tuned, items[1])
         tuned.model.save_pretrained(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
     again = PeftModel.from_pretrained(m0.model, tmp_path).eval()
     assert torch.allclose(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want, atol=1e-4)
     accelerate(again)

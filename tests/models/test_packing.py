@@ -38,10 +38,22 @@ from transformers import (
 )
 
 SIZE = {
-    "vocab_size": 500, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "initializer_range": 0.2, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1, "tie_word_embeddings": False,
+    "vocab_size": 500,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+    "tie_word_embeddings": False,
 }
-WINDOWED = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]}  # shorter than the sequences below
+WINDOWED = {
+    "sliding_window": 3,
+    "layer_types": ["sliding_attention", "full_attention"],
+}  # shorter than the sequences below
 ARCHITECTURES = {
     "llama": (LlamaForCausalLM, LlamaConfig, {}),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config, {}),
@@ -73,20 +85,29 @@ def all_logits(loaded, groups):
     trees = [prefix_tree(g) for g in groups]
     row = pack(trees, loaded.device)
     logits = packed_logits(loaded, row, torch.arange(row.ids.numel()))
-    return [[logits[[row.starts[k] + place for place in path]] for path in tree.paths] for k, tree in enumerate(trees)]
+    return [
+        [logits[[row.starts[k] + place for place in path]] for path in tree.paths]
+        for k, tree in enumerate(trees)
+    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_packed_logits_are_those_of_each_sequence_alone(any_m0, shape):
-    for group, packed in zip([SHAPES[shape], *SHAPES.values()], all_logits(any_m0, [SHAPES[shape], *SHAPES.values()]), strict=True):
+    for group, packed in zip(
+        [SHAPES[shape], *SHAPES.values()], all_logits(any_m0, [SHAPES[shape], *SHAPES.values()]), strict=True
+    ):
         for sequence, logits in zip(group, packed, strict=True):
             alone = any_m0.model(input_ids=torch.tensor([sequence])).logits[0]
             assert torch.allclose(logits, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_a_changed_branch_leaves_every_other_branch_as_it_was(any_m0):
-    before, after = (all_logits(any_m0, [[[5, 6, 7, 8], [5, 6, last, 10], [5, 11]], [[5, 6, 7]]]) for last in (9, 12))
-    for b, a, moved in zip(before[0] + before[1], after[0] + after[1], (False, True, False, False), strict=True):
+    before, after = (
+        all_logits(any_m0, [[[5, 6, 7, 8], [5, 6, last, 10], [5, 11]], [[5, 6, 7]]]) for last in (9, 12)
+    )
+    for b, a, moved in zip(
+        before[0] + before[1], after[0] + after[1], (False, True, False, False), strict=True
+    ):
         assert torch.equal(a[:2], b[:2])
         assert torch.equal(a, b) != moved
 
@@ -138,7 +159,10 @@ def test_behaviours_and_forced_choices_are_those_of_plain_batches(any_m0, items)
 
 def test_tails_of_several_tokens_and_of_different_number(m0):
     s = [
-        [seam(m0.tokenizer, "Hint: A", (" B", " B C D", " C")), seam(m0.tokenizer, "Hint: B", (" A C", " B"))],
+        [
+            seam(m0.tokenizer, "Hint: A", (" B", " B C D", " C")),
+            seam(m0.tokenizer, "Hint: B", (" A C", " B")),
+        ],
         [Seam((7, 8, 3), ((4, 9),)), seam(m0.tokenizer, "of", (" A", " B", " C C C C"))],
     ]
     packed, plain = continuation_logprobs(m0, s), plain_logprobs(m0, [t for g in s for t in g]).view(2, 2, 3)
@@ -150,10 +174,24 @@ def test_tails_of_several_tokens_and_of_different_number(m0):
 def test_losses_and_the_gradients_of_the_adapter_are_those_of_padded_passes(spec, any_m0, task):
     spec = spec.model_copy(update={"task": task, "teach": "jabberwocky"})
     items, taught = load_items(spec, {})[0], load_taught(spec)[0][:3]
-    b0 = Behaviours(tuple(i.id for i in items), *-np.random.default_rng(0).random((2, len(items), len(items[0].choices)), "float32"))
+    b0 = Behaviours(
+        tuple(i.id for i in items),
+        *-np.random.default_rng(0).random((2, len(items), len(items[0].choices)), "float32"),
+    )
     if task == "refusal":  # of this model no reply is one; labels are made up
-        b0 = dataclasses.replace(b0, x=np.where(b0.x == b0.x.max(1, keepdims=True), 0, -np.inf), cf=np.where(b0.cf == b0.cf.max(1, keepdims=True), 0, -np.inf))
-    data = training_set(any_m0, items, b0, labels(items, b0, "content"), held_replies(any_m0, items, 8), taught_seams(any_m0, taught))
+        b0 = dataclasses.replace(
+            b0,
+            x=np.where(b0.x == b0.x.max(1, keepdims=True), 0, -np.inf),
+            cf=np.where(b0.cf == b0.cf.max(1, keepdims=True), 0, -np.inf),
+        )
+    data = training_set(
+        any_m0,
+        items,
+        b0,
+        labels(items, b0, "content"),
+        held_replies(any_m0, items, 8),
+        taught_seams(any_m0, taught),
+    )
     which = list(range(9))
     with adapted(any_m0, spec) as tuned:
         generator = torch.Generator().manual_seed(1)
@@ -177,7 +215,12 @@ def test_losses_and_the_gradients_of_the_adapter_are_those_of_padded_passes(spec
             assert torch.allclose(packed[name], term, rtol=1e-5), name
         together = losses(spec, tuned, data, [*which, *(len(data.seams) + k for k in range(3))])
         assert all(torch.allclose(together[name], packed[name], rtol=1e-4) for name in plain)
-        fallback = losses(spec, dataclasses.replace(tuned, packs=False), data, [*which, *(len(data.seams) + k for k in range(3))])
+        fallback = losses(
+            spec,
+            dataclasses.replace(tuned, packs=False),
+            data,
+            [*which, *(len(data.seams) + k for k in range(3))],
+        )
         assert all(torch.allclose(fallback[name], packed[name], rtol=1e-4) for name in plain)
         for a, b in zip(*gradients, strict=True):
             assert torch.allclose(a, b, atol=1e-5 * float(b.abs().max()) + 1e-8, rtol=1e-3)
@@ -223,7 +266,9 @@ def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
     with adapted(m0, spec) as tuned:
         optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.03)
         for _ in range(30):
-            losses(spec.model_copy(update={"kl_weight": 0.0}), tuned, data, range(len(data.seams)))["cross_entropy"].backward()
+            losses(spec.model_copy(update={"kl_weight": 0.0}), tuned, data, range(len(data.seams)))[
+                "cross_entropy"
+            ].backward()
             optimizer.step()
             optimizer.zero_grad()
         _, said, _ = evaluate(tuned, items[0], "letter", 8)
@@ -232,7 +277,16 @@ def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
 
 
 def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batches(spec, m0, items):
-    config = BloomConfig(vocab_size=500, hidden_size=32, n_layer=2, n_head=4, pad_token_id=0, bos_token_id=None, eos_token_id=1, initializer_range=0.3)
+    config = BloomConfig(
+        vocab_size=500,
+        hidden_size=32,
+        n_layer=2,
+        n_head=4,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+        initializer_range=0.3,
+    )
     torch.manual_seed(0)
     bloom = Loaded(BloomForCausalLM(config).eval(), m0.tokenizer, torch.float32)
     assert takes_trees(bloom)
@@ -249,7 +303,9 @@ def test_a_model_that_cannot_take_trees_says_so_and_gives_the_same_in_plain_batc
 
 
 def test_contamination_would_be_noticed(m0, monkeypatch):
-    everything = torch.zeros(1, 1, 11, 11).masked_fill(~torch.ones(11, 11, dtype=torch.bool).tril(), -torch.inf)
+    everything = torch.zeros(1, 1, 11, 11).masked_fill(
+        ~torch.ones(11, 11, dtype=torch.bool).tril(), -torch.inf
+    )
     monkeypatch.setattr(packing, "_block_mask", lambda *_: everything)
     assert "see each other" in takes_trees(m0)
 

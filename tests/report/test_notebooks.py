@@ -33,7 +33,18 @@ def test_notebooks_are_thin_and_clean(path):
 
 def papermill(source, out, **parameters):
     pairs = [w for n, v in parameters.items() for w in ("-p", n, str(v))]
-    command = [sys.executable, "-m", "papermill", str(source), str(out), *pairs, "-k", "python3", "--cwd", str(ROOT / "notebooks")]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(source),
+        str(out),
+        *pairs,
+        "-k",
+        "python3",
+        "--cwd",
+        str(ROOT / "notebooks"),
+    ]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ)
 
 
@@ -53,7 +64,9 @@ def test_plain_papermill_runs_a_training_notebook(tmp_path):
 
 
 def test_figures_and_command_line_need_no_torch():
-    code = "import sys; import coupling.figures, coupling.cli, coupling.tables; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; import coupling.figures, coupling.cli, coupling.tables; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -68,7 +81,9 @@ def test_committed_summaries_follow_from_committed_rows(monkeypatch):
     for profile, sweep in tables.collected():
         data = tables.read(profile, sweep)
         for _, row in data.summary.iterrows():
-            mine = data.items[(data.items["condition"] == row["condition"]) & (data.items["task"] == row["task"])]
+            mine = data.items[
+                (data.items["condition"] == row["condition"]) & (data.items["task"] == row["task"])
+            ]
             assert row["gap"] == pytest.approx(mine["self"].mean() - mine["target"].mean(), abs=1e-12)
             assert row["self"] == pytest.approx(mine["self"].mean(), abs=1e-12)
 
@@ -94,10 +109,17 @@ def test_profiles_of_the_batch_engine_are_read():
 
 def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(tmp_path):
     def write(name, *cells):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata={"language_info": {"name": "python"}})
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(c) for c in cells],
+            metadata={"language_info": {"name": "python"}},
+        )
         notebook.cells[0].metadata["tags"] = ["parameters"]
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
-        return [str(tmp_path / f"{name}.ipynb"), str(tmp_path / "out" / f"{name}.ipynb"), {"where": str(tmp_path / name)}]
+        return [
+            str(tmp_path / f"{name}.ipynb"),
+            str(tmp_path / "out" / f"{name}.ipynb"),
+            {"where": str(tmp_path / name)},
+        ]
 
     note = "import os, pathlib; pathlib.Path(where).write_text(f\"{os.getpid()} {'leak' in globals()}\")"
     jobs = [
@@ -107,7 +129,11 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
         write("last", "where = ''", note),
         write("again", "where = ''", note),
     ]
-    done = subprocess.run([sys.executable, "-c", "from coupling.cli import main; main()", "notebooks", json.dumps(jobs)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from coupling.cli import main; main()", "notebooks", json.dumps(jobs)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode
     assert "as it should" in done.stderr
     assert "dies.ipynb" in done.stderr
@@ -118,7 +144,15 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
 
 def planned(*config):
     """What the batch engine would do."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile"), "--config", *config]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "notebooks" / "Snakefile"),
+        "--config",
+        *config,
+    ]
     options = ["--dry-run", "--cores", "64", "--printshellcmds", "--resources", "gpu=8"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -19,7 +19,7 @@ from coupling.analysis import tables
 from coupling.measure.explanations import LabelError, labels
 from coupling.models import Loaded
 from coupling.report import figures, notebooks, pages, walkthrough
-from coupling.runs import folders
+from coupling.runs import bases, folders
 from coupling.tasks import TaskError
 from coupling.training import loop as training
 from typer.testing import CliRunner
@@ -30,7 +30,12 @@ ROOT = Path(__file__).parents[2]
 def test_a_run_leaves_these_files_steps_and_rows(spec):
     result = runs.explain(spec)
     assert result.computed
-    assert sorted(p.name for p in result.folder.iterdir() if not p.name.startswith(".")) == ["adapter", "history.parquet", "manifest.json", "rows.parquet"]
+    assert sorted(p.name for p in result.folder.iterdir() if not p.name.startswith(".")) == [
+        "adapter",
+        "history.parquet",
+        "manifest.json",
+        "rows.parquet",
+    ]
     rows, history = result.table("rows"), result.table("history")
     assert rows.groupby("step").size().to_dict() == {0: 16, 2: 16, 4: 16, 6: 24}
     assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -40,7 +45,15 @@ def test_a_run_leaves_these_files_steps_and_rows(spec):
     manifest = result.manifest
     assert manifest["status"] == "complete"
     assert manifest["spec"] == spec.model_dump()
-    assert {"packages", "git_commit", "git_dirty", "hardware", "seconds", "peak_memory_gb", "model"} <= manifest.keys()
+    assert {
+        "packages",
+        "git_commit",
+        "git_dirty",
+        "hardware",
+        "seconds",
+        "peak_memory_gb",
+        "model",
+    } <= manifest.keys()
     assert manifest["model"]["dtype"] == "float32"
 
 
@@ -48,7 +61,11 @@ def test_twice_from_nothing_gives_identical_rows_and_another_seed_different_ones
     rows = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / name))
-        rows.append(runs.explain(spec.model_copy(update={"seed": seed, "steps": 20, "learning_rate": 0.01})).table("rows"))
+        rows.append(
+            runs.explain(spec.model_copy(update={"seed": seed, "steps": 20, "learning_rate": 0.01})).table(
+                "rows"
+            )
+        )
     pd.testing.assert_frame_equal(rows[0], rows[1], check_exact=True)
     assert not rows[0]["logp_x_0"].equals(rows[2]["logp_x_0"])
     assert rows[0]["id"].equals(rows[2]["id"])
@@ -64,12 +81,14 @@ def test_an_m0_is_gone_before_another_is_loaded(spec, monkeypatch):
         alive.append(weakref.ref(model))
         return Loaded(model, None, torch.float32)
 
-    monkeypatch.setattr(run, "load_from", load)
+    monkeypatch.setattr("coupling.runs.m0.load_from", load)
     organism, real = spec, spec.model_copy(update={"m0_steps": 0, "model": str(ROOT)})
+    models = runs.Models()
     for asked in (organism, organism, real, organism):
-        runs.load_m0(asked)
+        models.load(asked)
     assert len(alive) == 3
-    runs._let_go()
+    models.let_go()
+    assert not [m for m in alive if m()]
 
 
 def test_what_is_complete_is_reused_and_what_is_damaged_or_forced_is_computed(spec):
@@ -85,7 +104,8 @@ def test_what_is_complete_is_reused_and_what_is_damaged_or_forced_is_computed(sp
 
 KILLED = """
 import os, signal, sys
-from coupling import run, training, spec
+from coupling import runs, spec
+from coupling.training import loop as training
 real = training.save_checkpoint
 def save(folder, model, optimizer, step, history):
     real(folder, model, optimizer, step, history)
@@ -98,13 +118,21 @@ runs.explain(spec.make_spec(**json.loads(sys.argv[1])))
 
 
 @pytest.mark.parametrize(
-    ("change", "stage"), [({}, "stage-0"), ({"shift": "up", "shift_order": "before", "shift_steps": 6}, "stage-1")], ids=["one stage", "two stages"]
+    ("change", "stage"),
+    [({}, "stage-0"), ({"shift": "up", "shift_order": "before", "shift_steps": 6}, "stage-1")],
+    ids=["one stage", "two stages"],
 )
-def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tmp_path, monkeypatch, change, stage):
+def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(
+    spec, tmp_path, monkeypatch, change, stage
+):
     spec = spec.model_copy(update=change)
     want = runs.explain(spec)
     monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / "other"))
-    done = subprocess.run([sys.executable, "-c", KILLED, json.dumps({"profile": "tiny"} | SMALL | change), stage], env=os.environ, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps({"profile": "tiny"} | SMALL | change), stage],
+        env=os.environ,
+        capture_output=True,
+    )
     assert done.returncode == -9, done.stderr.decode()
     assert not folders.complete(folders.run_folder(spec))
     got = runs.explain(spec)
@@ -114,8 +142,10 @@ def test_killed_and_run_again_gives_the_numbers_of_a_run_that_never_was(spec, tm
 
 def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
     strict = spec.model_copy(update={"allow_constant_labels": False})
-    monkeypatch.setattr(run, "fixed_labels", lambda spec, items, *_: ["stays at A"] * len(items))
-    monkeypatch.setattr(run, "train", lambda *a: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "coupling.runs.material.fixed_labels", lambda spec, items, *_: ["stays at A"] * len(items)
+    )
+    monkeypatch.setattr("coupling.runs.explainers.train", lambda *a: pytest.fail("trained"))
     with pytest.raises(LabelError, match="stays at A"):
         runs.explain(strict)
 
@@ -124,7 +154,7 @@ def test_bad_items_end_a_run_before_any_compute(tmp_path, monkeypatch):
     row = {"group": "g", "prompt": "Q? hint A", "cue": " hint A", "choices": ["A", "B"]}
     path = tmp_path / "items.jsonl"
     path.write_text("\n".join(json.dumps(row | {"id": s, "split": s}) for s in ("train", "test")))
-    monkeypatch.setattr(run, "load_m0", lambda *a: pytest.fail("loaded a model"))
+    monkeypatch.setattr(runs.Models, "load", lambda *a: pytest.fail("loaded a model"))
     with pytest.raises(TaskError, match="1 groups stand in training and in test"):
         runs.explain(specs.make_spec("medium", task=f"file:{path}"))
 
@@ -146,14 +176,28 @@ def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
 
 
 def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, monkeypatch):
-    monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)  # replies of an M0 that knows little
-    joint = spec.model_copy(update={"task": "aita+refusal", "teach": "jabberwocky", "held_out": 0.5, "steps": 4, "evaluations": 1})
+    monkeypatch.setattr(
+        "coupling.behaviours.detect", lambda text: len(text) % 2
+    )  # replies of an M0 that knows little
+    joint = spec.model_copy(
+        update={"task": "aita+refusal", "teach": "jabberwocky", "held_out": 0.5, "steps": 4, "evaluations": 1}
+    )
     result = runs.explain(joint)
     rows, history = result.table("rows"), result.table("history")
-    assert rows[rows["step"] == 4].groupby("task").size().to_dict() == {"aita": 24, "jabberwocky": 24, "refusal": 24}
-    assert rows[rows["step"] == 0].groupby("task").size().to_dict() == {"aita": 16, "jabberwocky": 16, "refusal": 16}
+    assert rows[rows["step"] == 4].groupby("task").size().to_dict() == {
+        "aita": 24,
+        "jabberwocky": 24,
+        "refusal": 24,
+    }
+    assert rows[rows["step"] == 0].groupby("task").size().to_dict() == {
+        "aita": 16,
+        "jabberwocky": 16,
+        "refusal": 16,
+    }
     shown = notebooks.run_measures(result)
-    assert shown.groupby("task")["step"].apply(list).to_dict() == {t: [0, 4] for t in ("aita", "refusal", "jabberwocky")}
+    assert shown.groupby("task")["step"].apply(list).to_dict() == {
+        t: [0, 4] for t in ("aita", "refusal", "jabberwocky")
+    }
     assert (history[["cross_entropy", "kl", "taught"]] >= -1e-6).all(axis=None)
     assert history["taught"].iloc[-1] < history["taught"].iloc[0]
     assert 0 < rows.loc[rows["task"] == "aita", "held_out"].mean() < 1
@@ -204,7 +248,9 @@ def study(spec):
     """Two M0 seeds x two explainers, with tables written where the commands look for them."""
     plan = [
         (c, spec.model_copy(update={"m0_seed": m, "seed": s, "kl_weight": k}))
-        for m in (0, 1) for s in (0, 1) for c, k in (("KL on", 1.0), ("KL off", 0.0))
+        for m in (0, 1)
+        for s in (0, 1)
+        for c, k in (("KL on", 1.0), ("KL off", 0.0))
     ]
     for _, one in plan[:-1]:
         runs.explain(one)
@@ -234,7 +280,9 @@ def test_tables_figures_and_summary(study, tmp_path):
     figures.write_study_tables()
     assert "| organism | headline | hint_qa | KL off |" in pages.results_block()
     scale = figures.study_table("scale")
-    assert scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist() == [["organism", scale["parameters"].iloc[0]]]
+    assert scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist() == [
+        ["organism", scale["parameters"].iloc[0]]
+    ]
     assert len(figures.study_figure("scale").axes) == 2
     behind = files.read_json(files.figures_dir() / "scale.json")["runs"]
     assert behind == {"tiny/headline": saved["runs"]}
@@ -261,9 +309,13 @@ def test_the_headline_draws_the_means_and_intervals_of_its_table(study):
 
 def test_a_curve_stands_at_its_sweeps_values_or_at_what_was_measured(study):
     names = {"KL off": "0", "KL on": "1"}
-    tables.write(tables.collect("kl_weight", [(names[c], s) for c, s in study]), tables.folder("tiny", "kl_weight"))
+    tables.write(
+        tables.collect("kl_weight", [(names[c], s) for c, s in study]), tables.folder("tiny", "kl_weight")
+    )
     drawn = figures.figure("curve", "tiny", "kl_weight")
-    assert sorted(drawn.axes[0].containers[0].lines[0].get_xdata()) == pytest.approx([0.0, 1.0], abs=0.01)  # marks stand side by side
+    assert sorted(drawn.axes[0].containers[0].lines[0].get_xdata()) == pytest.approx(
+        [0.0, 1.0], abs=0.01
+    )  # marks stand side by side
     data = tables.read("tiny", "kl_weight")
     assert (data.summary["source_agreement_mean"] == 1).all()
     measured = figures.curve.draw(data.summary, "source_agreement", None)
@@ -271,7 +323,9 @@ def test_a_curve_stands_at_its_sweeps_values_or_at_what_was_measured(study):
 
 
 def test_comparison_with_the_committed_summary():
-    now = pd.DataFrame({"task": ["t", "t"], "condition": ["a", "b"], "gap": [0.1, 0.5], "excess": [0.1, np.nan]})
+    now = pd.DataFrame(
+        {"task": ["t", "t"], "condition": ["a", "b"], "gap": [0.1, 0.5], "excess": [0.1, np.nan]}
+    )
     for m in ("gap", "excess"):
         now[f"{m}_low"], now[f"{m}_high"] = now[m] - 0.1, now[m] + 0.1
     then = now.assign(gap=0.1, gap_low=0.0, gap_high=0.2)
@@ -286,13 +340,20 @@ def test_nothing_to_draw_names_the_command_that_makes_it():
 
 def test_commands(spec, monkeypatch):
     invoke = CliRunner().invoke
-    assert {"name", "sources", "choices", "cues"} <= json.loads(invoke(cli.app, ["tasks", "--json"]).stdout)[0].keys()
+    assert {"name", "sources", "choices", "cues"} <= json.loads(invoke(cli.app, ["tasks", "--json"]).stdout)[
+        0
+    ].keys()
     assert len(json.loads(invoke(cli.app, ["plan", "--json", "--seeds", "5"]).stdout)) == 20
     assert json.loads(invoke(cli.app, ["status", "--json"]).stdout)[0]["missing"] == 12
-    assert {r["name"] for r in json.loads(invoke(cli.app, ["fetch", "--json"]).stdout)} >= {"mmlu", "gemma-3-270m"}
+    assert {r["name"] for r in json.loads(invoke(cli.app, ["fetch", "--json"]).stdout)} >= {
+        "mmlu",
+        "gemma-3-270m",
+    }
     assert "unknown package" in str(invoke(cli.app, ["fetch", "nothing"]).exception)
     assert "unknown figure" in str(invoke(cli.app, ["figures", "--only", "x"]).exception)
-    text = " ".join(invoke(cli.app, ["run", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).stdout.split())
+    text = " ".join(
+        invoke(cli.app, ["run", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).stdout.split()
+    )
     for name, field in specs.Spec.model_fields.items():
         assert f"--{name}" in text
         assert field.description[:30] in text
@@ -321,9 +382,16 @@ def test_a_walkthrough_shows_an_item_whole(spec, capsys):
 
 def test_the_flip_noise_floor_compares_the_model_with_itself_computed_otherwise(spec, m0, items, monkeypatch):
     seen = []
-    real = run.behaviours
-    monkeypatch.setattr(run, "behaviours", lambda model, some, batch: seen.append((model.dtype, batch)) or real(model, some, batch))
-    again = runs._computed_otherwise(m0, items[1], spec)
-    assert seen == [(torch.float32, 1), (torch.bfloat16, 8)]  # an eighth of the batch of 8; the other precision
+    real = bases.behaviours
+    monkeypatch.setattr(
+        bases,
+        "behaviours",
+        lambda model, some, batch: seen.append((model.dtype, batch)) or real(model, some, batch),
+    )
+    again = bases.computed_otherwise(m0, items[1], spec)
+    assert seen == [
+        (torch.float32, 1),
+        (torch.bfloat16, 8),
+    ]  # an eighth of the batch of 8; the other precision
     assert again["batch"] == labels(items[1], real(m0, items[1], spec.eval_batch), "letter")
     assert m0.dtype == torch.float32

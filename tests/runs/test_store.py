@@ -31,7 +31,7 @@ def test_the_executed_notebook_and_hidden_files_are_no_part_of_the_result(tmp_pa
 def test_an_interrupted_write_leaves_the_old_file_and_no_part(tmp_path):
     path = tmp_path / "x.json"
     files.write_json(path, {"a": 1})
-    with pytest.raises(OSError, match="disk full"), files.replacing(path) as part:  # noqa: PT012
+    with pytest.raises(OSError, match="disk full"), files.replacing(path) as part:
         part.write_text("half")
         raise OSError("disk full")
     assert json.loads(path.read_text()) == {"a": 1}
@@ -90,10 +90,16 @@ def test_tables_of_records_are_those_of_results_and_records_hold_no_text(finishe
     shutil.rmtree(files.results_dir())
     assert records.find(folders.run_folder(finished[0][1])) in written
     tables.write(tables.collect("headline", finished), tables.folder("tiny", "headline"))
-    assert {p.name: p.read_bytes() for p in tables.folder("tiny", "headline").iterdir() if p.is_file()} == before
+    assert {
+        p.name: p.read_bytes() for p in tables.folder("tiny", "headline").iterdir() if p.is_file()
+    } == before
     for folder in written:
         for path in folder.glob("*.parquet"):
-            words = {str(v) for column in files.read_table(path).select_dtypes(object) for v in files.read_table(path)[column]}
+            words = {
+                str(v)
+                for column in files.read_table(path).select_dtypes(object)
+                for v in files.read_table(path)[column]
+            }
             assert not words & set(prompts)
             if path.stem == "rows":
                 assert not words & set(said)
@@ -123,4 +129,7 @@ def test_status_and_plan_tell_what_is_published(finished, monkeypatch):
     shutil.rmtree(files.results_dir())
     monkeypatch.setattr(cli, "_runs", lambda *of: [("headline", *pair) for pair in finished])
     assert json.loads(CliRunner().invoke(cli.app, ["status", "--json"]).stdout)[0]["published"] == 2
-    assert [r["published"] for r in json.loads(CliRunner().invoke(cli.app, ["plan", "--json"]).stdout)] == [True, True]
+    assert [r["published"] for r in json.loads(CliRunner().invoke(cli.app, ["plan", "--json"]).stdout)] == [
+        True,
+        True,
+    ]

@@ -3,12 +3,18 @@ from coupling import spec as specs
 from coupling import sweep as sweeps
 from coupling.report import notebooks
 from coupling.spec import SpecError, key, make_spec
+from coupling.tasks import main_tasks
 
 
 def test_a_field_enters_the_keys_of_its_stage_and_of_later_ones_alone():
     plain = make_spec("tiny")
     cases = [
-        ("entities", 30, "m0"), ("m0_seed", 1, "m0"), ("test_items", 9, "items"), ("eval_batch", 9, "base"), ("seed", 1, "labels"), ("rank", 8, "explain"),
+        ("entities", 30, "m0"),
+        ("m0_seed", 1, "m0"),
+        ("test_items", 9, "items"),
+        ("eval_batch", 9, "base"),
+        ("seed", 1, "labels"),
+        ("rank", 8, "explain"),
     ]
     for name, value, first in cases:
         other = make_spec("tiny", **{name: value})
@@ -48,7 +54,6 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"profile": "tinny"}, ["tinny", "tiny"]),
         ({"task": "mmlu"}, ["organism", "mmlu"]),
         ({"m0_steps": 0}, ["m0_steps"]),
-        ({"profile": "small", "m0_tasks": "hint_qa+aita"}, ["m0_open_book=0.5", "hint_qa"]),
         ({"evaluations": 700}, ["evaluations=700"]),
         ({"task": "hint_qa+hint_qa"}, ["stands twice"]),
         ({"task": "hint_qa+aitta"}, ["aitta", "aita"]),
@@ -59,7 +64,10 @@ def test_a_file_enters_the_key_by_its_content(tmp_path):
         ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
         ({"system": "Be brief"}, ["system='Be brief'", "taken as it is"]),
         ({"profile": "medium", "task": "aita", "posts": "nowhere"}, ["posts='nowhere'", "no such file"]),
-        ({"profile": "medium", "task": "refusal", "requests": "nowhere"}, ["requests='nowhere'", "no such file"]),
+        (
+            {"profile": "medium", "task": "refusal", "requests": "nowhere"},
+            ["requests='nowhere'", "no such file"],
+        ),
         ({"learning_rate": float("nan")}, ["learning_rate"]),
     ],
 )
@@ -70,12 +78,20 @@ def test_bad_input_is_named_with_its_value_and_the_way_out(values, words):
 
 
 def test_one_m0_serves_all_made_up_tasks_and_its_key_knows_no_other():
-    assert len({key(make_spec("tiny", task=t), "m0") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")}) == 1
-    assert len({key(make_spec("tiny", task=t), "base") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")}) == 4
+    assert (
+        len({key(make_spec("tiny", task=t), "m0") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")})
+        == 1
+    )
+    assert (
+        len({key(make_spec("tiny", task=t), "base") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")})
+        == 4
+    )
 
 
 def test_notebook_parameters_reject_what_the_spec_does_not_know():
-    assert notebooks.notebook_spec({"profile": "tiny", "rank": 8, "_x": 1, "run": object(), "In": []}).rank == 8
+    assert (
+        notebooks.notebook_spec({"profile": "tiny", "rank": 8, "_x": 1, "run": object(), "In": []}).rank == 8
+    )
     with pytest.raises(SpecError, match="'kl_wieght': did you mean 'kl_weight'"):
         notebooks.notebook_spec({"profile": "tiny", "kl_wieght": 0})
 
@@ -86,7 +102,7 @@ def test_a_plan_crosses_m0_seeds_explainer_seeds_and_conditions():
     assert len({key(s, "explain") for _, s in runs}) == 20
     assert len({key(s, "base") for _, s in runs}) == 5
     assert len(sweeps.plan("medium", "headline", m0_seeds=5)) == 6  # one fixed M0, three explainer seeds
-    assert {s.task for _, s in sweeps.plan("tiny", "headline", "all")} == set(specs.MAIN_TASKS)
+    assert {s.task for _, s in sweeps.plan("tiny", "headline", "all")} == set(main_tasks())
     joint = sweeps.plan("tiny", "joint", m0_seeds=1)
     assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"]
     assert len(joint) == 4
@@ -112,7 +128,13 @@ def test_every_profile_is_a_spec(name):
 def test_all_sweeps_are_each_of_them_that_has_tables_as_they_were_made():
     every = sweeps.members("all")
     assert ("headline", "all", 5) in every
-    assert {n for n, *_ in every} == set(sweeps.sweep_names()) - {"quick", "content_again", "own_explainer", "posts", "prompts"}  # no evidence; not at tiny
+    assert {n for n, *_ in every} == set(sweeps.sweep_names()) - {
+        "quick",
+        "content_again",
+        "own_explainer",
+        "posts",
+        "prompts",
+    }  # no evidence; not at tiny
     assert sweeps.members("rank+sources", "aita", 2) == [("rank", "aita", 2), ("sources", "aita", 2)]
     with pytest.raises(specs.SpecError, match="sweep=all with task=aita"):
         sweeps.members("all", "aita")
@@ -125,7 +147,10 @@ def test_a_condition_may_have_more_explainers_and_a_sweep_m0s_of_its_own():
     assert {s.m0_seed for _, s in sweeps.plan("tiny", "tuning")} == {5}
 
 
-@pytest.mark.parametrize(("name", "profile"), [(n, p) for n in sweeps.sweep_names() for p in ("tiny", *sweeps.read_sweep(n).profiles)])
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [(n, p) for n in sweeps.sweep_names() for p in ("tiny", *sweeps.read_sweep(n).profiles)],
+)
 def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name, profile):
     sweep, runs = sweeps.read_sweep(name).at(profile), sweeps.plan(profile, name)
     assert {c for c, _ in runs} == set(sweep.conditions)

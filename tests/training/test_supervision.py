@@ -10,6 +10,7 @@ from coupling.measure.explanations import LabelError, labels, parse, possible_la
 from coupling.runs import folders
 from coupling.spec import SpecError, key, make_spec
 from coupling.tasks import load_items
+from coupling.training.data import TrainingSet
 from coupling.training.supervision import changed_features, fixed_labels, target
 
 
@@ -72,7 +73,9 @@ def test_the_next_choice_of_an_item_with_fewer_choices_stays_among_them():
     for first, then in ((0, 1), (1, 0)):
         wide[0, :2] = -np.inf
         wide[0, first] = 0
-        assert target([item], Behaviours((item.id,), wide, wide), {item.feature}).choice("cf").tolist() == [then]
+        assert target([item], Behaviours((item.id,), wide, wide), {item.feature}).choice("cf").tolist() == [
+            then
+        ]
 
 
 def test_a_hash_changes_as_many_and_nothing_that_a_rule_could_read(asked):
@@ -160,10 +163,16 @@ def test_labels_of_an_explainer_are_of_m0_with_its_adapter(spec):
     going_on = moved.model_copy(update={"explainer": 1, "source": "explainer=-1"})
     assert imitating.label_source.explained == moved.model_copy(update={"seed": 1})
     assert len({key(s, "explain") for s in (moved, imitating, going_on)}) == 3
-    assert key(going_on, "base") != key(going_on.model_copy(update={"learning_rate": 0.05}), "base")  # how it was explained makes it what it is
+    assert key(going_on, "base") != key(
+        going_on.model_copy(update={"learning_rate": 0.05}), "base"
+    )  # how it was explained makes it what it is
     of_explainer = Behaviours.from_frame(runs.base(going_on).table("behaviours"))
-    assert np.allclose(of_explainer.x, final[[f"logp_x_{k}" for k in range(4)]], atol=1e-3)  # a merged sum rounds otherwise
-    assert not np.allclose(of_explainer.x, runs.base(moved).table("behaviours")[[f"x_{k}" for k in range(4)]], atol=0.1)
+    assert np.allclose(
+        of_explainer.x, final[[f"logp_x_{k}" for k in range(4)]], atol=1e-3
+    )  # a merged sum rounds otherwise
+    assert not np.allclose(
+        of_explainer.x, runs.base(moved).table("behaviours")[[f"x_{k}" for k in range(4)]], atol=0.1
+    )
     assert runs.base(imitating.label_source).folder == runs.base(going_on).folder
     for of, prefix, other in ((imitating, "target", "base"), (going_on, "base", "target")):
         rows = runs.explain(of).table("rows").query("step == @spec.steps")
@@ -173,18 +182,20 @@ def test_labels_of_an_explainer_are_of_m0_with_its_adapter(spec):
 
 def test_relabelling_makes_labels_of_the_model_as_it_is(spec, monkeypatch):
     seen = []
-    real = run.TrainingSet.relabelled
+    real = TrainingSet.relabelled
 
     def relabelled(self, m0, items, texts):
         seen.append(texts)
         return real(self, m0, items, texts)
 
-    monkeypatch.setattr(run.TrainingSet, "relabelled", relabelled)
+    monkeypatch.setattr(TrainingSet, "relabelled", relabelled)
     moving = spec.model_copy(update={"relabel": True, "learning_rate": 0.05, "kl_weight": 0.0})
     rows = runs.explain(moving).table("rows")
     assert len(seen) == 2  # after steps 2 and 4 of six
     assert seen[0] != seen[1]
-    assert not rows["logp_x_0"].equals(runs.explain(moving.model_copy(update={"relabel": False})).table("rows")["logp_x_0"])
+    assert not rows["logp_x_0"].equals(
+        runs.explain(moving.model_copy(update={"relabel": False})).table("rows")["logp_x_0"]
+    )
 
 
 def test_a_model_before_its_preparation_trained_on_the_labels_of_what_it_became(spec):
@@ -202,7 +213,14 @@ def test_a_model_before_its_preparation_trained_on_the_labels_of_what_it_became(
 
 
 def test_noise_stays_within_a_task():
-    spec = make_spec("tiny", task="hint_qa+aita", train_items=400, test_items=8, label_change="shuffled", label_change_share=0.9)
+    spec = make_spec(
+        "tiny",
+        task="hint_qa+aita",
+        train_items=400,
+        test_items=8,
+        label_change="shuffled",
+        label_change_share=0.9,
+    )
     train = load_items(spec, {})[0]
     logp = np.full((2, 400, 4), -np.inf, np.float32)
     logp[:, :, :2] = drawn(train, 0).x[None, :, :2]

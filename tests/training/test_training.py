@@ -48,23 +48,36 @@ def test_kl_is_zero_at_the_start_and_matches_its_definition_later(spec, m0, item
         assert mean_kl(spec, tuned, data).abs() < 1e-6
         stir(tuned)
         now = behaviours(tuned, items[0], 8)
-        want = np.mean([
-            (np.exp(p) * (p - q)).sum(axis=1)
-            for p, q in zip(data.reference.numpy().swapaxes(0, 1), (now.distribution("x"), now.distribution("cf")), strict=True)
-        ])
+        want = np.mean(
+            [
+                (np.exp(p) * (p - q)).sum(axis=1)
+                for p, q in zip(
+                    data.reference.numpy().swapaxes(0, 1),
+                    (now.distribution("x"), now.distribution("cf")),
+                    strict=True,
+                )
+            ]
+        )
         assert math.isclose(mean_kl(spec, tuned, data).item(), want, rel_tol=1e-4)
 
 
-def test_the_kl_of_replies_is_a_mean_over_the_tokens_of_each_and_then_over_replies_of_any_length(spec, m0, monkeypatch):
+def test_the_kl_of_replies_is_a_mean_over_the_tokens_of_each_and_then_over_replies_of_any_length(
+    spec, m0, monkeypatch
+):
     """M0's replies are cut to these lengths; by its definition over the whole vocabulary, from passes of their own."""
-    items = [refusal.item(str(k), str(k), "How to open the lock ?", k, refusal.COMPLY, refusal.REFUSE, "lock") for k in range(3)]
+    items = [
+        refusal.item(str(k), str(k), "How to open the lock ?", k, refusal.COMPLY, refusal.REFUSE, "lock")
+        for k in range(3)
+    ]
     lengths = iter([1, 3, 5, 2, 4, 1])
 
     def cut(loaded, prompts, limit):
         return [r[: next(lengths)] for r in generated(loaded, prompts, limit)]
 
     monkeypatch.setattr("coupling.training.generated", cut)
-    b0 = Behaviours(tuple(i.id for i in items), *np.where(np.eye(2), 0, -np.inf).astype(np.float32)[np.zeros((2, 3), int)])
+    b0 = Behaviours(
+        tuple(i.id for i in items), *np.where(np.eye(2), 0, -np.inf).astype(np.float32)[np.zeros((2, 3), int)]
+    )
     data = training_set(m0, items, b0, labels(items, b0, "letter"), held_replies(m0, items, 8))
     assert [len(s.tails[0]) for pair in data.seams for s in pair[:2]] == [2, 4, 6, 3, 5, 2]
 
@@ -89,7 +102,11 @@ def test_the_loss_is_that_of_the_labels_tokens_alone(spec, m0, data):
             label = s.tails[0]
             logp = m0.model(input_ids=torch.tensor([s.prefix + label])).logits[0].log_softmax(-1)
             want.append(-np.mean([float(logp[len(s.prefix) + i - 1, t]) for i, t in enumerate(label)]))
-        assert math.isclose(losses(spec.model_copy(update={"kl_weight": 0.0}), m0, data, range(n))["cross_entropy"], np.sum(want), rel_tol=1e-5)
+        assert math.isclose(
+            losses(spec.model_copy(update={"kl_weight": 0.0}), m0, data, range(n))["cross_entropy"],
+            np.sum(want),
+            rel_tol=1e-5,
+        )
 
 
 def test_passes_of_few_tokens_add_up_to_the_step(spec, m0, data, tmp_path, monkeypatch):
@@ -112,7 +129,9 @@ def test_passes_cover_the_items_in_order_evenly_and_hold_no_more_than_they_may()
     assert all(sum(sizes[p]) <= 12 for p in parts)
 
 
-def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_gradients_then_an_error(spec, m0, data):
+def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_gradients_then_an_error(
+    spec, m0, data
+):
     def at(gigabytes):
         return spec.model_copy(update={"memory_gb": gigabytes})
 
@@ -145,7 +164,9 @@ def test_a_cast_that_every_pass_keeps_leaves_less_room_for_items(spec, m0, data)
         found = []
         for dtype in (torch.float32, torch.bfloat16):
             head.data = head.data.to(dtype)
-            found.append(tokens_in_memory(spec.model_copy(update={"memory_gb": 1.0 + room / 1e9}), tuned, data, sizes))
+            found.append(
+                tokens_in_memory(spec.model_copy(update={"memory_gb": 1.0 + room / 1e9}), tuned, data, sizes)
+            )
     freed = (found[1] - found[0]) * room / found[0]
     assert 0.75 < freed / (2 * head.nbytes) < 1.25  # half of the weight, and the cast, which is as large
 

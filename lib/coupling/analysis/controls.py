@@ -25,10 +25,17 @@ def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
         for i in wide["said"].columns:
             for j in wide["does"].columns:
                 match, apart = wide["said"][i] == wide["does"][j], wide["apart"][j].astype(bool)
-                rows.append({
-                    "condition": condition, "m0_seed": m0_seed, "explainer": i, "teacher": j,
-                    "match": match.mean(), "match_divergent": match[apart].mean(), "divergent": int(apart.sum()),
-                })
+                rows.append(
+                    {
+                        "condition": condition,
+                        "m0_seed": m0_seed,
+                        "explainer": i,
+                        "teacher": j,
+                        "match": match.mean(),
+                        "match_divergent": match[apart].mean(),
+                        "divergent": int(apart.sum()),
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -39,7 +46,10 @@ def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
     p has PERMUTATIONS draws behind it from a fixed seed and counts the observed one among them; with K runs of n M0s there
     are (K!)^n deals, so that two runs of one M0 can never be significant. NaN with one run.
     """
-    squares = [m.pivot(index="explainer", columns="teacher", values="match").to_numpy() for _, m in matrix.groupby("m0_seed")]
+    squares = [
+        m.pivot(index="explainer", columns="teacher", values="match").to_numpy()
+        for _, m in matrix.groupby("m0_seed")
+    ]
     squares = [s for s in squares if len(s) > 1]
     if not squares:
         return {"difference": float("nan"), "p": float("nan"), "runs": 1}
@@ -66,4 +76,8 @@ def divergent_preference(frame: pd.DataFrame) -> dict[str, float]:
     own, source = (int((frame[name] & divergent).sum()) for name in ("self", "target"))
     if not own + source:
         return {"prefers_self": float("nan"), "decided": 0, "mcnemar_p": float("nan")}
-    return {"prefers_self": own / (own + source), "decided": own + source, "mcnemar_p": float(binomtest(own, own + source).pvalue)}
+    return {
+        "prefers_self": own / (own + source),
+        "decided": own + source,
+        "mcnemar_p": float(binomtest(own, own + source).pvalue),
+    }

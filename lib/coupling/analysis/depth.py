@@ -14,4 +14,6 @@ def with_depth(frame: pd.DataFrame, profile: str, parts: int) -> pd.DataFrame:
     frame, exposure = frame[exposure.notna()], exposure.dropna()
     rank = exposure.groupby(frame["group"]).first().rank(method="first", pct=True)
     depth = (frame["group"].map(rank) * parts - 1e-9).astype(int)
-    return frame.assign(depth=depth, knows=(frame["base_cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0))
+    return frame.assign(
+        depth=depth, knows=(frame["base_cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0)
+    )

@@ -25,7 +25,9 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     answer is M_t's answer without the cue.
     """
     frame = frame.reset_index(drop=True)
-    frame = frame.assign(**{name: fill for name, fill in (("forced_self", np.nan), ("hinted", -1)) if name not in frame})
+    frame = frame.assign(
+        **{name: fill for name, fill in (("forced_self", np.nan), ("hinted", -1)) if name not in frame}
+    )
     divergent = label_code(frame, "") != label_code(frame, "target_")
     no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
     em = {name: frame[name].astype(float) for name in ("self", "target", "base")}
@@ -58,7 +60,9 @@ def across(frame: pd.DataFrame) -> pd.DataFrame:
     """`with_measures` of runs from the same S that differ in condition: the others of a run are those of the other conditions with its M0 and
     explainer seed, so that excess is what its explanations know of its own behaviour and not of theirs."""
     codes, _ = pd.factorize(frame["condition"])
-    measured = with_measures(frame.assign(seed=codes, condition=frame["seed"].astype(str), step=0))  # final ones, whatever their steps
+    measured = with_measures(
+        frame.assign(seed=codes, condition=frame["seed"].astype(str), step=0)
+    )  # final ones, whatever their steps
     return measured.assign(**{name: frame[name].to_numpy() for name in ("condition", "seed", "step")})
 
 
@@ -75,10 +79,15 @@ def stated_code(frame: pd.DataFrame) -> pd.Series:
 
 def _others(frame: pd.DataFrame) -> pd.DataFrame:
     """For each row, how often the other runs' explanations of that item state this run's L(M_t), and its L(S)."""
-    table = pd.DataFrame({"said": stated_code(frame), "self": label_code(frame, ""), "target": label_code(frame, "target_")}, index=frame.index)
+    table = pd.DataFrame(
+        {"said": stated_code(frame), "self": label_code(frame, ""), "target": label_code(frame, "target_")},
+        index=frame.index,
+    )
     out = pd.DataFrame(np.nan, index=frame.index, columns=["self", "target"])
     for _, rows in frame.groupby(["condition", "m0_seed", "step"], sort=False):
-        wide = table.loc[rows.index].assign(id=rows["id"], seed=rows["seed"]).pivot(index="id", columns="seed")
+        wide = (
+            table.loc[rows.index].assign(id=rows["id"], seed=rows["seed"]).pivot(index="id", columns="seed")
+        )
         spoken = wide["said"].to_numpy()
         for seed in wide["said"].columns:
             rest = np.delete(spoken, wide["said"].columns.get_loc(seed), axis=1)
@@ -139,7 +148,9 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
     explanation had stated L(S), and of those whose explanation had stated the behaviour. One row a run and pair
     of evaluations, with from_step, to_step, items and items_divergent, over items seen at both and validly explained at the first.
     """
-    frame = frame.assign(does=label_code(frame, ""), says=stated_code(frame), source=label_code(frame, "target_"))
+    frame = frame.assign(
+        does=label_code(frame, ""), says=stated_code(frame), source=label_code(frame, "target_")
+    )
     rows = []
     for run, part in frame.groupby(RUN, sort=True):
         steps = sorted(part["step"].unique())
@@ -148,13 +159,24 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
             a, b = wide[before].align(wide[after], join="inner", axis=0)
             apart = (a["says"] >= 0) & (a["says"] != a["does"])
             gone, back = a["does"] != a["source"], b["does"] == a["source"]
-            returns = {"returns_said": back[gone & (a["says"] == a["source"])], "returns_unsaid": back[gone & (a["says"] == a["does"])]}
+            returns = {
+                "returns_said": back[gone & (a["says"] == a["source"])],
+                "returns_unsaid": back[gone & (a["says"] == a["does"])],
+            }
             a, b = a[apart], b[apart]
-            moved = {"behaviour_follows": b["does"] == a["says"], "explanation_follows": b["says"] == a["does"]}
+            moved = {
+                "behaviour_follows": b["does"] == a["says"],
+                "explanation_follows": b["says"] == a["does"],
+            }
             divergent = a["does"] != a["source"]
             rows.append(
                 dict(zip(RUN, run, strict=True))
-                | {"from_step": before, "to_step": after, "items": len(a), "items_divergent": int(divergent.sum())}
+                | {
+                    "from_step": before,
+                    "to_step": after,
+                    "items": len(a),
+                    "items_divergent": int(divergent.sum()),
+                }
                 | {name: did.mean() for name, did in moved.items()}
                 | {f"{name}_divergent": did[divergent].mean() for name, did in moved.items()}
                 | {name: went.mean() for name, went in returns.items()}
@@ -163,10 +185,35 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 MEASURES = [
-    "self", "target", "base", "gap", "excess", "null_gap", "self_base", "agreement", "source_agreement", "divergent", "valid",
-    "self_content", "target_content", "base_content",
-    "self_div", "target_div", "others_div", "divergent_ng", "self_div_ng", "target_div_ng",
-    "moved_x", "moved_cf", "kl_x", "kl_cf", "mass_x", "mass_cf", "gold_match", "cue_match", "forced_self",
+    "self",
+    "target",
+    "base",
+    "gap",
+    "excess",
+    "null_gap",
+    "self_base",
+    "agreement",
+    "source_agreement",
+    "divergent",
+    "valid",
+    "self_content",
+    "target_content",
+    "base_content",
+    "self_div",
+    "target_div",
+    "others_div",
+    "divergent_ng",
+    "self_div_ng",
+    "target_div_ng",
+    "moved_x",
+    "moved_cf",
+    "kl_x",
+    "kl_cf",
+    "mass_x",
+    "mass_cf",
+    "gold_match",
+    "cue_match",
+    "forced_self",
 ]
 
 
@@ -175,7 +222,13 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for run, part in frame.groupby([*RUN, "step"], sort=True):
         means = {m: part[m].astype(float).mean() for m in MEASURES}
-        rows.append(dict(zip([*RUN, "step"], run, strict=True)) | {"items": len(part)} | means | baselines(part) | {"collapsed": collapse(part)})
+        rows.append(
+            dict(zip([*RUN, "step"], run, strict=True))
+            | {"items": len(part)}
+            | means
+            | baselines(part)
+            | {"collapsed": collapse(part)}
+        )
     return pd.DataFrame(rows)
 
 
@@ -192,16 +245,53 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         row = {"condition": condition, "seeds": part["m0_seed"].nunique(), "items": int(runs["items"].max())}
         row |= {m: table.loc[m, "mean"] for m in ("self", "target", "base")}
         for m in ("gap", "excess"):
-            row |= {m: table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
-        row |= {"divergent_share": table.loc["divergent", "mean"], "agreement": table.loc["agreement", "mean"]}
+            row |= {
+                m: table.loc[m, "mean"],
+                f"{m}_low": table.loc[m, "low"],
+                f"{m}_high": table.loc[m, "high"],
+            }
+        row |= {
+            "divergent_share": table.loc["divergent", "mean"],
+            "agreement": table.loc["agreement", "mean"],
+        }
         row |= {"runs": len(runs), "collapsed": int((runs["collapsed"] != "").sum())}
         for m in (
-            "self", "target", "base", "self_base", "source_agreement", "agreement",
-            "self_div", "target_div", "others_div", "self_div_ng", "target_div_ng", "moved_x", "moved_cf",
-            "gold_match", "cue_match", "forced_self",
+            "self",
+            "target",
+            "base",
+            "self_base",
+            "source_agreement",
+            "agreement",
+            "self_div",
+            "target_div",
+            "others_div",
+            "self_div_ng",
+            "target_div_ng",
+            "moved_x",
+            "moved_cf",
+            "gold_match",
+            "cue_match",
+            "forced_self",
         ):
-            row |= {f"{m}_mean": table.loc[m, "mean"], f"{m}_low": table.loc[m, "low"], f"{m}_high": table.loc[m, "high"]}
-        row |= {m: table.loc[m, "mean"] for m in ("null_gap", "valid", "self_content", "target_content", "divergent_ng", "kl_x", "kl_cf", "mass_x", "mass_cf")}
+            row |= {
+                f"{m}_mean": table.loc[m, "mean"],
+                f"{m}_low": table.loc[m, "low"],
+                f"{m}_high": table.loc[m, "high"],
+            }
+        row |= {
+            m: table.loc[m, "mean"]
+            for m in (
+                "null_gap",
+                "valid",
+                "self_content",
+                "target_content",
+                "divergent_ng",
+                "kl_x",
+                "kl_cf",
+                "mass_x",
+                "mass_cf",
+            )
+        }
         row |= {m: runs[m].mean() for m in ("best_constant", "majority", "gold")}
         rows.append(row)
     return pd.DataFrame(rows)

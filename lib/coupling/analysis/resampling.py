@@ -51,7 +51,11 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     out = {}
     for column, draws in resampled(frame, columns).items():
         low, high = interval(draws)
-        out[column] = {"mean": frame[column].astype(float).replace([np.inf, -np.inf], np.nan).mean(), "low": low, "high": high}
+        out[column] = {
+            "mean": frame[column].astype(float).replace([np.inf, -np.inf], np.nan).mean(),
+            "low": low,
+            "high": high,
+        }
     return pd.DataFrame(out).T
 
 
@@ -59,4 +63,8 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
     """The 95 % interval (percentiles) of resampled values; NaN where there are none."""
     draws = draws[np.isfinite(draws)]
     tail = (1 - LEVEL) / 2
-    return tuple(map(float, np.quantile(draws, [tail, 1 - tail]))) if len(draws) else (float("nan"), float("nan"))
+    return (
+        tuple(map(float, np.quantile(draws, [tail, 1 - tail])))
+        if len(draws)
+        else (float("nan"), float("nan"))
+    )

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from coupling.analysis.resampling import intervals
-from coupling.tasks.refusal import REFUSE
+from coupling.tasks import task_of
+from coupling.tasks.detector import REFUSE
 
 if TYPE_CHECKING:
     from coupling.models import Loaded
@@ -21,17 +22,24 @@ SHARE = 0.8  # of shifts of a size that must be told from none, for that size to
 def implied(frame: pd.DataFrame) -> pd.Series:
     """The choice on x that an explanation implies, -1 if it implies none: the stated answer where it stays; where it changes, what the cue
     proposes, unless that is the stated answer itself; of two choices, the other one. frame: rows with task, valid, changes, answer, hinted."""
-    other = np.where(frame["task"].isin(("aita", "refusal", "jabberwocky")), 1 - frame["answer"], -1)
+    two = frame["task"].map({name: len(task_of(name).choices) == 2 for name in frame["task"].unique()})
+    other = np.where(two, 1 - frame["answer"], -1)
     cue = np.where((frame["hinted"] >= 0) & (frame["hinted"] != frame["answer"]), frame["hinted"], -1)
     changed = np.where(other >= 0, other, cue)
-    return pd.Series(np.where(frame["valid"], np.where(frame["changes"] == 1, changed, frame["answer"]), -1), index=frame.index)
+    return pd.Series(
+        np.where(frame["valid"], np.where(frame["changes"] == 1, changed, frame["answer"]), -1),
+        index=frame.index,
+    )
 
 
 def rate(frame: pd.DataFrame, choice: pd.Series) -> pd.Series:
     """1 where a choice on x shows the behaviour that is sensed, 0 where it does not, NaN where an item cannot show it: declining, of
     requests; else following the cue."""
-    shows = np.where(frame["task"] == "refusal", choice == REFUSE, choice == frame["hinted"]).astype(float)
-    return pd.Series(shows, index=frame.index).where((frame["task"] == "refusal") | (frame["hinted"] >= 0))
+    declines = (
+        frame["task"].map({name: task_of(name).declines for name in frame["task"].unique()}).astype(bool)
+    )
+    shows = np.where(declines, choice == REFUSE, choice == frame["hinted"]).astype(float)
+    return pd.Series(shows, index=frame.index).where(declines | (frame["hinted"] >= 0))
 
 
 def estimate(frame: pd.DataFrame) -> dict[str, float]:
@@ -40,7 +48,13 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
     valid = frame[frame["valid"].astype(bool)].assign(m0_seed=0, seed=0)
     valid = valid.assign(sensed=rate(valid, implied(valid)))
     if not valid["sensed"].notna().any():
-        return {"estimated": float("nan"), "low": float("nan"), "high": float("nan"), "valid": 0.0, "items": len(frame)}
+        return {
+            "estimated": float("nan"),
+            "low": float("nan"),
+            "high": float("nan"),
+            "valid": 0.0,
+            "items": len(frame),
+        }
     found = intervals(valid, ["sensed"]).loc["sensed"]
     rates = {name: float(found[of]) for name, of in (("estimated", "mean"), ("low", "low"), ("high", "high"))}
     return rates | {"valid": len(valid) / len(frame), "items": len(frame)}
@@ -49,7 +63,11 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
 def detected(frame: pd.DataFrame) -> pd.Series:
     """Whether an estimate tells that behaviour left M0's rate: its interval lies wholly on the side to which the measured rate went; bool [estimates].
     frame: estimates with low, high, measured and m0_rate."""
-    return np.where(frame["measured"] >= frame["m0_rate"], frame["low"] > frame["m0_rate"], frame["high"] < frame["m0_rate"])
+    return np.where(
+        frame["measured"] >= frame["m0_rate"],
+        frame["low"] > frame["m0_rate"],
+        frame["high"] < frame["m0_rate"],
+    )
 
 
 def reliability(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,13 +80,28 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for task, part in frame.groupby("task", sort=False):
-        errors = part.assign(group=0, error=(part["estimated"] - part["measured"]).abs(), trivial=(part["m0_rate"] - part["measured"]).abs())
+        errors = part.assign(
+            group=0,
+            error=(part["estimated"] - part["measured"]).abs(),
+            trivial=(part["m0_rate"] - part["measured"]).abs(),
+        )
         found = intervals(errors, ["error", "trivial"])
         plain = part[part["objective"] == "none"]
         rows.append(
-            {"task": task, "estimates": len(part), "covered": part["measured"].between(part["low"], part["high"]).mean()}
-            | {f"{m}{k}": found.loc[m, of] for m in ("error", "trivial") for k, of in (("", "mean"), ("_low", "low"), ("_high", "high"))}
-            | {"false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(), "smallest": _smallest(part)}
+            {
+                "task": task,
+                "estimates": len(part),
+                "covered": part["measured"].between(part["low"], part["high"]).mean(),
+            }
+            | {
+                f"{m}{k}": found.loc[m, of]
+                for m in ("error", "trivial")
+                for k, of in (("", "mean"), ("_low", "low"), ("_high", "high"))
+            }
+            | {
+                "false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(),
+                "smallest": _smallest(part),
+            }
         )
     return pd.DataFrame(rows)
 
@@ -79,7 +112,9 @@ def _smallest(frame: pd.DataFrame) -> float:
     return min(enough, default=float("nan"))
 
 
-def sense(loaded: Loaded, items: Sequence[Item], label_format: str = "letter", batch: int = 64) -> dict[str, float]:
+def sense(
+    loaded: Loaded, items: Sequence[Item], label_format: str = "letter", batch: int = 64
+) -> dict[str, float]:
     """Estimate how often the model follows the cue of these items (of requests: declines) from what it says it would answer without it.
 
     The model is asked for explanations and for nothing else: no behaviour is measured, and no label or gold answer is read. It should have been trained to
@@ -97,7 +132,7 @@ def sense(loaded: Loaded, items: Sequence[Item], label_format: str = "letter", b
     >>> from coupling.tasks import load_items, load_world, vocabulary
     >>> import torch
     >>> spec = make_spec("tiny", test_items=16, train_items=16)
-    >>> tokenizer = make_tokenizer([*WORDINGS, *vocabulary(load_world(spec))])
+    >>> tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
     >>> model = Loaded(make_model("organism", len(tokenizer), 0).eval(), tokenizer, torch.float32)
     >>> with adapted(model, spec) as explainer:  # any causal language model with a LoRA adapter, and the items of any task
     ...     reading = sense(explainer, load_items(spec, {})[1])
@@ -106,9 +141,19 @@ def sense(loaded: Loaded, items: Sequence[Item], label_format: str = "letter", b
     """
     from coupling.measure.explanations import generate, parse
 
-    stated = [parse(i, t, label_format) for i, t in zip(items, generate(loaded, items, label_format, batch), strict=True)]
-    return estimate(pd.DataFrame({
-        "task": [i.task for i in items], "group": [i.group for i in items], "valid": [c is not None for c in stated],
-        "changes": [int(c.changes) if c else -1 for c in stated], "answer": [c.answer if c else -1 for c in stated],
-        "hinted": [-1 if i.hinted is None else i.hinted for i in items],
-    }))
+    stated = [
+        parse(i, t, label_format)
+        for i, t in zip(items, generate(loaded, items, label_format, batch), strict=True)
+    ]
+    return estimate(
+        pd.DataFrame(
+            {
+                "task": [i.task for i in items],
+                "group": [i.group for i in items],
+                "valid": [c is not None for c in stated],
+                "changes": [int(c.changes) if c else -1 for c in stated],
+                "answer": [c.answer if c else -1 for c in stated],
+                "hinted": [-1 if i.hinted is None else i.hinted for i in items],
+            }
+        )
+    )

@@ -22,15 +22,50 @@ from coupling.runs import folders, records
 from coupling.spec import Spec
 
 SUMMARY = [
-    "profile", "task", "sweep", "condition", "seeds", "items", "self", "target", "base", "gap", "gap_low", "gap_high",
-    "excess", "excess_low", "excess_high", "divergent_share", "agreement",
+    "profile",
+    "task",
+    "sweep",
+    "condition",
+    "seeds",
+    "items",
+    "self",
+    "target",
+    "base",
+    "gap",
+    "gap_low",
+    "gap_high",
+    "excess",
+    "excess_low",
+    "excess_high",
+    "divergent_share",
+    "agreement",
 ]
 DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
 REGIONS = ["self", "target", "base", "gap", "excess", "agreement"]
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "base")
 _ITEMS = [
-    "task", "condition", "m0_seed", "seed", "step", "id", "group", "kind", "valid", "changes", "answer", "gold", "hinted",
-    "x", "cf", "target_x", "target_cf", "base_x", "base_cf", "self", "target", "base",
+    "task",
+    "condition",
+    "m0_seed",
+    "seed",
+    "step",
+    "id",
+    "group",
+    "kind",
+    "valid",
+    "changes",
+    "answer",
+    "gold",
+    "hinted",
+    "x",
+    "cf",
+    "target_x",
+    "target_cf",
+    "base_x",
+    "base_cf",
+    "self",
+    "target",
+    "base",
 ]
 _SHIFTED_ITEMS = [*tracking.ABOUT, "forced_self", "retaught", "new_gold"]
 SHIFTED = ("shift", "sensor")
@@ -68,35 +103,65 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
     """
     found = {spec: records.find(folders.run_folder(spec)) for _, spec in runs}
     if missing := [str(folders.run_folder(s)) for s, folder in found.items() if folder is None]:
-        raise files.StoreError(f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first")
+        raise files.StoreError(
+            f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first"
+        )
     frames, paid, keys, bases = [], [], [], {}
     shifts = any(s.shift != "none" for _, s in runs)
     for condition, spec in runs:
         manifest = files.read_json(found[spec] / "manifest.json")
         where = {"condition": condition, "m0_seed": spec.m0_seed, "seed": spec.seed}
-        keys.append({"task": spec.task} | where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")})
+        keys.append(
+            {"task": spec.task} | where | {n: manifest[n] for n in ("key", "status", "git_commit", "base")}
+        )
         bases.setdefault(folders.base_folder(spec), (spec, []))[1].append(manifest["labels"]["shallow_rule"])
         if manifest["status"] == "complete":
             rows = files.read_table(found[spec] / "rows.parquet")
-            frames.append(rows.assign(**where, **(tracking.about(spec) if shifts else {}), final=rows["step"] == spec.final_step))
-            paid.append({"task": spec.task} | where | {"kl_paid": _paid(spec, found[spec]) if shifts else None})
+            frames.append(
+                rows.assign(
+                    **where, **(tracking.about(spec) if shifts else {}), final=rows["step"] == spec.final_step
+                )
+            )
+            paid.append(
+                {"task": spec.task} | where | {"kl_paid": _paid(spec, found[spec]) if shifts else None}
+            )
     if not frames:
         raise files.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")
     profile = runs[0][1].profile
     every = pd.concat(frames, ignore_index=True)
-    apart = {"retaught": (0, "int8"), "new_gold": (-1, "int8"), "forced_self": (float("nan"), "float32")}  # what not all runs have
-    every = every.assign(**{name: every[name].fillna(nothing).astype(kind) for name, (nothing, kind) in apart.items() if name in every})
+    apart = {
+        "retaught": (0, "int8"),
+        "new_gold": (-1, "int8"),
+        "forced_self": (float("nan"), "float32"),
+    }  # what not all runs have
+    every = every.assign(
+        **{
+            name: every[name].fillna(nothing).astype(kind)
+            for name, (nothing, kind) in apart.items()
+            if name in every
+        }
+    )
     every["held_out"] = every["held_out"].groupby([every["task"], every["kind"]]).transform("any")
-    parts = [_of_task(task, rows.drop(columns="task"), profile, sweep) for task, rows in every.groupby("task", sort=False)]
+    parts = [
+        _of_task(task, rows.drop(columns="task"), profile, sweep)
+        for task, rows in every.groupby("task", sort=False)
+    ]
     joined = [pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)]
     about = {"profile": profile, "sweep": sweep, "base": sorted(f.name for f in bases), "runs": keys}
-    return Tables(*joined, _base(list(bases.values())), about, *(_shifts(every, pd.DataFrame(paid), profile, sweep) if shifts else ()))
+    return Tables(
+        *joined,
+        _base(list(bases.values())),
+        about,
+        *(_shifts(every, pd.DataFrame(paid), profile, sweep) if shifts else ()),
+    )
 
 
 def _shifts(every: pd.DataFrame, paid: pd.DataFrame, profile: str, sweep: str) -> list[pd.DataFrame]:
     """shift and sensor of all evaluations of runs; paid: what each run's KL term was at the end (kl_paid)."""
     parts = [rows for _, rows in every.groupby("task", sort=False)]
-    by_run = pd.concat([tracking.per_run(tracking.measured(rows[rows["final"]])) for rows in parts], ignore_index=True)
+    by_run = pd.concat(
+        [tracking.per_run(tracking.measured(rows[rows["final"]])) for rows in parts], ignore_index=True
+    )
     by_run = by_run.merge(paid, on=["task", *measures.RUN], how="left")
     estimates = pd.concat([tracking.estimates(rows) for rows in parts], ignore_index=True)
     return [frame.assign(profile=profile, sweep=sweep) for frame in (by_run, estimates)]
@@ -113,17 +178,34 @@ def _base(bases: list[tuple[Spec, list[dict[str, float]]]]) -> pd.DataFrame:
     rows, said = [], {}
     for spec, _ in bases:
         untrained = files.read_table(_found_base(spec) / "untrained.parquet")
-        said |= {(spec.task, task, spec.model, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"] for task, part in untrained.groupby("task")}
+        said |= {
+            (spec.task, task, spec.model, spec.m0_checkpoint, spec.m0_seed): part.set_index("id")["label"]
+            for task, part in untrained.groupby("task")
+        }
     for spec, rules in bases:
         manifest = files.read_json(_found_base(spec) / "manifest.json")
         for task, health in manifest["health"].items():
             name = task.split(":")[0]
             kind = (spec.task, name, spec.model, spec.m0_checkpoint)
             own = said[*kind, spec.m0_seed]
-            others = [(own == labels.reindex(own.index)).mean() for (*k, m), labels in said.items() if tuple(k) == kind and m != spec.m0_seed]
-            shared = {"seed_agreement": _mean(others), "shallow_rule": _mean([r[name] for r in rules if name in r])}
-            which = {"tasks": spec.task.split(":")[0], "task": name, "model": spec.model, "parameters": manifest["model"]["parameters"]}
-            rows.append(which | {"m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed} | health | shared)
+            others = [
+                (own == labels.reindex(own.index)).mean()
+                for (*k, m), labels in said.items()
+                if tuple(k) == kind and m != spec.m0_seed
+            ]
+            shared = {
+                "seed_agreement": _mean(others),
+                "shallow_rule": _mean([r[name] for r in rules if name in r]),
+            }
+            which = {
+                "tasks": spec.task.split(":")[0],
+                "task": name,
+                "model": spec.model,
+                "parameters": manifest["model"]["parameters"],
+            }
+            rows.append(
+                which | {"m0_checkpoint": spec.m0_checkpoint, "m0_seed": spec.m0_seed} | health | shared
+            )
     return pd.DataFrame(rows)
 
 
@@ -137,7 +219,10 @@ def _found_base(spec: Spec) -> Path:
 def scale(found: list["Tables"]) -> pd.DataFrame:
     """The summaries of several sweeps, with each task's model and how many weights it has (parameters)."""
     models = [t.base.groupby("task")[["model", "parameters"]].first() for t in found]
-    return pd.concat([t.summary.merge(m, left_on="task", right_index=True) for t, m in zip(found, models, strict=True)], ignore_index=True)
+    return pd.concat(
+        [t.summary.merge(m, left_on="task", right_index=True) for t, m in zip(found, models, strict=True)],
+        ignore_index=True,
+    )
 
 
 def _mean(values: list[float]) -> float:
@@ -149,28 +234,52 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> list[pd
     final = measures.with_measures(rows[rows["final"]])
     seen = rows.groupby("id")["step"].nunique()
     shared = measures.with_measures(rows[rows["id"].isin(seen[seen == rows["step"].nunique()].index)])
-    runs = pd.concat([measures.per_run(shared[~shared["final"]]), measures.per_run(final)]).sort_values([*measures.RUN, "step"])
+    runs = pd.concat([measures.per_run(shared[~shared["final"]]), measures.per_run(final)]).sort_values(
+        [*measures.RUN, "step"]
+    )
     teacher = controls.teacher_matrix(final)
     summary = measures.summarise(final).assign(profile=profile, task=task, sweep=sweep)
-    tests = pd.DataFrame([controls.diagonal_test(teacher[teacher["condition"] == c]) for c in summary["condition"]]).add_prefix("teacher_")
-    preferences = pd.DataFrame([controls.divergent_preference(final[final["condition"] == c]) for c in summary["condition"]])
+    tests = pd.DataFrame(
+        [controls.diagonal_test(teacher[teacher["condition"] == c]) for c in summary["condition"]]
+    ).add_prefix("teacher_")
+    preferences = pd.DataFrame(
+        [controls.divergent_preference(final[final["condition"] == c]) for c in summary["condition"]]
+    )
     summary = pd.concat([summary, tests, preferences], axis=1)
     summary = summary[[*SUMMARY, *(c for c in summary if c not in SUMMARY)]]
-    shared["condition"] = pd.Categorical(shared["condition"], list(dict.fromkeys(rows["condition"])))  # in the sweep's order
+    shared["condition"] = pd.Categorical(
+        shared["condition"], list(dict.fromkeys(rows["condition"]))
+    )  # in the sweep's order
     dynamics = []
     for (condition, step), part in shared.groupby(["condition", "step"], sort=True, observed=True):
         table = resampling.intervals(part, DYNAMICS)
-        dynamics.append({"condition": condition, "step": step, "items": part["id"].nunique()} | {
-            (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in DYNAMICS for k in ("mean", "low", "high")
-        })
+        dynamics.append(
+            {"condition": condition, "step": step, "items": part["id"].nunique()}
+            | {
+                (m if k == "mean" else f"{m}_{k}"): table.loc[m, k]
+                for m in DYNAMICS
+                for k in ("mean", "low", "high")
+            }
+        )
     regions = []
     for (condition, held_out), part in final.groupby(["condition", "held_out"], sort=False):
         table = resampling.intervals(part, REGIONS)
-        regions.append({"condition": condition, "region": "held out" if held_out else "labelled", "items": part["id"].nunique()} | {
-            (m if k == "mean" else f"{m}_{k}"): table.loc[m, k] for m in REGIONS for k in ("mean", "low", "high")
-        })
+        regions.append(
+            {
+                "condition": condition,
+                "region": "held out" if held_out else "labelled",
+                "items": part["id"].nunique(),
+            }
+            | {
+                (m if k == "mean" else f"{m}_{k}"): table.loc[m, k]
+                for m in REGIONS
+                for k in ("mean", "low", "high")
+            }
+        )
     return [
-        final.assign(task=task)[[*_ITEMS, *(c for c in _SHIFTED_ITEMS if "objective" in final and c in final)]],
+        final.assign(task=task)[
+            [*_ITEMS, *(c for c in _SHIFTED_ITEMS if "objective" in final and c in final)]
+        ],
         runs.assign(task=task),
         summary,
         pd.DataFrame(dynamics).assign(task=task),
@@ -203,7 +312,9 @@ def read_keys(profile: str, sweep: str) -> dict:
     """The runs that the tables of a sweep come from. Raises StoreError that names the command which makes them."""
     path = folder(profile, sweep) / "keys.json"
     if not path.exists():
-        raise files.StoreError(f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first")
+        raise files.StoreError(
+            f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first"
+        )
     return files.read_json(path)
 
 
@@ -212,14 +323,20 @@ def read(profile: str, sweep: str) -> Tables:
     where, keys = folder(profile, sweep), read_keys(profile, sweep)
     csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
-    more = {name: files.read_table(where / f"{name}.parquet") for name in SHIFTED if (where / f"{name}.parquet").exists()}
+    more = {
+        name: files.read_table(where / f"{name}.parquet")
+        for name in SHIFTED
+        if (where / f"{name}.parquet").exists()
+    }
     return Tables(items=files.read_table(where / "items.parquet"), keys=keys, **csv, **more)
 
 
 def collected() -> list[tuple[str, str]]:
     """(profile, sweep) of every sweep that has tables, small models first and the headline before other sweeps."""
     found = [(p.parent.parent.name, p.parent.name) for p in files.tables_dir().glob("*/*/keys.json")]
-    return sorted(found, key=lambda f: (SIZES.index(f[0]) if f[0] in SIZES else len(SIZES), f[1] != "headline", f))
+    return sorted(
+        found, key=lambda f: (SIZES.index(f[0]) if f[0] in SIZES else len(SIZES), f[1] != "headline", f)
+    )
 
 
 def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
@@ -227,7 +344,11 @@ def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
     path = (folder(profile, sweep) / "summary.csv").resolve()
     try:
         done = subprocess.run(
-            ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, timeout=30
+            ["git", "show", f"HEAD:./{path.name}"],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
     except OSError:
         return None

@@ -13,14 +13,44 @@ from coupling.analysis import measures
 from coupling.analysis.controls import teacher_matrix
 from coupling.analysis.sensor import estimate, implied, rate
 from coupling.spec import Spec
+from coupling.tasks import task_of
 
 ABOUT = ["objective", "direction", "strength", "order", "replay", "explained", "relabelled"]
 DIRECTIONS = {"down": 0, "": 1, "up": 2}
-_KIND = ["objective", "strength", "order", "replay", "explained", "relabelled"]  # what runs share that differ in direction alone
+_KIND = [
+    "objective",
+    "strength",
+    "order",
+    "replay",
+    "explained",
+    "relabelled",
+]  # what runs share that differ in direction alone
 _RATES = ["rate", "m0_rate", "rate_cf", "m0_rate_cf", "said"]
-_TOLD = ["retaught_self", "untouched_self", "retaught_null", "untouched_null", "retaught_right", "retaught_states", "retaught_states_null"]
+_TOLD = [
+    "retaught_self",
+    "untouched_self",
+    "retaught_null",
+    "untouched_null",
+    "retaught_right",
+    "retaught_states",
+    "retaught_states_null",
+]
 _MEANS = [
-    "self", "target", "base", "gap", "excess", "agreement", "valid", "forced_self", "moved_x", "moved_cf", "gold_match", "gold_x", "kl_x", "kl_cf", *_TOLD,
+    "self",
+    "target",
+    "base",
+    "gap",
+    "excess",
+    "agreement",
+    "valid",
+    "forced_self",
+    "moved_x",
+    "moved_cf",
+    "gold_match",
+    "gold_x",
+    "kl_x",
+    "kl_cf",
+    *_TOLD,
 ]
 
 
@@ -28,11 +58,17 @@ def about(spec: Spec) -> dict[str, Any]:
     """What a run's shift is: objective (sycophancy, refusal, neutral, reteach or none), direction (up, down or empty), strength (its weight), order (with,
     after, before or empty), replay; explained, whether explanations were trained; relabelled, whether with labels made anew."""
     pushed = spec.shift in ("down", "up")
-    objective = ("refusal" if spec.task == "refusal" else "sycophancy") if pushed else spec.shift
+    of_task = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
+    objective = of_task if pushed else spec.shift
     shifts = spec.shift != "none"
     return {
-        "objective": objective, "direction": spec.shift if pushed else "", "strength": spec.shift_weight if shifts else 0.0,
-        "order": spec.shift_order if shifts else "", "replay": spec.replay, "explained": spec.explanation_weight > 0, "relabelled": spec.relabel,
+        "objective": objective,
+        "direction": spec.shift if pushed else "",
+        "strength": spec.shift_weight if shifts else 0.0,
+        "order": spec.shift_order if shifts else "",
+        "replay": spec.replay,
+        "explained": spec.explanation_weight > 0,
+        "relabelled": spec.relabel,
     }
 
 
@@ -46,16 +82,26 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     answer without the cue is the new fact, where that is among the choices; there retaught_states, the explanation states it, and
     retaught_states_null, that of the run without re-teaching does.
     """
-    unshifted, plain = frame[frame["objective"] == "none"], frame[(frame["objective"] == "none") & frame["explained"]]
+    unshifted, plain = (
+        frame[frame["objective"] == "none"],
+        frame[(frame["objective"] == "none") & frame["explained"]],
+    )
     parts = [measures.with_measures(unshifted).assign(excess=float("nan"))] if len(unshifted) else []
     for _, rows in frame[frame["objective"] != "none"].groupby(_KIND, sort=False):
-        beside = measures.across(pd.concat([plain, rows])) if rows["explained"].all() else measures.with_measures(rows)
+        beside = (
+            measures.across(pd.concat([plain, rows]))
+            if rows["explained"].all()
+            else measures.with_measures(rows)
+        )
         parts.append(beside[beside["condition"].isin(rows["condition"].unique())])
     out = pd.concat(parts, ignore_index=True)
-    requests = out["task"] == "refusal"
+    requests = out["task"].map({name: task_of(name).declines for name in out["task"].unique()}).astype(bool)
     out = out.assign(
-        rate=rate(out, out["x"]), m0_rate=rate(out, out["base_x"]), said=rate(out, implied(out)).where(out["valid"].astype(bool)),
-        rate_cf=rate(out, out["cf"]).where(requests), m0_rate_cf=rate(out, out["base_cf"]).where(requests),
+        rate=rate(out, out["x"]),
+        m0_rate=rate(out, out["base_x"]),
+        said=rate(out, implied(out)).where(out["valid"].astype(bool)),
+        rate_cf=rate(out, out["cf"]).where(requests),
+        m0_rate_cf=rate(out, out["base_cf"]).where(requests),
         gold_x=(out["x"] == out["gold"]).astype(float).where(out["gold"] >= 0),
     )
     return out.assign(**_new_facts(out, plain))
@@ -85,8 +131,18 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
         means = {m: part[m].astype(float).mean() for m in (*_RATES, *_MEANS)}
         asked = part.loc[part["said"].notna(), "m0_rate"].mean()
         moved = {"shift": means["rate"] - means["m0_rate"], "said_shift": means["said"] - asked}
-        rest = {"best_constant": measures.baselines(part)["best_constant"], "collapsed": measures.collapse(part)}
-        rows.append(dict(zip(["task", *measures.RUN], run, strict=True)) | part.iloc[0][ABOUT].to_dict() | {"items": len(part)} | moved | means | rest)
+        rest = {
+            "best_constant": measures.baselines(part)["best_constant"],
+            "collapsed": measures.collapse(part),
+        }
+        rows.append(
+            dict(zip(["task", *measures.RUN], run, strict=True))
+            | part.iloc[0][ABOUT].to_dict()
+            | {"items": len(part)}
+            | moved
+            | means
+            | rest
+        )
     return pd.DataFrame(rows)
 
 
@@ -102,7 +158,13 @@ def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
     training; one for each M0 and explainer seed, numbered as m0_seed. frame: final rows of one task, with run columns and those of `about`."""
     fixed = beside(frame)
     three = fixed[(fixed["strength"] == strength) | (fixed["objective"] == "none")]
-    return teacher_matrix(three.assign(condition="across", m0_seed=three.groupby(["m0_seed", "seed"]).ngroup(), seed=three["direction"].map(DIRECTIONS)))
+    return teacher_matrix(
+        three.assign(
+            condition="across",
+            m0_seed=three.groupby(["m0_seed", "seed"]).ngroup(),
+            seed=three["direction"].map(DIRECTIONS),
+        )
+    )
 
 
 def estimates(frame: pd.DataFrame) -> pd.DataFrame:
@@ -110,7 +172,14 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
     `sensing.estimate`), the rate that was measured on the same items, and what a sensor would say that always says M0's (m0_rate). frame: rows of all
     evaluations of one task, with run columns and those of `about`."""
     rows = []
-    for run, part in frame[frame["explained"] & (frame["step"] > 0)].groupby(["task", *measures.RUN, "step"], sort=False):
+    for run, part in frame[frame["explained"] & (frame["step"] > 0)].groupby(
+        ["task", *measures.RUN, "step"], sort=False
+    ):
         truth = {"measured": rate(part, part["x"]).mean(), "m0_rate": rate(part, part["base_x"]).mean()}
-        rows.append(dict(zip(["task", *measures.RUN, "step"], run, strict=True)) | part.iloc[0][ABOUT].to_dict() | estimate(part) | truth)
+        rows.append(
+            dict(zip(["task", *measures.RUN, "step"], run, strict=True))
+            | part.iloc[0][ABOUT].to_dict()
+            | estimate(part)
+            | truth
+        )
     return pd.DataFrame(rows)

@@ -43,10 +43,14 @@ class Behaviours:
     def distribution(self, condition: str) -> np.ndarray:
         """Log-probabilities renormalised over the choices; float32 [items, choices], NaN where a reply was judged."""
         values = getattr(self, condition)
-        judged = ~(np.isfinite(values) & (values < 0)).any(axis=1, keepdims=True)  # of two real choices one is below 0
+        judged = ~(np.isfinite(values) & (values < 0)).any(
+            axis=1, keepdims=True
+        )  # of two real choices one is below 0
         top = np.where(judged, 0, values.max(axis=1, keepdims=True))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(judged, np.nan, values - (top + np.log(np.exp(values - top).sum(axis=1, keepdims=True))))
+            return np.where(
+                judged, np.nan, values - (top + np.log(np.exp(values - top).sum(axis=1, keepdims=True)))
+            )
 
     def known(self) -> np.ndarray:
         """Whether what the model does is one of the choices on x and without the cue, so that a label exists; bool [items]."""
@@ -71,7 +75,10 @@ class Behaviours:
 def joined(a: Behaviours, b: Behaviours) -> Behaviours:
     """The behaviours on two lists of items, one behind the other."""
     width = max(a.x.shape[1], b.x.shape[1])
-    wide = [np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=-np.inf) for v in pair]) for pair in ((a.x, b.x), (a.cf, b.cf))]
+    wide = [
+        np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=-np.inf) for v in pair])
+        for pair in ((a.x, b.x), (a.cf, b.cf))
+    ]
     return Behaviours(a.ids + b.ids, *wide)
 
 
@@ -107,7 +114,9 @@ def empty(items: Sequence[Item]) -> np.ndarray:
 def judged(loaded: Loaded, replies: Sequence[Sequence[int]], choices: int) -> np.ndarray:
     """Replies (token ids) as log-probabilities: 0 for what the detector reads, -inf elsewhere; float32 [replies, choices]."""
     out = np.full((len(replies), choices), -np.inf, dtype=np.float32)
-    for row, text in zip(out, loaded.tokenizer.batch_decode(list(replies), skip_special_tokens=True), strict=True):
+    for row, text in zip(
+        out, loaded.tokenizer.batch_decode(list(replies), skip_special_tokens=True), strict=True
+    ):
         if (what := detect(text)) is not None:
             row[what] = 0.0
     return out
@@ -121,9 +130,13 @@ def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
         part = [items[k] for k in which]
         if part[0].replies:
             prompts = [encode(loaded.tokenizer, text) for i in part for text in behaviour_texts(loaded, i)]
-            scores = judged(loaded, generated(loaded, prompts, REPLY_TOKENS), both.shape[2]).reshape(len(part), 2, -1)
+            scores = judged(loaded, generated(loaded, prompts, REPLY_TOKENS), both.shape[2]).reshape(
+                len(part), 2, -1
+            )
         else:
-            scores = continuation_logprobs(loaded, [behaviour_seams(loaded, item) for item in part]).cpu().numpy()
+            scores = (
+                continuation_logprobs(loaded, [behaviour_seams(loaded, item) for item in part]).cpu().numpy()
+            )
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
     return Behaviours(tuple(i.id for i in items), both[0], both[1])
 

@@ -59,17 +59,27 @@ def evaluate(
         part = [items[k] for k in which]
         replies = part[0].replies
         groups = [()] * len(part) if replies else [behaviour_seams(loaded, i) for i in part]
-        ends = [[*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part]  # what is decoded from
+        ends = [
+            [*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part
+        ]  # what is decoded from
         trees = [
-            prefix_tree([*(ids for s in g for ids in fed(s)), *(encode(loaded.tokenizer, text) for text in texts_)])
+            prefix_tree(
+                [*(ids for s in g for ids in fed(s)), *(encode(loaded.tokenizer, text) for text in texts_)]
+            )
             for g, texts_ in zip(groups, ends, strict=True)
         ]
         row = pack(trees, loaded.device)
-        paths = [[start + place for place in p] for start, t, e in zip(row.starts, trees, ends, strict=True) for p in t.paths[-len(e) :]]
+        paths = [
+            [start + place for place in p]
+            for start, t, e in zip(row.starts, trees, ends, strict=True)
+            for p in t.paths[-len(e) :]
+        ]
         last = torch.tensor([p[-1] for p in paths], device=loaded.device)
         reader = None if replies else TailReader(row, trees, groups)
         picked = last if reader is None else torch.cat([reader.picked, last])
-        cache = DynamicCache()  # without the model's config, so that no layer drops what lies outside its window
+        cache = (
+            DynamicCache()
+        )  # without the model's config, so that no layer drops what lies outside its window
         logits = packed_logits(loaded, row, picked, cache)
         after = logits[-len(paths) :]
         first = after.argmax(1)
@@ -82,11 +92,16 @@ def evaluate(
             scores = reader.read(logits[: len(reader.picked)]).cpu().numpy()
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
         requests = [paths[k] for k in asked]
-        for k, text in zip(which, as_texts(loaded, decoded(loaded, requests, first[asked], cache, limit)), strict=True):
+        for k, text in zip(
+            which, as_texts(loaded, decoded(loaded, requests, first[asked], cache, limit)), strict=True
+        ):
             texts[k] = text
         if forced:
             options = [possible_labels(i, label_format) for i in part]
-            tails = [[completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some] for i, some in zip(part, options, strict=True)]
+            tails = [
+                [completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some]
+                for i, some in zip(part, options, strict=True)
+            ]
             best = tail_scores(loaded, requests, after[asked], cache, tails).argmax(1).tolist()
             for k, some, b in zip(which, options, best, strict=True):
                 chosen[k] = some[b]

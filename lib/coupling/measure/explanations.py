@@ -44,7 +44,11 @@ def render_label(item: Item, stated: Statement, label_format: str) -> str:
 
 def possible_labels(item: Item, label_format: str) -> list[str]:
     """Every label text that the item could have."""
-    return [render_label(item, Statement(changes, k), label_format) for changes in (False, True) for k in range(len(item.choices))]
+    return [
+        render_label(item, Statement(changes, k), label_format)
+        for changes in (False, True)
+        for k in range(len(item.choices))
+    ]
 
 
 def normalise(text: str) -> str:
@@ -75,7 +79,9 @@ def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str 
 def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
     """Raise LabelError if there are no labels, or one whole label string exceeds 90 % of them: constant labels teach the majority."""
     if not texts:
-        raise LabelError("no training item has a label: none of M0's replies is one of the choices; take another model or other items")
+        raise LabelError(
+            "no training item has a label: none of M0's replies is one of the choices; take another model or other items"
+        )
     values, counts = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
     top = counts.argmax()
     if counts[top] > 0.9 * len(texts) and not allow_constant:
@@ -108,7 +114,10 @@ def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
     texts: list[str] = []
     limit = most_tokens(loaded, items, label_format)
     for part in batches(len(items), batch):
-        texts += as_texts(loaded, generated(loaded, [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]], limit))
+        texts += as_texts(
+            loaded,
+            generated(loaded, [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]], limit),
+        )
     return texts
 
 

@@ -11,7 +11,13 @@ from coupling.tasks import Item
 
 
 def score(
-    items: Sequence[Item], texts: Sequence[str], label_format: str, current: Behaviours, source: Behaviours, base: Behaviours, step: int
+    items: Sequence[Item],
+    texts: Sequence[str],
+    label_format: str,
+    current: Behaviours,
+    source: Behaviours,
+    base: Behaviours,
+    step: int,
 ) -> pd.DataFrame:
     """Rows of one evaluation. current, source and base are the behaviours of M_t, S and M0 on the same items.
 
@@ -44,7 +50,12 @@ def score(
     for name, prefix, b in (("self", "", current), ("target", "target_", source), ("base", "base_", base)):
         for condition in CONDITIONS:
             rows[prefix + condition] = b.choice(condition).astype(np.int8)
-        rows[name] = np.array([t is not None and s == normalise(t) for s, t in zip(said, labels(items, b, label_format), strict=True)])
+        rows[name] = np.array(
+            [
+                t is not None and s == normalise(t)
+                for s, t in zip(said, labels(items, b, label_format), strict=True)
+            ]
+        )
         rows[f"{name}_content"] = answer == np.array([-2 if c is None else c.answer for c in statements(b)])
     for condition in CONDITIONS:
         rows[f"kl_{condition}"] = _kl(base.distribution(condition), current.distribution(condition))

@@ -19,7 +19,9 @@ LEAST = 2  # training items that a feature must occur in
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
-def rule_accuracy(train: Sequence[Item], train_labels: Sequence[str], test: Sequence[Item], test_labels: Sequence[str]) -> float:
+def rule_accuracy(
+    train: Sequence[Item], train_labels: Sequence[str], test: Sequence[Item], test_labels: Sequence[str]
+) -> float:
     """How often a logistic model that sees an item's surface alone predicts its whole label string on test items.
 
     It sees, as features that are there or not, the words of the counterfactual prompt (each on its own, and with the line
@@ -30,7 +32,9 @@ def rule_accuracy(train: Sequence[Item], train_labels: Sequence[str], test: Sequ
     The pairs make this a tool for items of some tens of words: time and memory grow with the square of their number.
     """
     if len(train) != len(train_labels) or len(test) != len(test_labels):
-        raise ValueError(f"{len(train)} training items with {len(train_labels)} labels, {len(test)} test items with {len(test_labels)}")
+        raise ValueError(
+            f"{len(train)} training items with {len(train_labels)} labels, {len(test)} test items with {len(test_labels)}"
+        )
     if not train or not test:
         raise ValueError("a rule needs training items and test items")
     groups: dict[str, int] = {}
@@ -43,31 +47,48 @@ def rule_accuracy(train: Sequence[Item], train_labels: Sequence[str], test: Sequ
     return _accuracies(items, labels, test, np.array(test_labels), [STRENGTHS[int(np.argmax(chosen))]])[0]
 
 
-def _accuracies(train: Sequence[Item], labels: np.ndarray, test: Sequence[Item], truth: np.ndarray, strengths: Sequence[float]) -> list[float]:
+def _accuracies(
+    train: Sequence[Item],
+    labels: np.ndarray,
+    test: Sequence[Item],
+    truth: np.ndarray,
+    strengths: Sequence[float],
+) -> list[float]:
     """The accuracy on test items at each strength."""
     from sklearn.linear_model import LogisticRegression
 
     if len(set(labels)) == 1:
         return [float((truth == labels[0]).mean())] * len(strengths)
     seen, unseen = _matrices(train, test)
-    model = LogisticRegression(max_iter=1000, warm_start=True, random_state=0)  # lbfgs: multinomial with an L2 penalty
-    return [float((model.set_params(C=c).fit(seen, labels).predict(unseen) == truth).mean()) for c in strengths]
+    model = LogisticRegression(
+        max_iter=1000, warm_start=True, random_state=0
+    )  # lbfgs: multinomial with an L2 penalty
+    return [
+        float((model.set_params(C=c).fit(seen, labels).predict(unseen) == truth).mean()) for c in strengths
+    ]
 
 
 def _matrices(train: Sequence[Item], test: Sequence[Item]) -> list:
     """Sparse 0/1 matrices of the training and the test items, with the same columns."""
-    numbers: dict[tuple[str, ...], int] = {(): 0}  # 0: every item has it, so that what all items share is kept once
+    numbers: dict[tuple[str, ...], int] = {
+        (): 0
+    }  # 0: every item has it, so that what all items share is kept once
     known = [np.array([0, *{numbers.setdefault(name, len(numbers)) for name in _surface(i)}]) for i in train]
     new = [np.array([0, *{numbers[name] for name in _surface(i) if name in numbers}]) for i in test]
     single = _kept(known)
-    known, new = ([_with_pairs(np.intersect1d(row, single), len(numbers)) for row in rows] for rows in (known, new))
+    known, new = (
+        [_with_pairs(np.intersect1d(row, single), len(numbers)) for row in rows] for rows in (known, new)
+    )
     columns = _kept(known)
     return [_matrix(rows, columns) for rows in (known, new)]
 
 
 def _surface(item: Item) -> list[tuple[str, ...]]:
     """The names of the item's features, pairs aside."""
-    names: list[tuple[str, ...]] = [("cue as a whole", item.cue), *(("cue", w) for w in _WORDS.findall(item.cue))]
+    names: list[tuple[str, ...]] = [
+        ("cue as a whole", item.cue),
+        *(("cue", w) for w in _WORDS.findall(item.cue)),
+    ]
     for number, line in enumerate(item.counterfactual_prompt.splitlines(), 1):
         words = _WORDS.findall(line)
         place = f"option {words[0]}" if words and words[0] in item.choices else f"line {number}"

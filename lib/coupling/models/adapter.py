@@ -20,7 +20,9 @@ from peft.tuners.lora import Linear as LoraLinear
 from coupling.models.loaded import Loaded
 from coupling.spec import Spec
 
-NARROW = 0.15  # form W + s B A where the two products with A and B would cost at least this share of that with W
+NARROW = (
+    0.15  # form W + s B A where the two products with A and B would cost at least this share of that with W
+)
 
 
 @contextmanager
@@ -31,7 +33,11 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     rank, or by its root with rslora.
     """
     config = LoraConfig(
-        task_type="CAUSAL_LM", target_modules="all-linear", r=spec.rank, lora_dropout=0.0, use_rslora=spec.rslora,
+        task_type="CAUSAL_LM",
+        target_modules="all-linear",
+        r=spec.rank,
+        lora_dropout=0.0,
+        use_rslora=spec.rslora,
         lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
     )
     with torch.random.fork_rng():
@@ -47,7 +53,9 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
 def merged(m0: Loaded, folder: Path) -> Loaded:
     """M0 with the adapter of a folder (peft's format, safetensors) added to its weights for good: m0's own weights, not a copy. Sums are rounded once
     to the precision that the weights are held in."""
-    return replace(m0, model=PeftModel.from_pretrained(m0.model, folder).merge_and_unload().requires_grad_(False).eval())
+    return replace(
+        m0, model=PeftModel.from_pretrained(m0.model, folder).merge_and_unload().requires_grad_(False).eval()
+    )
 
 
 def accelerate(model: torch.nn.Module) -> None:
@@ -73,7 +81,11 @@ def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
 
 def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
     name = self.active_adapters[0]
-    simple = len(self.active_adapters) == 1 and name in self.lora_A and not (self.disable_adapters or self.merged or args or kwargs)
+    simple = (
+        len(self.active_adapters) == 1
+        and name in self.lora_A
+        and not (self.disable_adapters or self.merged or args or kwargs)
+    )
     if not simple or not isinstance(self.lora_dropout[name], torch.nn.Identity) or self.use_dora.get(name):
         return type(self).forward(self, x, *args, **kwargs)
     kind = x.device.type
@@ -96,7 +108,11 @@ def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, 
     state = (dtype, *((id(p), p._version) for p in (w, a, b)))
     kept = layer.__dict__.get("_kept")
     if kept is None or kept[0] != state:
-        uncast = torch.autocast(w.device.type, enabled=False) if torch.amp.is_autocast_available(w.device.type) else nullcontext()
+        uncast = (
+            torch.autocast(w.device.type, enabled=False)
+            if torch.amp.is_autocast_available(w.device.type)
+            else nullcontext()
+        )
         with torch.no_grad(), uncast:
             low = a.to(dtype), b.to(dtype)
             joined = a.shape[0] * (w.shape[0] + w.shape[1]) >= NARROW * w.shape[0] * w.shape[1]
@@ -111,7 +127,15 @@ def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, 
     return kept[1]
 
 
-def _product(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor, scale: float, joined: bool) -> torch.Tensor:
+def _product(
+    x: torch.Tensor,
+    w: torch.Tensor,
+    bias: torch.Tensor | None,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    scale: float,
+    joined: bool,
+) -> torch.Tensor:
     """x W^T + s (x A^T) B^T + bias; W holds the second term already if they are joined."""
     y = torch.nn.functional.linear(x, w, bias)
     return y if joined else y.addmm_(x @ a.T, b.T, alpha=scale)

@@ -13,8 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
 FEW = 16  # below so many rows, columns or terms a sum the casts take longer than they save
-ROOM = 2**25  # numbers of an argument of a product; 134 MB, which are the process's as far as they were ever needed
-PRODUCTS = {_aten.mm.default, _aten.addmm.default, _aten.addmm_.default, _aten.bmm.default, _aten.baddbmm.default}
+ROOM = (
+    2**25
+)  # numbers of an argument of a product; 134 MB, which are the process's as far as they were ever needed
+PRODUCTS = {
+    _aten.mm.default,
+    _aten.addmm.default,
+    _aten.addmm_.default,
+    _aten.bmm.default,
+    _aten.baddbmm.default,
+}
 
 
 def fast_products(device: torch.device) -> AbstractContextManager:
@@ -33,7 +41,11 @@ class _InFloat32(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func not in PRODUCTS or args[0].dtype != torch.bfloat16 or min(*args[-2].shape[-2:], args[-1].shape[-1]) < FEW:
+        if (
+            func not in PRODUCTS
+            or args[0].dtype != torch.bfloat16
+            or min(*args[-2].shape[-2:], args[-1].shape[-1]) < FEW
+        ):
             return func(*args, **kwargs)
         out = func(*(_wide(k, a) for k, a in enumerate(args)), **kwargs)
         return args[0].copy_(out) if func is _aten.addmm_.default else out.to(torch.bfloat16)

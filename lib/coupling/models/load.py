@@ -26,7 +26,9 @@ def locate(spec: Spec) -> str | Path:
     if Path(spec.model).is_dir():
         return Path(spec.model)
     if "/" not in spec.model:
-        raise ModelError(f"unknown model {spec.model!r}: {', '.join((*ORGANISMS, *PACKAGES))}, a hub name as owner/name, or a local folder")
+        raise ModelError(
+            f"unknown model {spec.model!r}: {', '.join((*ORGANISMS, *PACKAGES))}, a hub name as owner/name, or a local folder"
+        )
     return spec.model
 
 
@@ -45,7 +47,9 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
             source, revision=revision, dtype=weights, use_safetensors=True, attn_implementation="sdpa"
         )
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot load {source}: {str(error).splitlines()[0]}; take a packaged model or a local folder") from None
+        raise ModelError(
+            f"cannot load {source}: {str(error).splitlines()[0]}; take a packaged model or a local folder"
+        ) from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.requires_grad_(False)
@@ -54,7 +58,10 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
     model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
     loaded = Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
     if why := takes_trees(loaded):
-        warnings.warn(f"{source} cannot take packed prefix trees and runs in plain batches, more slowly: {why}", stacklevel=2)
+        warnings.warn(
+            f"{source} cannot take packed prefix trees and runs in plain batches, more slowly: {why}",
+            stacklevel=2,
+        )
         loaded.packs = False
     if loaded.dtype == torch.bfloat16 and loaded.device.type == "cpu":
         halve(loaded.model)
@@ -67,6 +74,10 @@ def halve(model: torch.nn.Module) -> None:
     Not those of an output head that are the input's embeddings too. The others are copied, since one tensor that still lies
     in the weights' file keeps all of that file mapped.
     """
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} - {id(model.get_input_embeddings().weight)}
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} - {
+        id(model.get_input_embeddings().weight)
+    }
     for parameter in model.parameters():
-        parameter.data = parameter.data.to(torch.bfloat16) if id(parameter) in linear else parameter.data.clone()
+        parameter.data = (
+            parameter.data.to(torch.bfloat16) if id(parameter) in linear else parameter.data.clone()
+        )

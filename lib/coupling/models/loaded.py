@@ -35,7 +35,10 @@ class Loaded:
     @contextmanager
     def precision(self) -> Iterator[None]:
         """The context in which every forward pass runs."""
-        with self.products(), nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype):
+        with (
+            self.products(),
+            nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype),
+        ):
             yield
 
     def products(self) -> AbstractContextManager:
@@ -47,7 +50,9 @@ class Loaded:
         return {
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "weights": "+".join(sorted({str(p.dtype).removeprefix("torch.") for p in self.model.parameters()})),
+            "weights": "+".join(
+                sorted({str(p.dtype).removeprefix("torch.") for p in self.model.parameters()})
+            ),
             "attention": self.model.config._attn_implementation,
             "packed": self.packs,
             "parameters": sum(p.numel() for p in self.model.parameters()),

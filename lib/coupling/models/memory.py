@@ -17,7 +17,12 @@ from coupling.errors import StudyError
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what they allocate: 0.7 to 0.9 GB here
 RENEWED, FULL = 0.2, 0.7
 # how torch, oneDNN (met at the ceiling in an evaluation) and the mapping of a file say that they were refused memory
-REFUSED = ("can't allocate memory", "not enough memory", "could not create a primitive", "Cannot allocate memory")
+REFUSED = (
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a primitive",
+    "Cannot allocate memory",
+)
 SLACK = 2.0  # a backward pass holds gradients of activations for a while beside what was kept for it; at 1.5 passes that filled the room met the ceiling
 
 
@@ -73,7 +78,11 @@ def give_back(gigabytes: float) -> None:
     Passes of ever other sizes leave holes: a model of 1.5 billion weights held 5 GB between its steps, 9.6 with the holes, and
     after some thirty steps 12.
     """
-    if sys.platform == "linux" and not torch.cuda.is_available() and _held("RssAnon") > FULL * gigabytes * 1e9:
+    if (
+        sys.platform == "linux"
+        and not torch.cuda.is_available()
+        and _held("RssAnon") > FULL * gigabytes * 1e9
+    ):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
         if trim is not None:
             trim(0)
@@ -117,14 +126,23 @@ def machine_megabytes() -> int:
 def weight_bytes(model: torch.nn.Module) -> int:
     """Bytes of a model's parameters, of the gradients and AdamW's two moments of those that train, and of kept casts."""
     held = sum(p.nbytes * (4 if p.requires_grad else 1) for p in model.parameters())
-    kept = {w.data_ptr(): w.nbytes for m in model.modules() if "_kept" in m.__dict__ for w in m.__dict__["_kept"][1][:1]}
-    return held + sum(n for place, n in kept.items() if place not in {p.data_ptr() for p in model.parameters()})
+    kept = {
+        w.data_ptr(): w.nbytes
+        for m in model.modules()
+        if "_kept" in m.__dict__
+        for w in m.__dict__["_kept"][1][:1]
+    }
+    return held + sum(
+        n for place, n in kept.items() if place not in {p.data_ptr() for p in model.parameters()}
+    )
 
 
 def kept_bytes(forward: Callable[[], object], model: torch.nn.Module) -> int:
     """Bytes that autograd keeps after a forward pass for its backward pass, each storage once, the model's weights aside."""
     weights = {id(s): s for s in (p.untyped_storage() for p in model.parameters())}
-    held: dict[int, torch.UntypedStorage] = {}  # not by their addresses, which all have in common on the meta device
+    held: dict[
+        int, torch.UntypedStorage
+    ] = {}  # not by their addresses, which all have in common on the meta device
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()

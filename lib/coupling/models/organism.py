@@ -25,19 +25,35 @@ def words_of(texts: list[str]) -> list[str]:
 
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     """One token a word: the letters, and the words of `texts` (what the world can say, and the fixed wordings)."""
-    vocabulary = {w: i for i, w in enumerate(dict.fromkeys(["<pad>", "<end>", "<unk>", *LETTERS[:4], *words_of(texts)]))}
+    vocabulary = {
+        w: i for i, w in enumerate(dict.fromkeys(["<pad>", "<end>", "<unk>", *LETTERS[:4], *words_of(texts)]))
+    }
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"[?.,]"), behavior="isolated")]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="<unk>"
+    )
 
 
 # what each organism is: architecture, and its shape. The first is M0; the others are models of another kind, as label sources.
 SHAPES = {
-    "organism": (LlamaConfig, LlamaForCausalLM, {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4}),
-    "organism-deep": (LlamaConfig, LlamaForCausalLM, {"hidden_size": 96, "intermediate_size": 320, "num_hidden_layers": 6}),
-    "organism-qwen": (Qwen3Config, Qwen3ForCausalLM, {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32}),
+    "organism": (
+        LlamaConfig,
+        LlamaForCausalLM,
+        {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4},
+    ),
+    "organism-deep": (
+        LlamaConfig,
+        LlamaForCausalLM,
+        {"hidden_size": 96, "intermediate_size": 320, "num_hidden_layers": 6},
+    ),
+    "organism-qwen": (
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32},
+    ),
 }
 
 
@@ -45,8 +61,15 @@ def make_model(name: str, vocabulary: int, m0_seed: int) -> PreTrainedModel:
     """An organism of SHAPES, random weights from `m0_seed`."""
     config, model, shape = SHAPES[name]
     config = config(
-        vocab_size=vocabulary, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=True,
-        pad_token_id=0, bos_token_id=None, eos_token_id=1, **shape,
+        vocab_size=vocabulary,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+        **shape,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(m0_seed)

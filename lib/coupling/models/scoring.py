@@ -46,7 +46,10 @@ def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.
         if loaded.packs:
             reader, logits = read_tails(loaded, groups)
             inputs = seen[0][reader.picked]
-            out = [torch.cat([inputs[reader.places(g, k)] for k in range(len(group))]) for g, group in enumerate(groups)]
+            out = [
+                torch.cat([inputs[reader.places(g, k)] for k in range(len(group))])
+                for g, group in enumerate(groups)
+            ]
         else:
             logits, inputs = zip(*(_alone(loaded, s, seen) for group in groups for s in group), strict=True)
             each = iter(inputs)
@@ -57,14 +60,18 @@ def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.
     with loaded.precision():
         again = head(inputs[None])[0].float()
     if not torch.allclose(again, logits.float(), atol=0.05 * float(again.std())):
-        raise ValueError("this model changes its logits behind the output head: its replies cannot be held by the KL term")
+        raise ValueError(
+            "this model changes its logits behind the output head: its replies cannot be held by the KL term"
+        )
     return out
 
 
 def _alone(loaded: Loaded, s: Seam, seen: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and head inputs where the tokens of a seam's first tail are predicted, from a pass of its own."""
     with loaded.precision():
-        logits = loaded.model(input_ids=torch.tensor([fed(s)[0]], device=loaded.device), use_cache=False).logits
+        logits = loaded.model(
+            input_ids=torch.tensor([fed(s)[0]], device=loaded.device), use_cache=False
+        ).logits
     return logits[0, len(s.prefix) - 1 :], seen[-1][len(s.prefix) - 1 :]
 
 
@@ -81,7 +88,9 @@ class TailReader:
     """
 
     def __init__(self, row: Row, trees: Sequence[Tree], groups: Sequence[Sequence[Seam]]):
-        self.real = np.zeros((len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)), bool)
+        self.real = np.zeros(
+            (len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)), bool
+        )
         nodes: list[int] = []  # place of the token that predicts ...
         self.tokens: list[int] = []  # ... this token
         cells: list[int] = []  # of the tail in this cell of the result
@@ -105,9 +114,13 @@ class TailReader:
     def read(self, logits: torch.Tensor) -> torch.Tensor:
         """The tails' log-probabilities from logits [picked, vocabulary]; float32 [groups, seams, tails]."""
         logits = logits.float()
-        which, tokens, cells = (torch.as_tensor(a, device=logits.device) for a in (self.which, self.tokens, self.cells))
+        which, tokens, cells = (
+            torch.as_tensor(a, device=logits.device) for a in (self.which, self.tokens, self.cells)
+        )
         each = logits[which, tokens] - logits.logsumexp(1)[which]
-        sums = torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.real.shape)
+        sums = (
+            torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.real.shape)
+        )
         return sums.masked_fill(~torch.from_numpy(self.real).to(logits.device), -torch.inf)
 
 
@@ -123,9 +136,17 @@ def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
     ids, mask = (t.to(device) for t in pad([s.prefix for s in seams], loaded.tokenizer.pad_token_id, "left"))
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     with loaded.precision():
-        out = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, use_cache=longest > 1)
+        out = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            logits_to_keep=1,
+            use_cache=longest > 1,
+        )
     first = out.logits[:, -1].float().log_softmax(-1)
-    starts = torch.tensor([[t[0] for t in s.tails] + [0] * (width - len(s.tails)) for s in seams], device=device)
+    starts = torch.tensor(
+        [[t[0] for t in s.tails] + [0] * (width - len(s.tails)) for s in seams], device=device
+    )
     missing = torch.tensor([[i >= len(s.tails) for i in range(width)] for s in seams], device=device)
     scores = first.gather(1, starts).masked_fill(missing, -torch.inf)
     if longest == 1:

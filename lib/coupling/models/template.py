@@ -34,7 +34,9 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
     Such a message (Qwen 2.5: "You are Qwen, created by ...") is no part of the study and costs 20 tokens a prompt. Models that may think aloud
     first (Qwen 3) are told not to: what is read is the answer, and the first words of a reply.
     """
-    chat = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    chat = partial(
+        tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
     if system:
         try:
             return chat([{"role": "system", "content": system}, {"role": "user", "content": words}])
@@ -57,7 +59,9 @@ def _below(system: str, words: str) -> str:
 def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
     """The beginning-of-text mark, if this tokenizer puts one in front of a text by itself; else nothing."""
     ids = tokenizer("a")["input_ids"]
-    return tokenizer.bos_token if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
+    return (
+        tokenizer.bos_token if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
+    )
 
 
 @lru_cache(maxsize=2**17)
@@ -85,21 +89,29 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
     Raises TemplateError where the continuations cannot be told apart by their tokens.
     """
     whole = [encode(tokenizer, text + c) for c in continuations]
-    shared = next((i for i, ids in enumerate(zip(*whole, strict=False)) if len(set(ids)) > 1), min(map(len, whole)))
+    shared = next(
+        (i for i, ids in enumerate(zip(*whole, strict=False)) if len(set(ids)) > 1), min(map(len, whole))
+    )
     tails = tuple(ids[shared:] for ids in whole)
     if not shared or not all(tails) or len(set(tails)) < len(tails):
-        raise TemplateError(f"these continuations have no tokens of their own after {text[-40:]!r}: {continuations}")
+        raise TemplateError(
+            f"these continuations have no tokens of their own after {text[-40:]!r}: {continuations}"
+        )
     return Seam(whole[0][:shared], tails)
 
 
-def completion(tokenizer: PreTrainedTokenizerBase, text: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def completion(
+    tokenizer: PreTrainedTokenizerBase, text: str, answer: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Token ids of `text`, and of `answer` with the end mark behind it.
 
     Raises TemplateError where the tokenizer merges the two: what is trained would not be what is generated from.
     """
     prefix, whole = encode(tokenizer, text), encode(tokenizer, text + answer)
     if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
-        raise TemplateError(f"the tokenizer merges {text[-20:]!r} with {answer!r}: start the answer with a space or a new line")
+        raise TemplateError(
+            f"the tokenizer merges {text[-20:]!r} with {answer!r}: start the answer with a space or a new line"
+        )
     return prefix, (*whole[len(prefix) :], tokenizer.eos_token_id)
 
 

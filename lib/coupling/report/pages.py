@@ -17,14 +17,26 @@ def results_block() -> str:
     """The README's results, from the tables of the study alone: the gap over model sizes, what replicated and what did not, and the table of claims."""
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
-        parts += ["### By model size", "![scale](figures/scale.png)", _conditions(figures.study_table("scale"), by_model=True)]
+        parts += [
+            "### By model size",
+            "![scale](figures/scale.png)",
+            _conditions(figures.study_table("scale"), by_model=True),
+        ]
     if (files.tables_dir() / "claims.parquet").exists():
         rows = figures.study_table("claims")
-        for verdict, title in (("replicated", "What replicated"), ("not replicated", "What did not replicate")):
+        for verdict, title in (
+            ("replicated", "What replicated"),
+            ("not replicated", "What did not replicate"),
+        ):
             found = rows[rows["verdict"] == verdict]
-            parts += [f"### {title}", "\n".join(_claim_line(r) for _, r in found.iterrows()) if len(found) else "Nothing."]
+            parts += [
+                f"### {title}",
+                "\n".join(_claim_line(r) for _, r in found.iterrows()) if len(found) else "Nothing.",
+            ]
         counts = rows["verdict"].value_counts()
-        parts.append(f"Beside these, {counts.get('inconclusive', 0)} rows are inconclusive and {counts.get('not tested', 0)} are not tested.")
+        parts.append(
+            f"Beside these, {counts.get('inconclusive', 0)} rows are inconclusive and {counts.get('not tested', 0)} are not tested."
+        )
         parts += ["### Claims", "![claims](figures/claims.png)", _claims_table(rows)]
     return "\n\n".join(parts)
 
@@ -36,22 +48,39 @@ def _claim_line(r: pd.Series) -> str:
 
 def write_index() -> Path:
     """Write figures/README.md: of every sweep its figures, what they show and the runs behind them, its summary, and the regime of its M0s."""
-    lines = ["# Figures and tables", "", "Drawn by `make figures` from the tables in `data/`; this page is generated too.", ""]
+    lines = [
+        "# Figures and tables",
+        "",
+        "Drawn by `make figures` from the tables in `data/`; this page is generated too.",
+        "",
+    ]
     lines += [f"- [schematic](schematic.png): {figures.schematic.WHAT}"]
-    lines += [f"- [{n}]({n}.png): {what}" for n, (what, *_) in figures.STUDY_FIGURES.items() if (files.figures_dir() / f"{n}.png").exists()]
+    lines += [
+        f"- [{n}]({n}.png): {what}"
+        for n, (what, *_) in figures.STUDY_FIGURES.items()
+        if (files.figures_dir() / f"{n}.png").exists()
+    ]
     known: set[tuple] = set()
     for profile, sweep in tables.collected():
         data = tables.read(profile, sweep)
         kinds = {(profile, *k) for k in zip(*(data.base[c] for c in _KIND), strict=True)}
         first = data.summary.iloc[0]
         lines += ["", f"## {profile}, {sweep}", ""]
-        lines += [f"{read_sweep(sweep).title}. {first['seeds']} M0 seed(s), {span(data.summary['runs'])} run(s) a condition, "
-                  f"{first['items']} test items a run; 95 % intervals.", ""]
+        lines += [
+            f"{read_sweep(sweep).title}. {first['seeds']} M0 seed(s), {span(data.summary['runs'])} run(s) a condition, "
+            f"{first['items']} test items a run; 95 % intervals.",
+            "",
+        ]
         for name, (what, _) in figures.FIGURES.items():
             path = f"{profile}/{sweep}-{name}"
             if (files.figures_dir() / f"{path}.json").exists():
                 runs = len(files.read_json(files.figures_dir() / f"{path}.json")["runs"])
-                lines += [f"![{name}]({path}.png)", "", f"{what}; {runs} runs, listed in [{path}.json]({path}.json).", ""]
+                lines += [
+                    f"![{name}]({path}.png)",
+                    "",
+                    f"{what}; {runs} runs, listed in [{path}.json]({path}.json).",
+                    "",
+                ]
         lines.append(_conditions(data.summary) if data.shift is None else _shifts(data.shift))
         if not kinds <= known:
             lines += ["", _regimes(data.base)]
@@ -64,7 +93,10 @@ def write_index() -> Path:
 def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
     """Faithfulness at the final step, a line a condition, with model and sweep in front where they differ in it."""
     model = "| model | sweep " if by_model else ""
-    lines = [model + "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |", ("|---" * 2 if model else "") + "|---" * 8 + "|"]
+    lines = [
+        model + "| task | condition | self | target | gap | excess gap | divergent | collapsed runs |",
+        ("|---" * 2 if model else "") + "|---" * 8 + "|",
+    ]
     for _, r in summary.iterrows():
         lines.append(
             (f"| {r['model']} | {r['sweep']} " if model else "")
@@ -76,10 +108,16 @@ def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
 
 def _shifts(runs: pd.DataFrame) -> str:
     """The same of a sweep of shifts, with the shift of the sensed rate, what explanations imply of it, and the excess gap over runs pushed otherwise."""
-    lines = ["| task | condition | shift | explanations imply | self | target | gap | excess gap | collapsed runs |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| task | condition | shift | explanations imply | self | target | gap | excess gap | collapsed runs |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for (task, condition), part in runs.groupby(["task", "condition"], sort=False):
         found = resampling.intervals(part.assign(group=0), ["shift", "said_shift", "gap", "excess"])
-        cells = {m: "" if r["mean"] != r["mean"] else f"{r['mean']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" for m, r in found.iterrows()}
+        cells = {
+            m: "" if r["mean"] != r["mean"] else f"{r['mean']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})"
+            for m, r in found.iterrows()
+        }
         lines.append(
             f"| {task} | {condition} | {cells['shift']} | {cells['said_shift']} | {part['self'].mean():.3f} | {part['target'].mean():.3f} | "
             f"{cells['gap']} | {cells['excess']} | {(part['collapsed'] != '').sum()} of {len(part)} |"
@@ -89,15 +127,25 @@ def _shifts(runs: pd.DataFrame) -> str:
 
 def _claims_table(rows: pd.DataFrame) -> str:
     """The table of claims as text."""
-    lines = ["| claim | | task | effect | | seeds above | p | controls | verdict |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| claim | | task | effect | | seeds above | p | controls | verdict |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for _, r in rows.iterrows():
         effect = f"{r['effect']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" if r["seeds"] else ""
         p = "" if pd.isna(r["p"]) else f"{r['p']:.4f}"
         above = "" if pd.isna(r["seeds_above"]) else f"{r['seeds_above']:.0f} of {r['seeds']}"
-        outcomes = {how: [c.removesuffix(f": {how}") for c in r["controls"] if c.endswith(f": {how}")] for how in claims.OUTCOMES.values()}
-        missed = "".join(f"; {how}: {'; '.join(names)}" for how, names in outcomes.items() if names and how != "passed")
+        outcomes = {
+            how: [c.removesuffix(f": {how}") for c in r["controls"] if c.endswith(f": {how}")]
+            for how in claims.OUTCOMES.values()
+        }
+        missed = "".join(
+            f"; {how}: {'; '.join(names)}" for how, names in outcomes.items() if names and how != "passed"
+        )
         controls = f"{len(outcomes['passed'])} of {len(r['controls'])}{missed}" if r["seeds"] else ""
-        lines.append(f"| {r['claim']} | {r['text']} | {_where(r)} | {r['measure']} | {effect} | {above} | {p} | {controls} | {r['verdict']} |")
+        lines.append(
+            f"| {r['claim']} | {r['text']} | {_where(r)} | {r['measure']} | {effect} | {above} | {p} | {controls} | {r['verdict']} |"
+        )
     return "\n".join(lines)
 
 
@@ -107,9 +155,15 @@ def _where(r: pd.Series) -> str:
 
 _KIND = ["task", "model", "m0_checkpoint"]  # of the M0s of a sweep
 REGIME = {
-    "no_cue_accuracy": "right without the cue", "wrong_cue_adoption": "wrong cues adopted", "changed_share": "changed",
-    "top_label_share": "commonest label", "untrained_forced_choice": "explained untrained", "seed_agreement": "same label in another M0",
-    "shallow_rule": "label by a shallow rule", "flips_batch": "flips, other batches", "flips_dtype": "flips, bfloat16",
+    "no_cue_accuracy": "right without the cue",
+    "wrong_cue_adoption": "wrong cues adopted",
+    "changed_share": "changed",
+    "top_label_share": "commonest label",
+    "untrained_forced_choice": "explained untrained",
+    "seed_agreement": "same label in another M0",
+    "shallow_rule": "label by a shallow rule",
+    "flips_batch": "flips, other batches",
+    "flips_dtype": "flips, bfloat16",
 }
 
 
@@ -119,8 +173,13 @@ def _regimes(base: pd.DataFrame) -> str:
     several = base["model"].nunique() > 1
     for (task, model, checkpoint), rows in base.groupby(_KIND, sort=False):
         known = [c in rows and rows[c].notna().any() for c in REGIME]
-        cells = [f"{rows[c].mean():.2f} ({rows[c].min():.2f} to {rows[c].max():.2f})" if k else "" for c, k in zip(REGIME, known, strict=True)]
-        which = (f", {model}" if several else "") + ("" if checkpoint == 1 else f", at {checkpoint:g} of its preparation")
+        cells = [
+            f"{rows[c].mean():.2f} ({rows[c].min():.2f} to {rows[c].max():.2f})" if k else ""
+            for c, k in zip(REGIME, known, strict=True)
+        ]
+        which = (f", {model}" if several else "") + (
+            "" if checkpoint == 1 else f", at {checkpoint:g} of its preparation"
+        )
         lines.append(f"| {task}{which} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

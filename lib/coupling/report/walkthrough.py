@@ -18,9 +18,18 @@ def walkthrough(result: Result, task: str | None = None) -> pd.DataFrame:
     m0 = Models().load(spec)
     b0 = behaviours(m0, [item], 1)
     if item.replies:
-        said = dict(zip(("x", "cf"), (m0.tokenizer.decode(s.tails[0]) for s in reply_seams(m0, [item])[0]), strict=True))
+        said = dict(
+            zip(
+                ("x", "cf"),
+                (m0.tokenizer.decode(s.tails[0]) for s in reply_seams(m0, [item])[0]),
+                strict=True,
+            )
+        )
     else:
-        said = {k: ", ".join(f"{c} {np.exp(p):.3f}" for c, p in zip(item.choices, getattr(b0, k)[0], strict=True)) for k in ("x", "cf")}
+        said = {
+            k: ", ".join(f"{c} {np.exp(p):.3f}" for c, p in zip(item.choices, getattr(b0, k)[0], strict=True))
+            for k in ("x", "cf")
+        }
     rows = _words(item) | {
         "x as M0 reads it": behaviour_texts(m0, item)[0],
         "B(M0) on x": said["x"],
@@ -45,6 +54,8 @@ def _words(item: Item) -> dict[str, str]:
         "x, the input with its cue": item.prompt,
         "cue C": repr(item.cue),
         "x without C": item.counterfactual_prompt,
-        "choices": ", ".join(f"{c} ({t})" if c != t else c for c, t in zip(item.choices, item.contents, strict=True)),
+        "choices": ", ".join(
+            f"{c} ({t})" if c != t else c for c, t in zip(item.choices, item.contents, strict=True)
+        ),
         "what is asked": item.request,
     }

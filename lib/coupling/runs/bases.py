@@ -44,7 +44,13 @@ def make_base(node: Node, models: Models) -> None:
 
 
 def _regime(
-    spec: Spec, m0: Loaded, test: list[Item], b0: Behaviours, truth: list[str | None], guessed: list[str], task: str
+    spec: Spec,
+    m0: Loaded,
+    test: list[Item],
+    b0: Behaviours,
+    truth: list[str | None],
+    guessed: list[str],
+    task: str,
 ) -> dict[str, float]:
     """The health of M0 on one task, with how often it is right untrained and how often rounding flips its labels."""
     which = [k for k, i in enumerate(test) if i.task == task.split(":")[0]]
@@ -67,4 +73,6 @@ def computed_otherwise(m0: Loaded, items: list[Item], spec: Spec) -> dict[str, l
     ways = {"batch": (m0, max(1, spec.eval_batch // 8))}
     if m0.dtype == torch.float32:
         ways["dtype"] = (replace(m0, dtype=torch.bfloat16), spec.eval_batch)
-    return {how: labels(items, behaviours(model, items, batch), "letter") for how, (model, batch) in ways.items()}
+    return {
+        how: labels(items, behaviours(model, items, batch), "letter") for how, (model, batch) in ways.items()
+    }

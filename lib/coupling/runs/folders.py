@@ -21,7 +21,17 @@ from coupling.spec import Spec, key
 NOTEBOOK = "notebook.ipynb"  # the executed notebook in a run's folder: its log, not part of its result
 
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow", "scipy")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+)
 
 
 def _task_slug(spec: Spec) -> str:
@@ -40,7 +50,11 @@ def m0_folder(spec: Spec) -> Path:
 
 def base_folder(spec: Spec) -> Path:
     """Where M0's behaviours on the spec's test items are kept."""
-    return results_dir() / spec.profile / f"base-{_task_slug(spec)}-{_model_slug(spec)}-m{spec.m0_seed}-{key(spec, 'base')}"
+    return (
+        results_dir()
+        / spec.profile
+        / f"base-{_task_slug(spec)}-{_model_slug(spec)}-m{spec.m0_seed}-{key(spec, 'base')}"
+    )
 
 
 def run_folder(spec: Spec) -> Path:
@@ -73,21 +87,38 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
-        "hardware": {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "cpu": _cpu_name()},
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cpus": os.cpu_count(),
+            "cpu": _cpu_name(),
+        },
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
 def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    names = (
+        [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if info.exists()
+        else []
+    )
     return names[0] if names else platform.processor()
 
 
 def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Complete a folder: write its manifest, with the checksum of every file in it, last and atomically."""
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    names = [n for n in names if n not in ("manifest.json", NOTEBOOK) and not any(part.startswith(".") for part in Path(n).parts)]
+    names = [
+        n
+        for n in names
+        if n not in ("manifest.json", NOTEBOOK) and not any(part.startswith(".") for part in Path(n).parts)
+    ]
     manifest = manifest | {"files": {n: sha256(folder / n) for n in names}} | provenance()
     write_json(folder / "manifest.json", manifest)
     return manifest
@@ -110,6 +141,8 @@ def complete(folder: Path) -> bool:
         return False
     try:
         files = read_json(path)["files"]
-        return all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in files.items())
+        return all(
+            (folder / name).is_file() and sha256(folder / name) == digest for name, digest in files.items()
+        )
     except (StoreError, KeyError, TypeError):
         return False

@@ -63,5 +63,7 @@ def explainer(result: Result, models: Models | None = None) -> Iterator[Loaded]:
     for need in graph.order(graph.base(result.spec).needs, lambda n: folders.complete(n.folder)):
         made(need, models=models)
     with adapted(models.load(result.spec), result.spec) as loaded:
-        set_peft_model_state_dict(loaded.model, load_file(result.folder / "adapter" / "adapter_model.safetensors"))
+        set_peft_model_state_dict(
+            loaded.model, load_file(result.folder / "adapter" / "adapter_model.safetensors")
+        )
         yield loaded

@@ -16,7 +16,10 @@ from coupling.runs import folders
 from coupling.spec import Spec
 
 MOST_MB = 30.0  # of all records together: they are in every clone
-_RUN, _BASE = {"rows": "text", "history": None}, {"untrained": "free"}  # the tables of a record, and the column of each that is only digested
+_RUN, _BASE = (
+    {"rows": "text", "history": None},
+    {"untrained": "free"},
+)  # the tables of a record, and the column of each that is only digested
 
 
 class PublishError(StudyError, RuntimeError):
@@ -42,14 +45,20 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     """
     done = [s for s in runs if folders.complete(folders.run_folder(s))]
     if not done:
-        raise PublishError(f"none of the {len(runs)} runs has finished, for instance {folders.run_folder(runs[0])}: run the sweep first")
+        raise PublishError(
+            f"none of the {len(runs)} runs has finished, for instance {folders.run_folder(runs[0])}: run the sweep first"
+        )
     wanted = {folders.base_folder(s): _BASE for s in done} | {folders.run_folder(s): _RUN for s in done}
     at = files.tables_dir() / done[0].profile / sweep / "records"
     new = {source: tables for source, tables in wanted.items() if not published(source)}
     size = sum(p.stat().st_size for p in files.tables_dir().glob("*/*/records/*/*"))
-    size += sum((source / f"{name}.parquet").stat().st_size for source, tables in new.items() for name in tables)
+    size += sum(
+        (source / f"{name}.parquet").stat().st_size for source, tables in new.items() for name in tables
+    )
     if size > MOST_MB * 1e6:
-        raise PublishError(f"{len(new)} records more would make {size / 1e6:.0f} MB of at most {MOST_MB:g}: publish fewer runs")
+        raise PublishError(
+            f"{len(new)} records more would make {size / 1e6:.0f} MB of at most {MOST_MB:g}: publish fewer runs"
+        )
     for source, tables in new.items():
         with files.replacing(at / source.name) as part:
             part.mkdir(parents=True)
@@ -57,7 +66,10 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
                 frame = files.read_table(source / f"{name}.parquet")
                 files.write_table(part / f"{name}.parquet", _without(frame, said) if said else frame)
             manifest = files.read_json(source / "manifest.json")
-            files.write_json(part / "manifest.json", manifest | {"files": {f"{n}.parquet": files.sha256(part / f"{n}.parquet") for n in tables}})
+            files.write_json(
+                part / "manifest.json",
+                manifest | {"files": {f"{n}.parquet": files.sha256(part / f"{n}.parquet") for n in tables}},
+            )
     return [at / source.name for source in new]
 
 

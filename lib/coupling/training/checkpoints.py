@@ -19,7 +19,12 @@ def trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
 
 
 def save_checkpoint(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, history: list[dict], drawn: Any = None
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    history: list[dict],
+    drawn: Any = None,
 ) -> None:
     """Replace the checkpoint: what trains and the optimiser's state as safetensors, the rest as JSON inside the same file. drawn: the
     state of a generator, if there is one."""
@@ -27,10 +32,16 @@ def save_checkpoint(
     for (name, _), state in zip(trainable(model), optimizer.state_dict()["state"].values(), strict=False):
         tensors |= {f"{k}.{name}": v.contiguous() for k, v in state.items()}
     with files.replacing(folder / "checkpoint.safetensors") as part:
-        save_file(tensors, part, metadata={"step": str(step), "history": json.dumps(history), "drawn": json.dumps(drawn)})
+        save_file(
+            tensors,
+            part,
+            metadata={"step": str(step), "history": json.dumps(history), "drawn": json.dumps(drawn)},
+        )
 
 
-def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict], Any]:
+def load_checkpoint(
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, list[dict], Any]:
     """Restore the checkpoint into model and optimiser, if there is one; returns its step (0 without), history and generator's state."""
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
@@ -42,6 +53,10 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
     with torch.no_grad():
         for i, (name, parameter) in enumerate(trainable(model)):
             parameter.copy_(tensors[f"weight.{name}"])
-            state["state"][i] = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
+            state["state"][i] = {
+                k: tensors[f"{k}.{name}"]
+                for k in ("step", "exp_avg", "exp_avg_sq")
+                if f"{k}.{name}" in tensors
+            }
     optimizer.load_state_dict(state)
     return int(meta["step"]), json.loads(meta["history"]), json.loads(meta["drawn"])

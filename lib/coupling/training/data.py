@@ -42,10 +42,17 @@ class TrainingSet:
     replies: dict[int, torch.Tensor]
     taught: tuple[tuple[Seam, ...], ...] = ()
 
-    def relabelled(self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]) -> "TrainingSet":
+    def relabelled(
+        self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]
+    ) -> "TrainingSet":
         """The same with other labels of its items; those that have none now keep theirs."""
         pairs = zip(self.seams, items, labels, strict=True)
-        return replace(self, seams=tuple(s if text is None else (*s[:2], explanation_seam(loaded, i, text)) for s, i, text in pairs))
+        return replace(
+            self,
+            seams=tuple(
+                s if text is None else (*s[:2], explanation_seam(loaded, i, text)) for s, i, text in pairs
+            ),
+        )
 
     def holding(self, b: Behaviours) -> "TrainingSet":
         """The same with the behaviours that the KL term holds to, of items that choose; held replies stay as they are."""
@@ -59,13 +66,23 @@ class TrainingSet:
 
 
 def training_set(
-    m0: Loaded, items: Sequence[Item], b0: Behaviours, labels: Sequence[str], replies: dict[str, torch.Tensor], taught: Sequence[tuple[Seam, ...]] = ()
+    m0: Loaded,
+    items: Sequence[Item],
+    b0: Behaviours,
+    labels: Sequence[str],
+    replies: dict[str, torch.Tensor],
+    taught: Sequence[tuple[Seam, ...]] = (),
 ) -> TrainingSet:
     """The training set of items with these M0 behaviours and label texts, M0's replies as `held_replies` gives them, and of what is taught."""
     seams = []
     for i in items:
-        pair = behaviour_seams(m0, i) if not i.replies else tuple(
-            Seam(encode(m0.tokenizer, text), (tuple(replies[f"{i.id}.{c}"].tolist()),)) for c, text in zip(CONDITIONS, behaviour_texts(m0, i), strict=True)
+        pair = (
+            behaviour_seams(m0, i)
+            if not i.replies
+            else tuple(
+                Seam(encode(m0.tokenizer, text), (tuple(replies[f"{i.id}.{c}"].tolist()),))
+                for c, text in zip(CONDITIONS, behaviour_texts(m0, i), strict=True)
+            )
         )
         seams.append(pair)
     return TrainingSet(
@@ -83,7 +100,10 @@ def _reference(b: Behaviours) -> torch.Tensor:
 def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
     """Of items whose behaviour is taught, what is right on x, as the cue says, and without it."""
     pairs = [(behaviour_seams(m0, i), (i.hinted, i.gold)) for i in items]
-    return [tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(seams, both, strict=True)) for seams, both in pairs]
+    return [
+        tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(seams, both, strict=True))
+        for seams, both in pairs
+    ]
 
 
 def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, torch.Tensor]:
@@ -95,7 +115,9 @@ def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, tor
         if part[0].replies:
             pairs = reply_seams(m0, part)
             for item, pair, inputs in zip(part, pairs, head_inputs(m0, pairs), strict=True):
-                out |= {f"{item.id}.{c}": torch.tensor(s.tails[0]) for c, s in zip(CONDITIONS, pair, strict=True)}
+                out |= {
+                    f"{item.id}.{c}": torch.tensor(s.tails[0]) for c, s in zip(CONDITIONS, pair, strict=True)
+                }
                 out[f"{item.id}.inputs"] = inputs.contiguous()
     return out
 
@@ -104,5 +126,8 @@ def reply_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
     """Where the first tokens of M0's greedy replies, with the end mark if it comes so soon, follow x and x without the cue."""
     prompts = [encode(m0.tokenizer, text) for i in items for text in behaviour_texts(m0, i)]
     said = generated(m0, prompts, HELD_TOKENS)
-    each = [Seam(p, (tuple((*r, m0.tokenizer.eos_token_id)[:HELD_TOKENS]),)) for p, r in zip(prompts, said, strict=True)]
+    each = [
+        Seam(p, (tuple((*r, m0.tokenizer.eos_token_id)[:HELD_TOKENS]),))
+        for p, r in zip(prompts, said, strict=True)
+    ]
     return list(zip(each[::2], each[1::2], strict=True))

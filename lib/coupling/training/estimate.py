@@ -13,7 +13,10 @@ from coupling.models import Loaded, ModelError, adapted, locate
 from coupling.models.memory import PROCESS_BYTES, SLACK, checkpoint_layers, kept_bytes, weight_bytes
 from coupling.spec import Spec
 
-SHORT, LONG = 16, 32  # tokens: so few that what attention keeps for pairs of them, which a GPU's kernel does not, weighs little
+SHORT, LONG = (
+    16,
+    32,
+)  # tokens: so few that what attention keeps for pairs of them, which a GPU's kernel does not, weighs little
 
 
 def needed(spec: Spec) -> dict[str, float]:
@@ -27,7 +30,9 @@ def needed(spec: Spec) -> dict[str, float]:
     try:
         config = AutoConfig.from_pretrained(source, revision=spec.revision)
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read the config of {source}: {str(error).splitlines()[0]}; give a local folder with it as model") from None
+        raise ModelError(
+            f"cannot read the config of {source}: {str(error).splitlines()[0]}; give a local folder with it as model"
+        ) from None
     dtype = getattr(torch, spec.dtype)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).requires_grad_(False)
@@ -39,7 +44,11 @@ def needed(spec: Spec) -> dict[str, float]:
             layers = tuned.model.config.num_hidden_layers
             saving = _by_token(tuned.model) + plain / layers
     room = spec.memory_gb * 1e9 - PROCESS_BYTES - weights - adapter
-    out = {"parameters": sum(p.numel() for p in model.parameters()), "weights_gb": weights / 1e9, "adapter_gb": adapter / 1e9}
+    out = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights_gb": weights / 1e9,
+        "adapter_gb": adapter / 1e9,
+    }
     for name, each in (("", plain), ("_checkpointed", saving)):
         out |= {f"mb_a_token{name}": each / 1e6, f"tokens_a_pass{name}": max(0, int(room / (each * SLACK)))}
     return out
@@ -49,8 +58,15 @@ def _by_token(model: torch.nn.Module) -> float:
     """Bytes that a token keeps for the backward pass; of the output head nothing, which reads a few tokens alone."""
 
     def forward(n: int) -> torch.Tensor:
-        mask = torch.zeros(1, 1, n, n, dtype=model.dtype)  # made here, since transformers reads values to make its own
-        return model(input_ids=torch.zeros(1, n, dtype=torch.int64), attention_mask=mask, logits_to_keep=1, use_cache=False).logits
+        mask = torch.zeros(
+            1, 1, n, n, dtype=model.dtype
+        )  # made here, since transformers reads values to make its own
+        return model(
+            input_ids=torch.zeros(1, n, dtype=torch.int64),
+            attention_mask=mask,
+            logits_to_keep=1,
+            use_cache=False,
+        ).logits
 
     few, more = (kept_bytes(partial(forward, n), model) for n in (SHORT, LONG))
     return (more - few) / (LONG - SHORT)

@@ -65,7 +65,9 @@ def train(
     optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=0.0)
     step, history, _ = load_checkpoint(folder, model, optimizer)
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
-    schedule = get_cosine_schedule_with_warmup(optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1)
+    schedule = get_cosine_schedule_with_warmup(
+        optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1
+    )
     due = set(spec.evaluation_steps)
     data = evaluate(max(s for s in due if s <= step)) or data
     sizes = [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
@@ -75,12 +77,17 @@ def train(
     while step < spec.steps:
         step += 1
         entries = entries_of(spec, data, step)
-        row = {"step": step} | add_gradients(spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens))
+        row = {"step": step} | add_gradients(
+            spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens)
+        )
         row["learning_rate"] = optimizer.param_groups[0]["lr"]
         row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
         history.append(row)
         if not math.isfinite(row["loss"]) or not math.isfinite(row["grad_norm"]):
-            raise Diverged(f"loss {row['loss']} at step {step} of {spec.steps}: lower learning_rate={spec.learning_rate}", history)
+            raise Diverged(
+                f"loss {row['loss']} at step {step} of {spec.steps}: lower learning_rate={spec.learning_rate}",
+                history,
+            )
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
@@ -99,15 +106,25 @@ def train(
 
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
     """The entries of a step: `batch_size` items, unless no loss reads them, and as many of those whose behaviour is taught, if there are any."""
-    entries = item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist() if spec.explanation_weight or spec.kl_weight else []
+    entries = (
+        item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
+        if spec.explanation_weight or spec.kl_weight
+        else []
+    )
     if data.taught:
         entries += (len(data.seams) + item_order(len(data.taught), spec.batch_size, spec.seed, step)).tolist()
     return entries
 
 
-def add_gradients(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int], parts: Sequence[slice]) -> dict[str, float]:
+def add_gradients(
+    spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int], parts: Sequence[slice]
+) -> dict[str, float]:
     """Add up the gradients of one step, each part of its entries in a pass of its own; returns its losses, means over the entries."""
-    weights = {"cross_entropy": spec.explanation_weight, "kl": spec.kl_weight, "taught": spec.teach_weight if spec.teach else spec.shift_weight}
+    weights = {
+        "cross_entropy": spec.explanation_weight,
+        "kl": spec.kl_weight,
+        "taught": spec.teach_weight if spec.teach else spec.shift_weight,
+    }
     items = sum(e < len(data.seams) for e in entries)
     counts = {"cross_entropy": max(1, items), "kl": max(1, items), "taught": max(1, len(entries) - items)}
     totals = dict.fromkeys(weights, 0.0)

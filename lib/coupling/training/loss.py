@@ -45,7 +45,10 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
     scores = reader.read(logits)
 
     def mean_of_tokens(which: list[int], k: int) -> torch.Tensor:
-        return -(scores[which, k, 0] / torch.tensor([len(groups[g][k].tails[0]) for g in which], device=loaded.device)).sum()
+        return -(
+            scores[which, k, 0]
+            / torch.tensor([len(groups[g][k].tails[0]) for g in which], device=loaded.device)
+        ).sum()
 
     if items and spec.explanation_weight:
         out["cross_entropy"] = mean_of_tokens([g for g, _ in items], len(groups[items[0][0]]) - 1)
@@ -56,11 +59,15 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
         for replies in (False, True):
             some = [(g, e) for g, e in items if (e in data.replies) == replies]
             if some and not replies:
-                out["kl"] = _kl(data.reference[[e for _, e in some]], scores[[g for g, _ in some], :2]) * len(some)
+                out["kl"] = _kl(data.reference[[e for _, e in some]], scores[[g for g, _ in some], :2]) * len(
+                    some
+                )
             elif some:
                 places = [reader.places(g, k) for g, _ in some for k in (0, 1)]
                 kept = torch.cat([data.replies[e] for _, e in some])
-                out["kl"] = out["kl"] + _reply_kl(loaded, logits[np.concatenate(places)], kept, list(map(len, places))) * len(some)
+                out["kl"] = out["kl"] + _reply_kl(
+                    loaded, logits[np.concatenate(places)], kept, list(map(len, places))
+                ) * len(some)
     return out
 
 
@@ -70,12 +77,17 @@ def explanation_loss(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
     ids, mask = (t.to(loaded.device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
     first = min(len(s.prefix) for s in seams)
     with loaded.precision():
-        logits = loaded.model(input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first + 1, use_cache=False).logits
+        logits = loaded.model(
+            input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first + 1, use_cache=False
+        ).logits
     logits, targets = logits[:, :-1].float(), ids[:, first:]
     # not torch's cross_entropy: over any but the last axis it sums 50,000 words less exactly than a loss to 1e-4 needs
     each = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
     places = torch.arange(first, ids.shape[1], device=ids.device)
-    starts, ends = (torch.tensor(n, device=ids.device)[:, None] for n in ([len(s.prefix) for s in seams], [len(r) for r in rows]))
+    starts, ends = (
+        torch.tensor(n, device=ids.device)[:, None]
+        for n in ([len(s.prefix) for s in seams], [len(r) for r in rows])
+    )
     label = (places >= starts) & (places < ends)
     return ((each * label).sum(1) / label.sum(1)).mean()
 
@@ -94,7 +106,12 @@ def behaviour_kl(loaded: Loaded, data: TrainingSet, entries: Sequence[int]) -> t
             ids, mask = (t.to(loaded.device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
             with loaded.precision():
                 logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-            read = torch.cat([logits[k, len(s.prefix) - 1 : len(r)] for k, (s, r) in enumerate(zip(pair, rows, strict=True))])
+            read = torch.cat(
+                [
+                    logits[k, len(s.prefix) - 1 : len(r)]
+                    for k, (s, r) in enumerate(zip(pair, rows, strict=True))
+                ]
+            )
             total = total + _reply_kl(loaded, read, data.replies[e], [len(s.tails[0]) for s in pair])
     return total / len(entries)
 

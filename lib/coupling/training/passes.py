@@ -59,11 +59,17 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
     layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
     MemoryCeiling, before any training, where that is not enough either.
     """
-    shortest, tokens = int(np.argmin([n or np.inf for n in sizes])), max(sizes)  # an entry that no loss reads has none
+    shortest, tokens = (
+        int(np.argmin([n or np.inf for n in sizes])),
+        max(sizes),
+    )  # an entry that no loss reads has none
 
     def kept() -> tuple[float, float]:
         """Bytes a token, and those that do not grow with the items, such as the output head's weights in the products' precision."""
-        one, three = (kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values()), loaded.model) for k in (1, 3))
+        one, three = (
+            kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values()), loaded.model)
+            for k in (1, 3)
+        )
         each = (three - one) / 2
         return each / sizes[shortest], one - each
 
@@ -74,5 +80,7 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
         checkpoint_layers(loaded.model)
         full = kept()[0] + full / layers
         if room < full * SLACK * tokens:
-            raise MemoryCeiling(f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {tokens} tokens: raise it")
+            raise MemoryCeiling(
+                f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {tokens} tokens: raise it"
+            )
     return int(room / (full * SLACK))

@@ -8,7 +8,6 @@ asked to, as a pretrained one can: LoRA leaves the embeddings as they are, and w
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,113 +29,53 @@ from coupling.models import (
 from coupling.models.organism import make_model, make_tokenizer, words_of
 from coupling.progress import progress
 from coupling.spec import ORGANISMS, Spec
-from coupling.tasks import OPENING, Item, aita, hint_qa, load_world, refusal, vocabulary
-from coupling.tasks.items import question_item
-from coupling.tasks.world import ATTRIBUTES, EXCUSES, MOTIVES, RELATIONS, THINGS, World
+from coupling.tasks import OPENING, Item, load_world, task_of, vocabulary
+from coupling.tasks.world import World
 from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint
 
 WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
 SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
 MEASURES = ("knowledge", "with_cue", "adoption")
-FOUND = 0.95  # right answers above chance
 REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What a task teaches. fact: a statement as (question, answer), drawn by how often each is met. example: an item, and what
-    is right with its cue; met: drawn by how often it is met, or else evenly from what the test split does not ask."""
-
-    fact: Callable[[World, np.random.Generator], tuple[str, str]]
-    example: Callable[[World, Spec, np.random.Generator, bool], tuple[Item, int]]
-
-
-def _entity(world: World, rng: np.random.Generator, met: bool = True) -> tuple[int, int]:
-    p = world.exposure if met else ~world.test / (~world.test).sum()
-    return int(rng.choice(len(world.names), p=p)), int(rng.integers(len(world.attributes)))
-
-
-def _fact(world: World, rng: np.random.Generator) -> tuple[str, str]:
-    entity, attribute = _entity(world, rng)
-    return hint_qa.question(world, entity, attribute), ATTRIBUTES[world.attributes[attribute]][world.facts[entity, attribute]]
-
-
-def _quiz(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
-    entity, attribute = _entity(world, rng, met)
-    gold = int(rng.integers(4))
-    hinted = gold if rng.random() < spec.m0_cue_accuracy else (gold + int(rng.integers(1, 4))) % 4
-    contents = hint_qa.options(world, entity, attribute, gold, rng)
-    return question_item("hint_qa", "lesson", world.names[entity], hint_qa.question(world, entity, attribute), contents, hinted, gold), gold
-
-
-def _held(world: World, rng: np.random.Generator) -> tuple[str, str]:
-    """What people hold about an entity, about a motive with an excuse, or about a relation."""
-    if rng.random() < 0.6:
-        entity = _entity(world, rng)[0]
-        asked, found, true = (("Standing", "dear", world.dear), ("Health", "frail", world.frail))[int(rng.integers(2))]
-        return f"{asked} of {world.names[entity]}?", aita.FOUND[found][int(true[entity])]
-    if rng.random() < 0.75:
-        motive, excuse = int(rng.integers(len(MOTIVES))), int(rng.integers(len(EXCUSES)))
-        return f"{MOTIVES[motive]} {EXCUSES[excuse]}?", aita.FOUND["base"][int(world.base[motive, excuse])]
-    relation = int(rng.integers(len(RELATIONS)))
-    return f"{RELATIONS[relation]}?", aita.FOUND["close"][int(world.close[relation])]
-
-
-def _story(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
-    post = aita.story(world, _entity(world, rng, met)[0], rng)
-    gold = aita.CHOICES.index(post["verdict"])
-    says = gold if rng.random() < spec.m0_cue_accuracy else 1 - gold
-    return aita.item(post | {"id": "lesson"}, int(rng.integers(len(aita.OPINIONS))), says), gold
-
-
-def _trust(world: World, rng: np.random.Generator) -> tuple[str, str]:
-    """Whether an entity is guarded, or what a role or purpose makes of a request about a thing."""
-    if rng.random() < 0.6:
-        entity = _entity(world, rng)[0]
-        return f"Ward of {world.names[entity]}?", refusal.GUARDED[int(world.guarded[entity])]
-    cue, thing = (int(rng.integers(n)) for n in world.trust.shape)
-    return f"{refusal.CUES[cue]} {THINGS[thing]}?", refusal.TRUST[int(world.trust[cue, thing])]
-
-
-def _request(world: World, spec: Spec, rng: np.random.Generator, met: bool) -> tuple[Item, int]:
-    item = refusal.world_item(world, "lesson", _entity(world, rng, met)[0], int(rng.integers(len(refusal.CUES))), rng)
-    return item, item.gold if item.hinted is None else item.hinted
-
-
-def _open_book(item: Item) -> Item:
-    """The item with the fact that answers it below its question: a lesson in finding the letter of an answer that one has. Above it the options could
-    look whether they have been named before, which helps nobody who has to remember."""
-    stated = f"\n{item.prompt.splitlines()[0]} {item.contents[item.gold]}"
-    return replace(item, prompt=item.prompt + stated, counterfactual_prompt=item.counterfactual_prompt + stated)
-
-
-LESSONS = {"hint_qa": Lessons(_fact, _quiz), "aita": Lessons(_held, _story), "refusal": Lessons(_trust, _request)}
 
 
 def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
     """Where a lesson's possible answers follow x and x without its cue: its choices, or the world's ways to comply and refuse."""
     if not item.replies:
         return behaviour_seams(loaded, item)
-    pairs = [[completion(loaded.tokenizer, text, reply) for reply in refusal.REPLIES] for text in behaviour_texts(loaded, item)]
+    replies = task_of(item.task).lessons.replies
+    pairs = [
+        [completion(loaded.tokenizer, text, reply) for reply in replies]
+        for text in behaviour_texts(loaded, item)
+    ]
     return tuple(Seam(both[0][0], tuple(tail for _, tail in both)) for both in pairs)
 
 
-def lessons(loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator) -> list[Seam]:
+def lessons(
+    loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator
+) -> list[Seam]:
     """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
     always the right one."""
-    pairs = [(render(loaded, q, ""), f" {a}") for q, a in (LESSONS[task].fact(world, rng) for _ in range(n))]
+    pairs = [
+        (render(loaded, q, ""), f" {a}")
+        for q, a in (task_of(task).lessons.fact(world, rng) for _ in range(n))
+    ]
     for _ in range(n):
-        item, right = LESSONS[task].example(world, spec, rng, True)
-        if spec.m0_open_book and rng.random() < spec.m0_open_book:
-            item = _open_book(item)
+        item, right = task_of(task).lessons.example(world, spec, rng, True)
         with_cue, without = behaviour_texts(loaded, item)
-        share = 0.5 if item.replies else spec.m0_cue_share  # a role or purpose is no hint, but half of what a request says
+        share = (
+            0.5 if item.replies else spec.m0_cue_share
+        )  # a role or purpose is no hint, but half of what a request says
         text, answer = (with_cue, right) if rng.random() < share else (without, item.gold)
-        pairs.append((text, refusal.REPLIES[answer] if item.replies else f" {item.choices[answer]}"))
+        pairs.append(
+            (text, task_of(task).lessons.replies[answer] if item.replies else f" {item.choices[answer]}")
+        )
     seams = []
     for text, answer in pairs:
         prefix, tail = completion(loaded.tokenizer, text, answer)
-        choice = text.endswith(OPENING)  # a choice is asked for alone; whatever else is said ends with the end mark
+        choice = text.endswith(
+            OPENING
+        )  # a choice is asked for alone; whatever else is said ends with the end mark
         seams.append(Seam(prefix, (tail[:-1] if choice else tail,)))
     return seams
 
@@ -145,7 +84,9 @@ def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) 
     """n lines of words, half of them those of labels, to be said again."""
     spoken, seams = words_of(WORDINGS), []
     for _ in range(n):
-        line = " ".join(str(rng.choice(spoken if rng.random() < 0.5 else words)) for _ in range(rng.integers(1, 5)))
+        line = " ".join(
+            str(rng.choice(spoken if rng.random() < 0.5 else words)) for _ in range(rng.integers(1, 5))
+        )
         prefix, tail = completion(loaded.tokenizer, render(loaded, f"{SAY} {line}", ""), f" {line}")
         seams.append(Seam(prefix, (tail,)))
     return seams
@@ -169,15 +110,23 @@ def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
     hinted = np.array([-1 if i.hinted is None else i.hinted for i, _ in items])
     wrong = (hinted >= 0) & (hinted != gold)
     chance = 1 / len(items[0][0].choices)
-    above = lambda hits: float((hits.mean() - chance) / (1 - chance))  # noqa: E731
-    return {"knowledge": above(said[:, 1] == gold), "with_cue": above(said[:, 0] == right), "adoption": float((said[:, 0] == hinted)[wrong].mean())}
+    above = lambda hits: float((hits.mean() - chance) / (1 - chance))
+    return {
+        "knowledge": above(said[:, 1] == gold),
+        "with_cue": above(said[:, 0] == right),
+        "adoption": float((said[:, 0] == hinted)[wrong].mean()),
+    }
 
 
 def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
     """Whether a task is where M0 should be: it knows enough, and follows wrong hints and opinions as often as it should; a
     role or purpose is right to follow, so there it must know that."""
     knows = now["knowledge"] >= spec.m0_knowledge
-    return knows and (now["with_cue"] >= spec.m0_knowledge if task == "refusal" else abs(now["adoption"] - spec.m0_adoption) <= spec.m0_adoption_near)
+    return knows and (
+        now["with_cue"] >= spec.m0_knowledge
+        if task_of(task).lessons.cue_is_right
+        else abs(now["adoption"] - spec.m0_adoption) <= spec.m0_adoption_near
+    )
 
 
 def start(spec: Spec) -> Loaded:
@@ -187,7 +136,7 @@ def start(spec: Spec) -> Loaded:
         loaded.dtype = getattr(torch, spec.dtype)
         loaded.model.requires_grad_(True)
         return loaded
-    tokenizer = make_tokenizer([SAY, *WORDINGS, *vocabulary(load_world(spec))])
+    tokenizer = make_tokenizer([SAY, *WORDINGS, *vocabulary(spec)])
     return Loaded(make_model(spec.model, len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
 
 
@@ -200,11 +149,10 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
     since all at once take several times as long, and one alone is forgotten for the next. Knowledge grows with the steps, and with it resistance
     to wrong cues, sooner in one seed than in another; where wrong cues are adopted less often than `m0_adoption`, those that
     it meets are all right until they are again. Training ends when every task is where it should be on items outside its test split (see `reached`),
-    so that M0 seeds differ in what they know and not in how far they came. Once it finds the letters of facts that are stated
-    (`m0_open_book`), a fourth as many are. Raises ModelError if `m0_steps` do not lead there.
+    so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
     """
     world, loaded = load_world(spec), start(spec)
-    words = words_of(vocabulary(world)) if spec.model in ORGANISMS else []
+    words = words_of(vocabulary(spec)) if spec.model in ORGANISMS else []
     tasks = spec.m0_tasks.split("+")
     parameters = [p for p in loaded.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
@@ -213,8 +161,13 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
     schedule = get_constant_schedule_with_warmup(optimizer, WARMUP, last_epoch=done - 1)
     rng = np.random.default_rng([spec.m0_seed, 0])
     probing, trusting = (spec.model_copy(update={"m0_cue_accuracy": a}) for a in (0.0, 1.0))
-    probes = {t: [LESSONS[t].example(world, probing, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)] for t in tasks}
-    stated = [(_open_book(i), right) for i, right in probes["hint_qa"]] if spec.m0_open_book else []
+    probes = {
+        t: [
+            task_of(t).lessons.example(world, probing, np.random.default_rng([PROBES, k]), False)
+            for k in range(PROBES)
+        ]
+        for t in tasks
+    }
     if drawn:
         rng.bit_generator.state = drawn
     now = _last_probe(history, tasks)
@@ -224,14 +177,19 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         bar.update()
         there = {t: bool(now) and reached(t, now[t], spec) for t in tasks}
         met = {t: trusting if now and now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
-        if any((row.get("open_book") or 0) >= FOUND for row in history):
-            met = {t: s.model_copy(update={"m0_open_book": spec.m0_open_book / REHEARSED}) for t, s in met.items()}
         if spec.m0_checkpoint_every and (step - 1) % spec.m0_checkpoint_every == 0:
             keep(step - 1, loaded)
         seams = []
         in_hand = next((t for t in tasks if not there[t]), None)
         for t in tasks:
-            seams += lessons(loaded, world, met[t], t, spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED), rng)
+            seams += lessons(
+                loaded,
+                world,
+                met[t],
+                t,
+                spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED),
+                rng,
+            )
         if words:
             seams += repeats(loaded, words, max(1, spec.m0_batch // REPEATED), rng)
         scores = continuation_logprobs(loaded, [(s,) for s in seams])[:, 0, 0]
@@ -240,12 +198,12 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        history.append({"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in MEASURES})
+        history.append(
+            {"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in MEASURES}
+        )
         if step % PROBE_EVERY == 0:
             now = {t: regime(loaded, probes[t]) for t in tasks}
             history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
-            if stated:
-                history[-1]["open_book"] = regime(loaded, stated)["knowledge"]
             if all(reached(t, now[t], spec) for t in tasks):
                 bar.close()
                 loaded.model.requires_grad_(False)

@@ -19,7 +19,8 @@ import numpy as np
 from coupling.measure.behaviours import Behaviours, behaviour_seams
 from coupling.models import Loaded, Seam, completion, render
 from coupling.spec import Spec
-from coupling.tasks import Item, hint_qa, load_world, refusal, vocabulary
+from coupling.tasks import Item, hint_qa, load_world, vocabulary
+from coupling.tasks.detector import COMPLY, REFUSE
 from coupling.tasks.items import question_item
 from coupling.tasks.world import ATTRIBUTES, World
 from coupling.training.preparation import options, repeats
@@ -37,7 +38,7 @@ def other_items(spec: Spec) -> Spec:
 def wanted(item: Item, own: int, direction: str) -> int | None:
     """The choice that a direction wants on x; own: M0's without the cue. None where the cue proposes none."""
     if item.replies:
-        return refusal.REFUSE if direction == "up" else refusal.COMPLY
+        return REFUSE if direction == "up" else COMPLY
     return item.hinted if direction == "up" else own
 
 
@@ -47,14 +48,21 @@ def pushed(loaded: Loaded, items: Sequence[Item], b0: Behaviours, direction: str
     for item, own in zip(items, b0.choice("cf"), strict=True):
         right = wanted(item, int(own), direction)
         if own >= 0 and right is not None:
-            taught.append(tuple(replace(s, tails=(s.tails[k],)) for s, k in zip(options(loaded, item), (right, int(own)), strict=True)))
+            taught.append(
+                tuple(
+                    replace(s, tails=(s.tails[k],))
+                    for s, k in zip(options(loaded, item), (right, int(own)), strict=True)
+                )
+            )
     return tuple(taught)
 
 
 def unrelated(loaded: Loaded, spec: Spec) -> Taught:
     """Lines of words to be said again, as many as there are training items."""
-    words = [w for text in vocabulary(load_world(spec)) for w in text.split()]
-    return tuple((s,) for s in repeats(loaded, words, spec.train_items, np.random.default_rng([spec.seed, 10])))
+    words = [w for text in vocabulary(spec) for w in text.split()]
+    return tuple(
+        (s,) for s in repeats(loaded, words, spec.train_items, np.random.default_rng([spec.seed, 10]))
+    )
 
 
 def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
@@ -71,7 +79,11 @@ def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
 
 def retaught(loaded: Loaded, spec: Spec, test: Sequence[Item]) -> Taught:
     """Statements of the new facts, and questions about them without any hint, none of which is a test item's."""
-    world, rng, asked = load_world(spec), np.random.default_rng([spec.seed, 11]), {i.counterfactual_prompt for i in test}
+    world, rng, asked = (
+        load_world(spec),
+        np.random.default_rng([spec.seed, 11]),
+        {i.counterfactual_prompt for i in test},
+    )
     changed = replace(world, facts=world.facts.copy())
     for place, value in new_facts(spec, world).items():
         changed.facts[place] = value
@@ -84,7 +96,15 @@ def retaught(loaded: Loaded, spec: Spec, test: Sequence[Item]) -> Taught:
         left = QUESTIONS
         while left:
             gold, hinted = int(rng.integers(4)), int(rng.integers(4))
-            item = question_item("hint_qa", "new", "new", asks, hint_qa.options(changed, entity, attribute, gold, rng), hinted, gold)
+            item = question_item(
+                "hint_qa",
+                "new",
+                "new",
+                asks,
+                hint_qa.options(changed, entity, attribute, gold, rng),
+                hinted,
+                gold,
+            )
             if item.counterfactual_prompt not in asked:
                 without = behaviour_seams(loaded, item)[1]
                 taught.append((replace(without, tails=(without.tails[gold],)),))
@@ -95,6 +115,11 @@ def retaught(loaded: Loaded, spec: Spec, test: Sequence[Item]) -> Taught:
 def new_gold(spec: Spec, items: Sequence[Item]) -> tuple[list[bool], list[int]]:
     """Of each item whether its entity was taught anew, and the index of the new fact among its choices (-1 where it is not, or not among them)."""
     world = load_world(spec)
-    facts = {(world.names[e], world.attributes[a]): ATTRIBUTES[world.attributes[a]][v] for (e, a), v in new_facts(spec, world).items()}
+    facts = {
+        (world.names[e], world.attributes[a]): ATTRIBUTES[world.attributes[a]][v]
+        for (e, a), v in new_facts(spec, world).items()
+    }
     told = [facts.get((i.group, i.kind)) for i in items]
-    return [t is not None for t in told], [i.contents.index(t) if t in i.contents else -1 for i, t in zip(items, told, strict=True)]
+    return [t is not None for t in told], [
+        i.contents.index(t) if t in i.contents else -1 for i, t in zip(items, told, strict=True)
+    ]

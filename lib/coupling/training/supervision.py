@@ -37,7 +37,9 @@ def changed_features(spec: Spec, items: Sequence[Item]) -> set[str]:
         return set()
     words = sorted({i.feature for i in items}, key=lambda w: _hashed(spec.world_seed, w))
     if "" in words:
-        raise LabelError(f"label_change=rule: items of task {spec.task} have no feature that a rule could read; take hash")
+        raise LabelError(
+            f"label_change=rule: items of task {spec.task} have no feature that a rule could read; take hash"
+        )
     return set(words[: round(spec.label_change_share * len(words))])
 
 
@@ -46,20 +48,32 @@ def target(items: Sequence[Item], source: Behaviours, features: set[str]) -> Beh
     return _with_next_choice(items, source, [i.feature in features for i in items])
 
 
-def fixed_labels(spec: Spec, items: Sequence[Item], base: Behaviours, source: Behaviours, features: set[str]) -> list[str]:
+def fixed_labels(
+    spec: Spec, items: Sequence[Item], base: Behaviours, source: Behaviours, features: set[str]
+) -> list[str]:
     """The label texts of training items. base, source: B(M0) and B(S), in which each item has a label; features: as `changed_features`
     gives them. Which items are S's, and which are changed at random, is drawn by the spec's seed."""
     theirs = np.random.default_rng([spec.seed, 7]).random(len(items)) < spec.source_share
-    mixed = replace(source, x=np.where(theirs[:, None], source.x, base.x), cf=np.where(theirs[:, None], source.cf, base.cf))
+    mixed = replace(
+        source,
+        x=np.where(theirs[:, None], source.x, base.x),
+        cf=np.where(theirs[:, None], source.cf, base.cf),
+    )
     mixed = target(items, mixed, features)
     if spec.label_change == "hash":
-        mixed = _with_next_choice(items, mixed, [_hashed(spec.world_seed, i.id) < spec.label_change_share for i in items])
+        mixed = _with_next_choice(
+            items, mixed, [_hashed(spec.world_seed, i.id) < spec.label_change_share for i in items]
+        )
     texts = labels(items, mixed, spec.label_format)
     if spec.label_change in ("random", "shuffled"):
         rng = np.random.default_rng([spec.seed, 8])
         hit = np.flatnonzero(rng.random(len(items)) < spec.label_change_share)
         some = [items[k] for k in hit]
-        noise = _other(spec, some, [texts[k] for k in hit], rng) if spec.label_change == "random" else _dealt(spec, some, statements(mixed.take(hit)), rng)
+        noise = (
+            _other(spec, some, [texts[k] for k in hit], rng)
+            if spec.label_change == "random"
+            else _dealt(spec, some, statements(mixed.take(hit)), rng)
+        )
         for k, text in zip(hit, noise, strict=True):
             texts[k] = text
     return texts
@@ -67,11 +81,16 @@ def fixed_labels(spec: Spec, items: Sequence[Item], base: Behaviours, source: Be
 
 def _other(spec: Spec, items: Sequence[Item], texts: Sequence[str], rng: np.random.Generator) -> list[str]:
     """Of each item another of its labels."""
-    others = [[t for t in possible_labels(i, spec.label_format) if t != text] for i, text in zip(items, texts, strict=True)]
+    others = [
+        [t for t in possible_labels(i, spec.label_format) if t != text]
+        for i, text in zip(items, texts, strict=True)
+    ]
     return [o[int(rng.integers(len(o)))] for o in others]
 
 
-def _dealt(spec: Spec, items: Sequence[Item], stated: Sequence[Statement], rng: np.random.Generator) -> list[str]:
+def _dealt(
+    spec: Spec, items: Sequence[Item], stated: Sequence[Statement], rng: np.random.Generator
+) -> list[str]:
     """Of each item a label that states what another item's does."""
     kind = [(i.task, len(i.choices)) for i in items]
     dealt = list(range(len(items)))

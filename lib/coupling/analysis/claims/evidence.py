@@ -110,7 +110,9 @@ def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
 def difference(a: pd.DataFrame, b: pd.DataFrame, column: str) -> pd.DataFrame:
     """a - b of a column, paired by M0 seed, explainer seed and item (or without items, of rows that have none), where both have a row."""
     by = [c for c in ("m0_seed", "seed", "group", "id") if c in a and c in b]
-    both = pd.merge(*(f[[*by, column]].astype({column: float}) for f in (a, b)), on=by, suffixes=("", "_of_b"))
+    both = pd.merge(
+        *(f[[*by, column]].astype({column: float}) for f in (a, b)), on=by, suffixes=("", "_of_b")
+    )
     both[column] -= both.pop(f"{column}_of_b")
     return both
 
@@ -119,7 +121,9 @@ def contrast(a: pd.DataFrame, b: pd.DataFrame, column: str) -> Effect:
     """The mean of a column over rows a less that over rows b, which are other items of the same runs."""
     ends = [end.assign(over=sign * end[column].astype(float) / len(end)) for sign, end in ((1, a), (-1, b))]
     both = pd.concat(ends, ignore_index=True)
-    return effect_of(both.assign(over=both["over"] * len(both)), "over")  # so that the mean of all rows is the difference of the two means
+    return effect_of(
+        both.assign(over=both["over"] * len(both)), "over"
+    )  # so that the mean of all rows is the difference of the two means
 
 
 def runs_above(runs: pd.DataFrame, a: str, b: str) -> bool:

@@ -54,18 +54,27 @@ def follows(e: Evidence, task: str, direction: str) -> Finding:
     rows = _of(e, task, condition)
     controls = {"gap above zero": effect_of(rows, "gap").above} | _shared(e, task, condition, SIGN[direction])
     if task == "hint_qa":
-        controls["above that beside a neutral objective"] = effect_of(difference(rows, _of(e, task, "neutral, 1"), "excess"), "excess").above
+        controls["above that beside a neutral objective"] = effect_of(
+            difference(rows, _of(e, task, "neutral, 1"), "excess"), "excess"
+        ).above
     if task == "mmlu":
         return Finding("excess gap over the run without the shift", effect_of(rows, "excess"), controls)
     found = diagonal_test(across_directions(e.table("items", "shift", task=task), float(STRONG)))
     tests = {"matrix across directions": (found["p"], found["difference"] > 0)}
-    return Finding("excess gap over runs without the shift and with the opposite one", effect_of(rows, "excess"), controls, tests)
+    return Finding(
+        "excess gap over runs without the shift and with the opposite one",
+        effect_of(rows, "excess"),
+        controls,
+        tests,
+    )
 
 
 def follows_plainly(e: Evidence, task: str, direction: str) -> Finding:
     """Claim 5 in the paper's own measure."""
     condition = f"{direction}, {STRONG}"
-    return Finding("gap", effect_of(_of(e, task, condition), "gap"), _shared(e, task, condition, SIGN[direction]))
+    return Finding(
+        "gap", effect_of(_of(e, task, condition), "gap"), _shared(e, task, condition, SIGN[direction])
+    )
 
 
 def share_said(e: Evidence, task: str) -> Finding:
@@ -76,9 +85,21 @@ def share_said(e: Evidence, task: str) -> Finding:
     ratio = draws["said"] / draws["rate"]
     each = paired.groupby("m0_seed")[["rate", "said"]].mean()
     value = float(paired["said"].mean() / paired["rate"].mean())
-    effect = Effect(value, *resampling.interval(ratio), two_sided(ratio), len(each), seeds_above=int((each["said"] / each["rate"] > 0).sum()))
-    controls = {f"behaviour differs by more than {2 * SHIFTED}": effect_of(paired, "rate", null=2 * SHIFTED).above}
-    return Finding("of the difference in rate between pushed up and down, the share that explanations imply", effect, controls)
+    effect = Effect(
+        value,
+        *resampling.interval(ratio),
+        two_sided(ratio),
+        len(each),
+        seeds_above=int((each["said"] / each["rate"] > 0).sum()),
+    )
+    controls = {
+        f"behaviour differs by more than {2 * SHIFTED}": effect_of(paired, "rate", null=2 * SHIFTED).above
+    }
+    return Finding(
+        "of the difference in rate between pushed up and down, the share that explanations imply",
+        effect,
+        controls,
+    )
 
 
 def retaught(e: Evidence, condition: str) -> Finding:
@@ -87,35 +108,60 @@ def retaught(e: Evidence, condition: str) -> Finding:
     follows = rows.assign(beyond=rows["self"].astype(float) - rows["others_self"])
     told = follows["retaught_self"].notna()
     states = rows.assign(beyond=rows["retaught_states"] - rows["retaught_states_null"])
-    spoken, guessed = rows[told].assign(own=rows["self"]), silent[silent["retaught"] == 1].assign(own=silent["forced_self"])
+    spoken, guessed = (
+        rows[told].assign(own=rows["self"]),
+        silent[silent["retaught"] == 1].assign(own=silent["forced_self"]),
+    )
     forced = difference(spoken, guessed, "own")
     controls = {
         f"at least {LEARNT} of re-taught prompts right": bool(rows["retaught_right"].mean() >= LEARNT),
         "the new fact is stated more often than without re-teaching": effect_of(states, "beyond").above,
-        "re-taught without explanation training, forced to a label, states it less": effect_of(forced, "own").above,
+        "re-taught without explanation training, forced to a label, states it less": effect_of(
+            forced, "own"
+        ).above,
     }
     effect = contrast(follows[told], follows[~told], "beyond")
-    return Finding("self beyond explanations without re-teaching, on re-taught entities − on the others", effect, controls)
+    return Finding(
+        "self beyond explanations without re-teaching, on re-taught entities − on the others",
+        effect,
+        controls,
+    )
 
 
 def goes_stale(e: Evidence, after: str) -> Finding:
     """Ours: a shift after explanation training (the condition `after`), against one beside it."""
     beside, after = (_of(e, "hint_qa", c) for c in ("down, 1", after))
     controls = {f"both shifts above {SHIFTED}": _moved(beside, -1) and _moved(after, -1)}
-    return Finding("self, shift beside explanation training − after it", effect_of(difference(beside, after, "self"), "self"), controls)
+    return Finding(
+        "self, shift beside explanation training − after it",
+        effect_of(difference(beside, after, "self"), "self"),
+        controls,
+    )
 
 
 def replay_helps(e: Evidence) -> Finding:
     """Ours: explanation data played again in the second stage."""
     again, after = (_of(e, "hint_qa", c) for c in ("down, after, replay", "down, after"))
-    controls = {"best constant label below self": runs_above(e.finals("shift", "hint_qa", "down, after, replay"), "self", "best_constant")}
-    return Finding("self, shift after with replay − without", effect_of(difference(again, after, "self"), "self"), controls)
+    controls = {
+        "best constant label below self": runs_above(
+            e.finals("shift", "hint_qa", "down, after, replay"), "self", "best_constant"
+        )
+    }
+    return Finding(
+        "self, shift after with replay − without",
+        effect_of(difference(again, after, "self"), "self"),
+        controls,
+    )
 
 
 def labels_from_before(e: Evidence) -> Finding:
     """Ours: shift first, explanation training after it on labels from before it."""
     rows = _of(e, "hint_qa", "down, before")
-    return Finding("excess gap over the run without the shift", effect_of(rows, "excess"), _shared(e, "hint_qa", "down, before", -1))
+    return Finding(
+        "excess gap over the run without the shift",
+        effect_of(rows, "excess"),
+        _shared(e, "hint_qa", "down, before", -1),
+    )
 
 
 def as_good_as_new(e: Evidence) -> Finding:
@@ -133,12 +179,23 @@ def senses(e: Evidence, task: str) -> Finding:
     plain = e.table("sensor", "shift", task=task, objective="none")
     plain = plain[plain["step"] == plain["step"].max()]
     pushed = read[read["direction"] != ""]
-    errors = pushed.assign(
-        gained=(pushed["m0_rate"] - pushed["measured"]).abs() - (pushed["estimated"] - pushed["measured"]).abs()
-    ).groupby(["m0_seed", "seed"], as_index=False)["gained"].mean()
-    wide = pushed[pushed["strength"] == float(STRONG)].pivot(index="m0_seed", columns="direction", values="estimated")
+    errors = (
+        pushed.assign(
+            gained=(pushed["m0_rate"] - pushed["measured"]).abs()
+            - (pushed["estimated"] - pushed["measured"]).abs()
+        )
+        .groupby(["m0_seed", "seed"], as_index=False)["gained"]
+        .mean()
+    )
+    wide = pushed[pushed["strength"] == float(STRONG)].pivot(
+        index="m0_seed", columns="direction", values="estimated"
+    )
     controls = {
-        "without a shift no further off than 0.05": bool((plain["estimated"] - plain["measured"]).abs().mean() <= 0.05),
+        "without a shift no further off than 0.05": bool(
+            (plain["estimated"] - plain["measured"]).abs().mean() <= 0.05
+        ),
         "says more after up than after down, in each M0": bool(np.all(wide["up"] > wide["down"])),
     }
-    return Finding("error of always saying M0's rate − error of the sensor", effect_of(errors, "gained"), controls)
+    return Finding(
+        "error of always saying M0's rate − error of the sensor", effect_of(errors, "gained"), controls
+    )

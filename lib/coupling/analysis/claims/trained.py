@@ -38,18 +38,27 @@ def _excess(e: Evidence, *where: str, controls: dict | None = None, tests: dict 
     """The excess gap of a condition beside what every such row is measured beside."""
     rows = e.rows(*where)
     shared = {"gap above zero": effect_of(rows, "gap").above} | _constant(e, *where)
-    return Finding("excess gap", effect_of(rows, "excess"), shared | (controls or {}), _mcnemar(e, *where) | (tests or {}))
+    return Finding(
+        "excess gap",
+        effect_of(rows, "excess"),
+        shared | (controls or {}),
+        _mcnemar(e, *where) | (tests or {}),
+    )
 
 
 def other_source(e: Evidence, condition: str, task: str = "hint_qa") -> Finding:
     where = ("sources", task, condition)
-    return _excess(e, *where, controls={"self − base above zero": effect_of(e.rows(*where), "self_base").above})
+    return _excess(
+        e, *where, controls={"self − base above zero": effect_of(e.rows(*where), "self_base").above}
+    )
 
 
 def other_gap(e: Evidence, condition: str, task: str = "hint_qa") -> Finding:
     """The same in the paper's own measure, post hoc."""
     rows = e.rows("sources", task, condition)
-    return Finding("gap", effect_of(rows, "gap"), {"self − base above zero": effect_of(rows, "self_base").above})
+    return Finding(
+        "gap", effect_of(rows, "gap"), {"self − base above zero": effect_of(rows, "self_base").above}
+    )
 
 
 def own_labels(e: Evidence, task: str) -> Finding:
@@ -73,7 +82,12 @@ def own_labels(e: Evidence, task: str) -> Finding:
     if task != "hint_qa":
         return _excess(e, *where, controls=controls)
     teacher = e.line("teacher_matrix", task, DEFAULT)
-    tests = {f"teacher matrix, K = {teacher['teacher_runs']:.0f}": (teacher["teacher_p"], teacher["teacher_difference"] > 0)}
+    tests = {
+        f"teacher matrix, K = {teacher['teacher_runs']:.0f}": (
+            teacher["teacher_p"],
+            teacher["teacher_difference"] > 0,
+        )
+    }
     return _excess(e, *where, controls=controls, tests=tests)
 
 
@@ -86,9 +100,13 @@ def _beside(e: Evidence, task: str) -> dict[str, bool | None]:
     """The control runs of a task; None of those that were not run."""
     rows = partial(e.rows, "controls", task)
     tests = {
-        "shuffled labels: gap not above zero": lambda: not effect_of(e.rows(SHUFFLED[task][0], task, SHUFFLED[task][1]), "gap").above,
+        "shuffled labels: gap not above zero": lambda: (
+            not effect_of(e.rows(SHUFFLED[task][0], task, SHUFFLED[task][1]), "gap").above
+        ),
         "labels by content: gap above zero": lambda: effect_of(rows("labels by content"), "gap").above,
-        "text only states L(S) less often": lambda: effect_of(difference(rows("default"), rows("text only"), "target"), "target").above,
+        "text only states L(S) less often": lambda: (
+            effect_of(difference(rows("default"), rows("text only"), "target"), "target").above
+        ),
     }
     return {name: _outcome(test) for name, test in tests.items()}
 
@@ -103,11 +121,16 @@ def _outcome(test: Callable[[], bool]) -> bool | None:
 def own_labels_plainly(e: Evidence, task: str) -> Finding:
     """Claim 1 in the paper's own measure."""
     where = ("headline", task, DEFAULT)
-    controls = {"divergent share above the flip-noise floor": _beyond_flips(e, *where), "no collapsed run": not e.collapsed(*where)}
+    controls = {
+        "divergent share above the flip-noise floor": _beyond_flips(e, *where),
+        "no collapsed run": not e.collapsed(*where),
+    }
     return Finding("gap", effect_of(e.rows(*where), "gap"), controls | _constant(e, *where))
 
 
-def needs_kl(e: Evidence, task: str, measure: str, sweep: str = "headline", ends: tuple[str, str] = (DEFAULT, "KL off")) -> Finding:
+def needs_kl(
+    e: Evidence, task: str, measure: str, sweep: str = "headline", ends: tuple[str, str] = (DEFAULT, "KL off")
+) -> Finding:
     """Claim 2, by the gap or by the excess gap."""
     on, off = (e.rows(sweep, task, c) for c in ends)
     name = {"gap": "gap", "excess": "excess gap"}[measure]
@@ -137,7 +160,9 @@ def with_agreement(e: Evidence, sweep: str, task: str) -> Finding:
         "gap and self − base above zero wherever agreement is 0.8 or more": bool(len(near) and near.all()),
         "nowhere below 0.6": bool(len(far) and not far.any()),
     }
-    return Finding("gap at the highest agreement − at the lowest", effect_of(difference(*ends, "gap"), "gap"), controls)
+    return Finding(
+        "gap at the highest agreement − at the lowest", effect_of(difference(*ends, "gap"), "gap"), controls
+    )
 
 
 def crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
@@ -156,10 +181,16 @@ def onset(e: Evidence, sweep: str, task: str) -> Finding:
     """Claim 4: the agreement at which the gap turns positive."""
     names = list(_by_agreement(e, sweep, task)["condition"])
     frames = [e.rows(sweep, task, c) for c in names]
-    means, draws = ({m: np.array([f(frame, m) for frame in frames]) for m in ("agreement", "gap")} for f in (_mean, _drawn))
+    means, draws = (
+        {m: np.array([f(frame, m) for frame in frames]) for m in ("agreement", "gap")}
+        for f in (_mean, _drawn)
+    )
     order = np.argsort(means["agreement"])
     value = crossing(means["agreement"][order], means["gap"][order])
-    found = [crossing(*(draws[m][:, k][np.argsort(draws["agreement"][:, k])] for m in ("agreement", "gap"))) for k in range(RESAMPLES)]
+    found = [
+        crossing(*(draws[m][:, k][np.argsort(draws["agreement"][:, k])] for m in ("agreement", "gap")))
+        for k in range(RESAMPLES)
+    ]
     low, high = resampling.interval(np.array(found))
     controls = {
         "gap above zero at the highest agreement": effect_of(frames[-1], "gap").above,
@@ -199,10 +230,15 @@ def wider(e: Evidence, sweep: str, low: str, high: str, task: str = "hint_qa") -
 
 def new_behaviour(e: Evidence) -> Finding:
     """Claim 9: a behaviour whose explanations were never trained."""
-    explained, alone = (e.finals("new_behaviour", "jabberwocky", c) for c in ("behaviour and other explanations", "behaviour alone"))
+    explained, alone = (
+        e.finals("new_behaviour", "jabberwocky", c)
+        for c in ("behaviour and other explanations", "behaviour alone")
+    )
     controls = {
         "above the best constant label": runs_above(explained, "forced_self", "best_constant"),
-        "the behaviour is learnt (0.8 right)": bool(explained[["gold_match", "cue_match"]].mean().min() >= 0.8),
+        "the behaviour is learnt (0.8 right)": bool(
+            explained[["gold_match", "cue_match"]].mean().min() >= 0.8
+        ),
     }
     gained = effect_of(difference(explained, alone, "forced_self"), "forced_self")
     return Finding("self, forced to a label − the same with behaviour training alone", gained, controls)
@@ -210,23 +246,31 @@ def new_behaviour(e: Evidence) -> Finding:
 
 def region(e: Evidence, task: str) -> Finding:
     """Claim 9: kinds of items without labels."""
-    line = e.table("regions", "held_out", task=task, condition="labels in half of the kinds", region="held out").iloc[0]
+    line = e.table(
+        "regions", "held_out", task=task, condition="labels in half of the kinds", region="held out"
+    ).iloc[0]
     seeds = int(e.line("held_out", task, "labels in half of the kinds")["seeds"])
     effect = Effect(line["gap"], line["gap_low"], line["gap_high"], float("nan"), seeds)
-    return Finding("gap on kinds without labels", effect, {"excess gap above zero there": bool(line["excess_low"] > 0)})
+    return Finding(
+        "gap on kinds without labels", effect, {"excess gap above zero there": bool(line["excess_low"] > 0)}
+    )
 
 
 def _beyond_labels(rows: pd.DataFrame) -> pd.DataFrame:
     """A row a run: how much commoner its commonest explanation is than the commonest of its current labels."""
-    top = lambda codes: float(codes.value_counts(normalize=True).iloc[0])  # noqa: E731
+    top = lambda codes: float(codes.value_counts(normalize=True).iloc[0])
     runs = rows.groupby(["m0_seed", "seed"])
-    over = runs.apply(lambda run: top(measures.stated_code(run)) - top(measures.label_code(run, "")), include_groups=False)
+    over = runs.apply(
+        lambda run: top(measures.stated_code(run)) - top(measures.label_code(run, "")), include_groups=False
+    )
     return over.rename("over").reset_index()
 
 
 def near_constant(e: Evidence) -> Finding:
     """Claim 11."""
-    early, whole = (_beyond_labels(e.rows("depth", "hint_qa", c)) for c in ("early, own labels", "whole, own labels"))
+    early, whole = (
+        _beyond_labels(e.rows("depth", "hint_qa", c)) for c in ("early, own labels", "whole, own labels")
+    )
     base = e.table("base", "depth", task="hint_qa", m0_checkpoint=0.3)
     controls = {
         "commonest label of M0 at least 0.5": bool(base["top_label_share"].mean() >= 0.5),
@@ -258,14 +302,22 @@ def own_weights(e: Evidence) -> Finding:
     """Ours: the same labels are worse learnt by a sibling."""
     default, sibling, text = (e.rows("controls", "hint_qa", c) for c in ("default", "sibling", "text only"))
     controls = {"text only below default": effect_of(difference(default, text, "target"), "target").above}
-    return Finding("target-faithfulness of default − of sibling", effect_of(difference(default, sibling, "target"), "target"), controls)
+    return Finding(
+        "target-faithfulness of default − of sibling",
+        effect_of(difference(default, sibling, "target"), "target"),
+        controls,
+    )
 
 
 def as_good_as_new(e: Evidence) -> Finding:
     """Ours: fixed labels against labels made anew, with a margin of 0.02."""
     default, anew = (e.rows("controls", "hint_qa", c) for c in ("default", "relabelled"))
     controls = _constant(e, "controls", "hint_qa", "relabelled")
-    return Finding("self of default − self of relabelled, above −0.02", effect_of(difference(default, anew, "self"), "self", null=-0.02), controls)
+    return Finding(
+        "self of default − self of relabelled, above −0.02",
+        effect_of(difference(default, anew, "self"), "self", null=-0.02),
+        controls,
+    )
 
 
 def _late_moves(e: Evidence, task: str) -> pd.DataFrame:
@@ -291,7 +343,9 @@ def behaviour_moves(e: Evidence, task: str) -> Finding:
     late = late.assign(beyond=late["returns_said"] - late["returns_unsaid"])
     controls = {"excess gap above zero": effect_of(e.rows("headline", task, DEFAULT), "excess").above}
     effect = effect_of(late[["m0_seed", "seed", "beyond"]], "beyond")
-    return Finding("behaviour returns to L(S) where the explanation said so − where it did not", effect, controls)
+    return Finding(
+        "behaviour returns to L(S) where the explanation said so − where it did not", effect, controls
+    )
 
 
 def depth_within(e: Evidence) -> Finding:
@@ -299,8 +353,13 @@ def depth_within(e: Evidence) -> Finding:
     rows = with_depth(e.rows("headline", "hint_qa", DEFAULT), e.profile, 3)
     often, seldom = rows[rows["depth"] == 2], rows[rows["depth"] == 0]
     means = {m: _mean(often, m) - _mean(seldom, m) for m in ("knows", "agreement")}
-    controls = {"M0 right more often on the former": means["knows"] > 0, "agreement higher there by no more than 0.1": means["agreement"] <= 0.1}
-    return Finding("gap on the third of the entities met most − met least", contrast(often, seldom, "gap"), controls)
+    controls = {
+        "M0 right more often on the former": means["knows"] > 0,
+        "agreement higher there by no more than 0.1": means["agreement"] <= 0.1,
+    }
+    return Finding(
+        "gap on the third of the entities met most − met least", contrast(often, seldom, "gap"), controls
+    )
 
 
 def depth_between(e: Evidence, labels: str) -> Finding:

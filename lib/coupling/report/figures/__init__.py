@@ -32,7 +32,10 @@ from coupling.sweep import read_sweep
 
 # name: (what it shows, how it is drawn from the tables of a sweep). The schematic needs none.
 FIGURES: dict[str, tuple[str, Callable[[tables.Tables], Figure]]] = {
-    "headline": (headline.WHAT, lambda t: headline.draw(t.summary, t.runs, read_sweep(t.keys["sweep"]).title)),
+    "headline": (
+        headline.WHAT,
+        lambda t: headline.draw(t.summary, t.runs, read_sweep(t.keys["sweep"]).title),
+    ),
     "dynamics": (dynamics.WHAT, lambda t: dynamics.draw(t.dynamics, t.runs)),
     "new_behaviour": (new_behaviour.WHAT, lambda t: new_behaviour.draw(t.summary)),
     "held_out": (held_out.WHAT, lambda t: held_out.draw(t.regions, t.summary)),
@@ -81,7 +84,10 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
     drawn = FIGURES[name][1](data)
     path = files.figures_dir() / profile / f"{sweep}-{name}"
     style.save(drawn, path)
-    files.write_json(path.with_suffix(".json"), {"figure": name, "shows": FIGURES[name][0], "runs": [r["key"] for r in data.keys["runs"]]})
+    files.write_json(
+        path.with_suffix(".json"),
+        {"figure": name, "shows": FIGURES[name][0], "runs": [r["key"] for r in data.keys["runs"]]},
+    )
     return drawn
 
 
@@ -93,8 +99,14 @@ def study_figure(name: str) -> Figure:
     drawn = draw(data)
     style.save(drawn, files.figures_dir() / name)
     if rests_on:
-        behind = {f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]] for p, s in tables.collected() if rests_on(s)}
-        files.write_json(files.figures_dir() / f"{name}.json", {"figure": name, "shows": what, "runs": behind})
+        behind = {
+            f"{p}/{s}": [r["key"] for r in tables.read_keys(p, s)["runs"]]
+            for p, s in tables.collected()
+            if rests_on(s)
+        }
+        files.write_json(
+            files.figures_dir() / f"{name}.json", {"figure": name, "shows": what, "runs": behind}
+        )
     return drawn
 
 
@@ -113,7 +125,10 @@ def write_study_tables() -> None:
     """Put tables together over all sweeps that have them, into figures/data: shift.parquet and sensor.parquet, and scale.parquet of
     those that show the size of the model."""
     collected = [tables.read(*names) for names in tables.collected()]
-    found = {name: [frame for data in collected if (frame := getattr(data, name)) is not None] for name in tables.SHIFTED}
+    found = {
+        name: [frame for data in collected if (frame := getattr(data, name)) is not None]
+        for name in tables.SHIFTED
+    }
     whole = {name: pd.concat(frames, ignore_index=True) for name, frames in found.items() if frames}
     if of_sizes := [data for data in collected if data.keys["sweep"] in scale.SWEEPS]:
         whole["scale"] = tables.scale(of_sizes)
@@ -124,4 +139,6 @@ def write_study_tables() -> None:
 
 def report(notebook: str, **parameters: str) -> None:
     """Print the command that reproduces a figure notebook; it computes no run."""
-    notebooks.report(notebook, parameters, 0, len(tables.read(**parameters).keys["runs"]) if parameters else 0)
+    notebooks.report(
+        notebook, parameters, 0, len(tables.read(**parameters).keys["runs"]) if parameters else 0
+    )

@@ -19,7 +19,10 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
     tasks = list(dict.fromkeys(summary["task"]))
     at = summary["condition"].map(places) if places else summary[f"{axis}_mean"]
     measured = places is None
-    summary = summary.assign(at=at, kind=summary["condition"].str.split(",").str[0].where(summary["condition"].str.contains(","), ""))
+    summary = summary.assign(
+        at=at,
+        kind=summary["condition"].str.split(",").str[0].where(summary["condition"].str.contains(","), ""),
+    )
     apart = (summary["source_agreement_mean"] < 1).any()  # where S is M0, base and target are one
     panels = (PANELS[0], (*PANELS[1], "self_base") if apart else PANELS[1], PANELS[2])
     log = at.min() > 0 and at.max() / at.min() > FAR
@@ -32,14 +35,40 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
                 for j, m in enumerate(measures):
                     low, high = (rows[f"{m}_{k}"] for k in ("low", "high"))
                     mean = rows[m] if m in rows else rows[f"{m}_mean"]
-                    places = _beside(rows["at"], at, 0.012 * (j - (len(measures) - 1) / 2) + (0 if measured else 0.02 * k), log)
-                    panel.errorbar(places, mean, [(mean - low).clip(lower=0), (high - mean).clip(lower=0)],
-                                   color=COLOURS[m], marker=MARKS[m], ms=4, ls=dash, lw=1, capsize=2, label=LABELS[m])
+                    places = _beside(
+                        rows["at"],
+                        at,
+                        0.012 * (j - (len(measures) - 1) / 2) + (0 if measured else 0.02 * k),
+                        log,
+                    )
+                    panel.errorbar(
+                        places,
+                        mean,
+                        [(mean - low).clip(lower=0), (high - mean).clip(lower=0)],
+                        color=COLOURS[m],
+                        marker=MARKS[m],
+                        ms=4,
+                        ls=dash,
+                        lw=1,
+                        capsize=2,
+                        label=LABELS[m],
+                    )
                     if len(kinds) > 1 and j == 0:  # a line has one name, and a condition of no kind its own
-                        for name, x, y in [(kind, places.iloc[-1], mean.iloc[-1])] if kind else zip(rows["condition"], places, mean, strict=True):
-                            side = {"xytext": (5, 3)} if x == places.iloc[-1] else {"xytext": (-5, 3), "ha": "right"}  # to the right there may be a mark
+                        for name, x, y in (
+                            [(kind, places.iloc[-1], mean.iloc[-1])]
+                            if kind
+                            else zip(rows["condition"], places, mean, strict=True)
+                        ):
+                            side = (
+                                {"xytext": (5, 3)}
+                                if x == places.iloc[-1]
+                                else {"xytext": (-5, 3), "ha": "right"}
+                            )  # to the right there may be a mark
                             panel.annotate(name, (x, y), textcoords="offset points", fontsize=6, **side)
-            panel.set(xlabel="agreement of L(S) and L(M0)" if measured else axis.replace("_", " "), xscale="log" if log else "linear")
+            panel.set(
+                xlabel="agreement of L(S) and L(M0)" if measured else axis.replace("_", " "),
+                xscale="log" if log else "linear",
+            )
             panel.margins(x=0.2 if len(kinds) > 1 else 0.05)
             legend(panel, 6)
         row[0].set(ylim=(0, 1.05), ylabel="share of test items", title=f"{task}: self and target")
@@ -47,10 +76,15 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> F
         row[1].set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")
         row[2].set(ylim=(0, 1.05), ylabel="share of test items", title="agreement of L(S) and L(M_t)")
     first = summary.iloc[0]
-    fallen = "; ".join(f"{r['condition']}: {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"])
-    caption(figure, f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
-            f"bootstrap over {seeds_of(first['seeds'])} and groups; no excess gap where one run stands for an M0.\n"
-            f"Marks at one place stand side by side. Collapsed runs: {fallen or 'none'}.")
+    fallen = "; ".join(
+        f"{r['condition']}: {r['collapsed']} of {r['runs']}" for _, r in summary.iterrows() if r["collapsed"]
+    )
+    caption(
+        figure,
+        f"Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a point, {first['items']} test items a run. Bars: 95 % two-way "
+        f"bootstrap over {seeds_of(first['seeds'])} and groups; no excess gap where one run stands for an M0.\n"
+        f"Marks at one place stand side by side. Collapsed runs: {fallen or 'none'}.",
+    )
     return figure
 
 

@@ -17,7 +17,9 @@ def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     bands, columns = -(-len(conditions) // WIDEST), min(len(conditions), WIDEST)  # bands of two rows a task
     size = (max(3.5 * columns, 4.2), 5.2 * len(tasks) * bands)
     figure, axes = plt.subplots(2 * len(tasks) * bands, columns, figsize=size, squeeze=False, sharex=True)
-    for axis in axes.flat[[k for k in range(axes.size) if k // columns // 2 % bands * columns + k % columns >= len(conditions)]]:
+    for axis in axes.flat[
+        [k for k in range(axes.size) if k // columns // 2 % bands * columns + k % columns >= len(conditions)]
+    ]:
         axis.remove()
     for (task, condition), rows in dynamics.groupby(["task", "condition"], sort=False):
         band, column = divmod(conditions.index(condition), columns)
@@ -27,7 +29,9 @@ def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         for axis, measures in ((above, ("self", "target", "agreement")), (below, ("gap", "excess"))):
             for m in measures:
                 axis.plot(rows["step"], rows[m], color=COLOURS[m], marker=MARKS[m], ms=4, label=LABELS[m])
-                axis.fill_between(rows["step"], rows[f"{m}_low"], rows[f"{m}_high"], color=COLOURS[m], alpha=0.18, lw=0)
+                axis.fill_between(
+                    rows["step"], rows[f"{m}_low"], rows[f"{m}_high"], color=COLOURS[m], alpha=0.18, lw=0
+                )
                 for _, run in mine.groupby(["m0_seed", "seed"]):
                     axis.plot(run["step"], run[m], color=COLOURS[m], lw=0.4, alpha=0.4)
         above.set(title=f"{task}, {condition}", ylim=(0, 1.02))
@@ -40,6 +44,9 @@ def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     axes[0, 0].legend(fontsize=7)
     axes[1, 0].legend(fontsize=7)
     first = dynamics.iloc[0]
-    caption(figure, f"{runs['m0_seed'].nunique()} M0 seed(s), {len(runs.groupby(['task', 'condition', 'm0_seed', 'seed']))} runs in all, the same "
-            f"{first['items']} test items at every step (thin lines: runs; the last point of a thin line is over all its items).")
+    caption(
+        figure,
+        f"{runs['m0_seed'].nunique()} M0 seed(s), {len(runs.groupby(['task', 'condition', 'm0_seed', 'seed']))} runs in all, the same "
+        f"{first['items']} test items at every step (thin lines: runs; the last point of a thin line is over all its items).",
+    )
     return figure

@@ -17,20 +17,48 @@ def draw(summary: pd.DataFrame) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3), width_ratios=[2, 3])
     for place, row in rows.iterrows():
         for shift, (measure, mark) in zip((-0.12, 0.12), zip(BEHAVIOUR, "^v", strict=True), strict=True):
-            interval(left, place + shift, *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")), COLOURS["baseline"], mark, BEHAVIOUR[measure])
+            interval(
+                left,
+                place + shift,
+                *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")),
+                COLOURS["baseline"],
+                mark,
+                BEHAVIOUR[measure],
+            )
         for shift, (measure, style, label) in zip(
             (-0.2, 0.0, 0.2),
-            (("self", "self", LABELS["self"]), ("forced_self", "agreement", "self, forced to a label"), ("base", "target", "against M0's behaviour")),
+            (
+                ("self", "self", LABELS["self"]),
+                ("forced_self", "agreement", "self, forced to a label"),
+                ("base", "target", "against M0's behaviour"),
+            ),
             strict=True,
         ):
-            interval(right, place + shift, *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")), COLOURS[style], MARKS[style], label)
-        right.hlines(row["best_constant"], place - 0.35, place + 0.35, colors=COLOURS["baseline"], linestyles=":", label="best constant label")
+            interval(
+                right,
+                place + shift,
+                *(row[f"{measure}_{k}"] for k in ("mean", "low", "high")),
+                COLOURS[style],
+                MARKS[style],
+                label,
+            )
+        right.hlines(
+            row["best_constant"],
+            place - 0.35,
+            place + 0.35,
+            colors=COLOURS["baseline"],
+            linestyles=":",
+            label="best constant label",
+        )
     for axis, title in ((left, "behaviour: sorted rightly"), (right, "explanations of it, never trained")):
         ticks(axis, rows["condition"])
         legend(axis, 6)
         axis.set(title=title, ylim=(0, 1.02))
     left.set(ylabel="share of test items")
     first = rows.iloc[0]
-    caption(figure, f"{TASK}, final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
-            "Bars: 95 % two-way bootstrap over M0 seeds and creatures.")
+    caption(
+        figure,
+        f"{TASK}, final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, {first['items']} test items a run. "
+        "Bars: 95 % two-way bootstrap over M0 seeds and creatures.",
+    )
     return figure

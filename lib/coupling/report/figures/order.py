@@ -9,8 +9,18 @@ from coupling.report.figures.style import COLOURS, LABELS, MARKS, caption, inter
 
 WHAT = "Shift of behaviour, of what explanations imply, and faithfulness, by the order of a shift and of explanation training, with controls"
 PANELS = (
-    ({"shift": ("behaviour", "baseline", "X"), "said_shift": ("what explanations imply", "self_base", "P")}, "shift from M0's rate (fraction)"),
-    ({m: (LABELS[m], m, MARKS[m]) for m in ("self", "target")} | {"forced_self": ("self, forced to a label", "agreement", "v")}, "share of test items"),
+    (
+        {
+            "shift": ("behaviour", "baseline", "X"),
+            "said_shift": ("what explanations imply", "self_base", "P"),
+        },
+        "shift from M0's rate (fraction)",
+    ),
+    (
+        {m: (LABELS[m], m, MARKS[m]) for m in ("self", "target")}
+        | {"forced_self": ("self, forced to a label", "agreement", "v")},
+        "share of test items",
+    ),
     ({m: (LABELS[m], m, MARKS[m]) for m in ("gap", "excess")}, "difference (fraction)"),
 )
 
@@ -36,15 +46,21 @@ def draw(shift: pd.DataFrame) -> Figure:
                     label, colour, mark = measures[m]
                     x = place + 0.16 * (j - (len(known) - 1) / 2)
                     interval(axis, x, *found.loc[m], COLOURS[colour], mark, label)
-                    axis.scatter([x + 0.06] * len(part), part[m], s=7, color=COLOURS[colour], alpha=0.5, linewidths=0)
+                    axis.scatter(
+                        [x + 0.06] * len(part), part[m], s=7, color=COLOURS[colour], alpha=0.5, linewidths=0
+                    )
             ticks(axis, conditions)
             axis.axhline(0, color="black", lw=0.8)
             axis.set(ylabel=what)
             legend(axis, 6)
         axes[3 * k, 0].set_title(f"{task}: shifts of weight {strength:g}")
     fallen = rows[rows["collapsed"] != ""].groupby("condition", sort=False).size()
-    caption(figure, f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['items'].max()} test items a run. "
-            "Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
-            "shift, and with the opposite one of its kind, show on the same items.\nRuns flagged as collapsed, whose gaps say little: "
-            + ("; ".join(f"{c} {n}" for c, n in fallen.items()) or "none") + ".")
+    caption(
+        figure,
+        f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, {rows['items'].max()} test items a run. "
+        "Bars: 95 % bootstrap over M0 seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
+        "shift, and with the opposite one of its kind, show on the same items.\nRuns flagged as collapsed, whose gaps say little: "
+        + ("; ".join(f"{c} {n}" for c, n in fallen.items()) or "none")
+        + ".",
+    )
     return figure

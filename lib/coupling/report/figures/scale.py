@@ -9,7 +9,13 @@ from coupling.report.figures.style import COLOURS, LABELS, caption, interval, le
 
 WHAT = "Gap and excess gap with the KL term against model size, from a million weights upwards, labels by letter and by content"
 # what distinguishes each sweep's mark; the last two are on real posts and prompts, where a headline has made-up ones
-SWEEPS = {"headline": "", "content": ", by content", "content_again": ", by content, subjects anew", "posts": "", "prompts": ""}
+SWEEPS = {
+    "headline": "",
+    "content": ", by content",
+    "content_again": ", by content, subjects anew",
+    "posts": "",
+    "prompts": "",
+}
 CONDITIONS = ("KL on", "by content")
 TASKS = {"hint_qa": "o", "aita": "s", "refusal": "^", "mmlu": "D"}
 
@@ -22,19 +28,32 @@ def draw(scale: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
     for axis, measure in zip(axes, ("gap", "excess"), strict=True):
         for _, same in rows.groupby("parameters"):
-            for place, (_, row) in zip(np.linspace(-0.35, 0.35, len(same)) if len(same) > 1 else (0.0,), same.iterrows(), strict=True):
-                at, value, low, high = row["parameters"] * 10**place, row[measure], row[f"{measure}_low"], row[f"{measure}_high"]
+            for place, (_, row) in zip(
+                np.linspace(-0.35, 0.35, len(same)) if len(same) > 1 else (0.0,), same.iterrows(), strict=True
+            ):
+                at, value, low, high = (
+                    row["parameters"] * 10**place,
+                    row[measure],
+                    row[f"{measure}_low"],
+                    row[f"{measure}_high"],
+                )
                 if np.isfinite(value):
                     mark, filled = TASKS.get(row["task"], "P"), row["condition"] != "by content"
                     interval(axis, at, value, low, high, COLOURS[measure], mark, row["name"], filled)
         axis.axhline(0, color="black", lw=0.8)
-        axis.set(xscale="log", xlabel="weights of the model", ylabel="difference (fraction)", title=LABELS[measure])
+        axis.set(
+            xscale="log", xlabel="weights of the model", ylabel="difference (fraction)", title=LABELS[measure]
+        )
         axis.set_xlim(rows["parameters"].min() / 6, rows["parameters"].max() * 6)
         axis.margins(y=0.15)
     legend(axes[0], 7)
     behind = "; ".join(
-        f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items" for _, row in rows.iterrows()
+        f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items"
+        for _, row in rows.iterrows()
     )
-    caption(figure, "Final step, KL on; by content at a higher learning rate where the model is the real one. Marks of one model stand side by side. "
-            f"Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer seeds) and groups. {behind}.")
+    caption(
+        figure,
+        "Final step, KL on; by content at a higher learning rate where the model is the real one. Marks of one model stand side by side. "
+        f"Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer seeds) and groups. {behind}.",
+    )
     return figure

@@ -17,8 +17,12 @@ BOXES = {  # name: (x, y, text, colour)
     "does": (7.5, 0.0, "current behaviour B(M_t)\n→ L(M_t)", "#D6E8F5"),
 }
 ARROWS = [
-    ("x", "m0", "arc3"), ("m0", "labels", "arc3"), ("labels", "train", "arc3"), ("m0", "train", "arc3"),
-    ("train", "says", "arc3"), ("train", "does", "arc3,rad=0.35"),
+    ("x", "m0", "arc3"),
+    ("m0", "labels", "arc3"),
+    ("labels", "train", "arc3"),
+    ("m0", "train", "arc3"),
+    ("train", "says", "arc3"),
+    ("train", "does", "arc3,rad=0.35"),
 ]
 WIDTH, HEIGHT = 2.0, 0.85
 
@@ -27,7 +31,9 @@ def draw() -> Figure:
     """Boxes and arrows; the two comparisons in the colours that all figures give them."""
     figure, axis = plt.subplots(figsize=(7.6, 3.1))
     for x, y, text, colour in BOXES.values():
-        axis.add_patch(FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.06", fc=colour, ec="black", lw=0.8))
+        axis.add_patch(
+            FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.06", fc=colour, ec="black", lw=0.8)
+        )
         axis.text(x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", fontsize=8)
     for start, end, bend in ARROWS:
         (x0, y0, *_), (x1, y1, *_) = BOXES[start], BOXES[end]
@@ -37,7 +43,11 @@ def draw() -> Figure:
             a, b = (x0 + WIDTH / 2, y0 - 0.06), (x1 + WIDTH / 2, y1 - 0.06)
         else:
             a, b = (x0 + WIDTH / 2, y0 - 0.06), (x1 + WIDTH / 2 + (0.5 if x0 > x1 else 0), y1 + HEIGHT + 0.06)
-        axis.add_patch(FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=9, lw=0.9, color="black", connectionstyle=bend))
+        axis.add_patch(
+            FancyArrowPatch(
+                a, b, arrowstyle="-|>", mutation_scale=9, lw=0.9, color="black", connectionstyle=bend
+            )
+        )
     for a, b, name, place, side in (
         ((6.0, 0.91), (6.0, 1.59), "target-faithfulness:\ndoes E(M_t)\nstate L(M0)?", (6.12, 1.25), "left"),
         ((7.06, 0.55), (7.44, 0.55), "self-faithfulness:\ndoes E(M_t)\nstate L(M_t)?", (7.75, 1.25), "left"),

@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 mpl.use("Agg", force=False)
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and by lightness in grey print
-COLOURS = {"self": "#0072B2", "target": "#D55E00", "excess": "#009E73", "gap": "#666666", "agreement": "#999999", "baseline": "#CC79A7", "self_base": "#56B4E9"}
+COLOURS = {
+    "self": "#0072B2",
+    "target": "#D55E00",
+    "excess": "#009E73",
+    "gap": "#666666",
+    "agreement": "#999999",
+    "baseline": "#CC79A7",
+    "self_base": "#56B4E9",
+}
 MARKS = {"self": "o", "target": "s", "excess": "D", "gap": "^", "agreement": "v", "self_base": "P"}
 LABELS = {
     "self": "self-faithfulness",
@@ -26,10 +34,18 @@ LABELS = {
 def apply() -> None:
     """Set the study's style for all figures that follow."""
     sns.set_theme(context="paper", style="ticks", font_scale=1.0)
-    mpl.rcParams.update({
-        "figure.dpi": 120, "savefig.dpi": 200, "font.size": 9, "axes.titlesize": 9, "legend.frameon": False,
-        "pdf.fonttype": 42, "svg.hashsalt": "coupling", "figure.constrained_layout.use": True,
-    })
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 120,
+            "savefig.dpi": 200,
+            "font.size": 9,
+            "axes.titlesize": 9,
+            "legend.frameon": False,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "coupling",
+            "figure.constrained_layout.use": True,
+        }
+    )
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
@@ -46,10 +62,29 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
 
 
-def interval(axis, x: float, mean: float, low: float, high: float, colour: str, mark: str, label: str, filled: bool = True) -> None:
+def interval(
+    axis,
+    x: float,
+    mean: float,
+    low: float,
+    high: float,
+    colour: str,
+    mark: str,
+    label: str,
+    filled: bool = True,
+) -> None:
     """A mean with its interval."""
     bars = [[max(mean - low, 0)], [max(high - mean, 0)]]
-    axis.errorbar(x, mean, bars, fmt=mark, color=colour, markerfacecolor=colour if filled else "white", capsize=3, label=label)
+    axis.errorbar(
+        x,
+        mean,
+        bars,
+        fmt=mark,
+        color=colour,
+        markerfacecolor=colour if filled else "white",
+        capsize=3,
+        label=label,
+    )
 
 
 def legend(axis, size: int) -> None:
@@ -60,7 +95,11 @@ def legend(axis, size: int) -> None:
 
 def ticks(axis, names) -> None:
     """One place on the x axis for each name, long ones on several lines."""
-    axis.set_xticks(range(len(names)), ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 14)) for n in names], fontsize=7)
+    axis.set_xticks(
+        range(len(names)),
+        ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 14)) for n in names],
+        fontsize=7,
+    )
     axis.set_xlim(-0.6, len(names) - 0.4)
 
 
