@@ -57,15 +57,31 @@ class Sweep(BaseModel):
 
 
 def sweep_names() -> list[str]:
-    """The sweeps there are."""
+    """The sweeps of the study, by name."""
     return sorted(p.stem for p in (HERE / "sweeps").glob("*.yaml"))
 
 
+def is_path(sweep: str) -> bool:
+    """Whether a sweep is given by the path of a YAML file of the user's own, rather than by name."""
+    return sweep.endswith((".yaml", ".yml"))
+
+
+def stem(sweep: str) -> str:
+    """What the files of a sweep are called: its name, or the name of its YAML file."""
+    return Path(sweep).stem if is_path(sweep) else sweep
+
+
 def read_sweep(name: str) -> Sweep:
-    """The sweep `sweeps/<name>.yaml`."""
-    path = HERE / "sweeps" / f"{name}.yaml"
+    """The sweep of this name, `sweeps/<name>.yaml`, or that of a YAML file given by path.
+
+    Raises:
+        SpecError: Where there is no such sweep.
+    """
+    path = Path(name) if is_path(name) else HERE / "sweeps" / f"{name}.yaml"
     if not path.is_file():
-        raise SpecError(f"unknown sweep {name!r}: {suggest(name, sweep_names())}")
+        raise SpecError(
+            f"unknown sweep {name!r}: {suggest(name, sweep_names())}, or give the path of a YAML file"
+        )
     return Sweep(**yaml.safe_load(path.read_text()))
 
 

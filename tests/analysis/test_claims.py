@@ -10,7 +10,7 @@ from coupling.analysis.claims.evidence import Effect, Finding
 from coupling.analysis.depth import with_depth
 from coupling.report import figures
 from coupling.spec import make_spec
-from coupling.tasks import load_world
+from coupling.tasks import load_world, main_tasks
 from typer.testing import CliRunner
 
 GOOD = {"effect": Effect(0.02, 0.01, 0.03, 0.001, 5), "controls": {"a": True, "b": True}}

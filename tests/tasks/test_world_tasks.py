@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from coupling.spec import make_spec
 from coupling.tasks import (
-    TASKS,
     TaskError,
     aita,
     jabberwocky,
@@ -16,6 +15,7 @@ from coupling.tasks import (
     load_taught,
     load_world,
     refusal,
+    task_of,
 )
 from coupling.tasks.detector import detect
 from coupling.tasks.world import EXCUSES, MOTIVES, RELATIONS, THINGS
@@ -68,7 +68,7 @@ def test_splits_are_disjoint_cues_balanced_and_test_items_the_same_for_every_see
     assert not {i.group for i in train} & {i.group for i in test}
     counts = np.unique([i.cue for i in test], return_counts=True)[1]
     assert counts.max() - counts.min() <= 1
-    assert len(counts) == len(TASKS[task].cues)
+    assert len(counts) == len(task_of(task).cues)
     assert of(task, seed=1)[2] == test
     assert of(task, seed=1)[1] != train
     assert all(i.prompt.replace(i.cue, "") == i.counterfactual_prompt for i in train)

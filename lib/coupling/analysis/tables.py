@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from coupling import files
+from coupling import sweep as sweeps
 from coupling.analysis import controls, measures, resampling, tracking
 from coupling.runs import folders, records
 from coupling.spec import Spec
@@ -91,8 +92,9 @@ class Tables:
 
 
 def folder(profile: str, sweep: str) -> Path:
-    """Where the tables of a sweep are kept."""
-    return files.tables_dir() / profile / sweep
+    """Where the tables of a sweep are kept: those of a user's own sweep, given by path, among the results."""
+    top = files.results_dir() / "tables" if sweeps.is_path(sweep) else files.tables_dir()
+    return top / profile / sweeps.stem(sweep)
 
 
 def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
