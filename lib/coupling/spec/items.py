@@ -20,7 +20,8 @@ class ItemsSection(Section):
     posts: str = field(
         "items",
         "",
-        "JSONL file of posts to judge: a path, hub:OWNER/NAME/FILE or sha256:DIGEST (empty: stories)",
+        "JSONL file of posts to judge: a path, hub:OWNER/NAME/FILE or sha256:DIGEST"
+        " (empty: made-up stories)",
     )
     requests: str = field(
         "items",
