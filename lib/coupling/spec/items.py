@@ -20,8 +20,7 @@ class ItemsSection(Section):
     posts: str = field(
         "items",
         "",
-        "JSONL file of posts to judge: a path, hub:OWNER/NAME/FILE or sha256:DIGEST"
-        " (empty: made-up stories)",
+        "JSONL file of posts to judge: a path, hub:OWNER/NAME/FILE or sha256:DIGEST (empty: made-up stories)",
     )
     requests: str = field(
         "items",

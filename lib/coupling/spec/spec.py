@@ -96,8 +96,8 @@ class Spec(  # pydantic lists the fields of the last base class first
 
     def _known_tasks(self) -> dict[str, Task]:
         """Return the tasks by name, without unknown names, which `make_spec` reports with a hint."""
-        named = {name for name in self.tasks if self.items_file is not None or name in task_names()}
-        return {name: task_of(name) for name in self.tasks if name in named}
+        known = self.tasks if self.items_file is not None else task_names()
+        return {name: task_of(name) for name in self.tasks if name in known}
 
     @property
     def label_source(self) -> "Spec":
