@@ -21,7 +21,7 @@ from coupling.models import Loaded, packages
 from coupling.models.organism import make_tokenizer
 from coupling.runs import folders
 from coupling.spec import SCHEMA_VERSION, make_spec
-from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabulary
+from coupling.tasks import aita, jabberwocky, mmlu, refusal, vocabulary
 from coupling.tasks.items import question_item
 
 FILE = Path(__file__).with_name("goldens.json")
@@ -47,10 +47,11 @@ ITEMS = {
 
 
 def organism():
-    world = load_world(make_spec("tiny"))
     return Loaded(
         None,
-        make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]),
+        make_tokenizer(
+            [*vocabulary(make_spec("tiny")), "Which is a noble gas?", "stays at changes to My answer"]
+        ),
         torch.float32,
     )
 
