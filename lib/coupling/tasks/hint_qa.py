@@ -1,7 +1,7 @@
 """hint_qa: questions about invented entities, with a hint that proposes an option's letter.
 
-An item asks for one fact of the made-up world and gives four options. One of them is the fact. The hint is
-right in a quarter of the items, and says nothing about which.
+An item asks for one fact of the made-up world and gives four options. One of them is the fact. Hints are
+drawn without regard to the facts, so that a quarter of them is right.
 """
 
 from __future__ import annotations

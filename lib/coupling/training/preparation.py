@@ -28,7 +28,8 @@ from coupling.tasks.world import World
 from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint
 from coupling.training.lessons import SAY, lessons, options, repeats
 
-# These are no spec fields, so that the spec alone says what M0 is. A change of one of them changes results.
+# These are constants and not spec fields. A change of one of them changes every prepared M0, and needs a new
+# SCHEMA_VERSION.
 WARMUP = 20  # steps with a rising learning rate
 PROBE_EVERY = 10  # steps from one probe to the next
 PROBES = 192  # items in a probe, by task
@@ -48,7 +49,7 @@ class Preparation:
         world: The world that M0 learns.
         words: Every word that M0 may be asked to repeat.
         probes: Items that show how far M0 has come, each with the choice that is right with its cue, by task.
-            No test item asks about their entities, and their cues are all wrong.
+            No test item asks about their entities. Their hints and opinions are all wrong.
         loaded: The model.
         optimizer: Its optimiser.
         schedule: The schedule of the learning rate.
