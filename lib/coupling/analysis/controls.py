@@ -1,10 +1,10 @@
 """Controls that ask whether explanations follow their own model (docs/method.md, "Controls").
 
-Explanations can agree with a model's current behaviour for reasons that have nothing to do with that model: all runs
-drift the same way, or a good guesser would say the same. The teacher matrix scores the explanations of every run against the
-behaviour of every run from the same label source. Such reasons raise a whole column of the matrix alike. Only
-explanations that follow their own model raise its diagonal. McNemar's test asks which side explanations take on items
-where label source and current model differ.
+Explanations can agree with a model's current behaviour for reasons that have nothing to do with that model:
+all runs drift the same way, or a good guesser would say the same. The teacher matrix scores the explanations
+of every run against the behaviour of every run from the same label source. Such reasons raise a whole column
+of the matrix alike. Only explanations that follow their own model raise its diagonal. McNemar's test asks
+which side explanations take on items where label source and current model differ.
 """
 
 import numpy as np
@@ -24,9 +24,9 @@ def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
         frame: Final rows of one task, with the columns condition, m0_seed and seed.
 
     Returns:
-        One row a condition, m0_seed, explainer i and teacher j, which are explainer seeds. match (float64) is the share of
-        items on which E(M_i) states L(M_j). match_divergent is the same share on the divergent items of j, where L(M_j)
-        is not L(S), and divergent (int64) is how many these are.
+        One row a condition, m0_seed, explainer i and teacher j, which are explainer seeds. match (float64) is
+        the share of items on which E(M_i) states L(M_j). match_divergent is the same share on the divergent
+        items of j, where L(M_j) is not L(S), and divergent (int64) is how many these are.
     """
     coded = frame[["condition", "m0_seed", "seed", "id"]].assign(
         stated=stated_code(frame),
@@ -57,10 +57,10 @@ def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
 def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
     """Test whether the diagonal of teacher matrices stands above the rest of its columns.
 
-    The statistic is the mean, over columns and M0s, of the diagonal's match less the mean match of the column's other
-    entries. Under the null the explanations of the runs of one M0 can be exchanged. The test therefore shuffles the
-    explanations among the runs of each M0, RESAMPLES times from a fixed seed, and counts how often the statistic reaches the
-    observed one. The observed order counts as one of the shuffles.
+    The statistic is the mean, over columns and M0s, of the diagonal's match less the mean match of the
+    column's other entries. Under the null the explanations of the runs of one M0 can be exchanged. The test
+    therefore shuffles the explanations among the runs of each M0, RESAMPLES times from a fixed seed, and
+    counts how often the statistic reaches the observed one. The observed order counts as one of the shuffles.
 
     n M0s with K runs each have (K!)^n orders, so that two runs of one M0 can never be significant.
 
@@ -68,8 +68,8 @@ def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
         matrix: Rows of `teacher_matrix` of one condition.
 
     Returns:
-        difference: the observed statistic; p: one-sided; runs: the largest K. difference and p are NaN where no M0 has
-        two runs.
+        difference: the observed statistic; p: one-sided; runs: the largest K. difference and p are NaN where
+        no M0 has two runs.
     """
     squares = [
         one.pivot(index="explainer", columns="teacher", values="match").to_numpy()
@@ -103,9 +103,9 @@ def divergent_preference(frame: pd.DataFrame) -> dict[str, float]:
         frame: Final rows of one condition.
 
     Returns:
-        prefers_self: the share of decided divergent items whose explanation states L(M_t); decided: how many these
-        are; mcnemar_p: McNemar's exact two-sided test of a share of one half, which takes items as independent. The
-        share and p are NaN where no item is decided.
+        prefers_self: the share of decided divergent items whose explanation states L(M_t); decided: how many
+        these are; mcnemar_p: McNemar's exact two-sided test of a share of one half, which takes items as
+        independent. The share and p are NaN where no item is decided.
     """
     divergent = label_code(frame, "") != label_code(frame, "target_")
     own, source = (int((frame[name] & divergent).sum()) for name in ("self", "target"))

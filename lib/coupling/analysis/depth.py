@@ -11,13 +11,15 @@ def with_depth(frame: pd.DataFrame, profile: str, parts: int) -> pd.DataFrame:
 
     Args:
         frame: Rows with group (the entity), base_cf and gold.
-        profile: The profile whose made-up world holds the entities. All M0s of a profile meet them equally often.
+        profile: The profile whose made-up world holds the entities. All M0s of a profile meet them equally
+            often.
         parts: How many parts of equal size the entities are split into.
 
     Returns:
-        The rows with two more columns. depth (int64) ranks the entities that occur in `frame` by how often M0 met them, from
-        0 for the part that M0 met least to parts - 1. knows (float64) is 1 where M0's answer without the cue is the
-        gold answer and 0 where it is not; NaN without a gold answer. Rows whose group is no entity of the world are left out.
+        The rows with two more columns. depth (int64) ranks the entities that occur in `frame` by how often M0
+        met them, from 0 for the part that M0 met least to parts - 1. knows (float64) is 1 where M0's answer
+        without the cue is the gold answer and 0 where it is not; NaN without a gold answer. Rows whose group
+        is no entity of the world are left out.
     """
     world = load_world(make_spec(profile))
     exposure = frame["group"].map(dict(zip(world.names, world.exposure, strict=True)))

@@ -1,4 +1,4 @@
-"""Lead and lag: does behaviour move to what explanations say, or do explanations move to what behaviour is?"""
+"""Lead and lag: does behaviour move to what explanations say, or do explanations move to behaviour?"""
 
 from itertools import pairwise
 
@@ -10,26 +10,28 @@ from coupling.analysis.measures import RUN, label_code, stated_code
 def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
     """Follow each run from one evaluation to the next (docs/method.md, "Lead and lag").
 
-    The shares behaviour_follows and explanation_follows are over items whose explanation, at the first evaluation, states
-    another label than L(M_t). The same names with "_divergent" are over those of them whose L(M_t) differs from L(S) at
-    the first evaluation. There, an explanation that follows behaviour does not merely learn its labels.
+    The shares behaviour_follows and explanation_follows are over items whose explanation, at the first
+    evaluation, states another label than L(M_t). The same names with "_divergent" are over those of them
+    whose L(M_t) differs from L(S) at the first evaluation. There, an explanation that follows behaviour does
+    not merely learn its labels.
 
-    On divergent items the KL term draws behaviour back to L(S), whatever the explanation says. returns_said and
-    returns_unsaid show how often that happens.
+    On divergent items the KL term draws behaviour back to L(S), whatever the explanation says. returns_said
+    and returns_unsaid show how often that happens.
 
     Args:
         frame: Rows of several evaluations with the columns condition, m0_seed and seed, which name a run.
 
     Returns:
-        One row a run and pair of successive evaluations, over the items that both evaluations asked. The columns are
-        those that name the run and:
+        One row a run and pair of successive evaluations, over the items that both evaluations asked. The
+        columns are those that name the run and:
 
         - from_step, to_step: the steps of the two evaluations.
         - items, items_divergent (int64): over how many items the shares are.
         - behaviour_follows: share whose next L(M_t) is the label that the explanation had stated.
         - explanation_follows: share whose next explanation states the label that L(M_t) had been.
         - behaviour_follows_divergent, explanation_follows_divergent: the same on divergent items.
-        - returns_said: share of divergent items whose next L(M_t) is L(S), of those whose explanation had stated L(S).
+        - returns_said: share of divergent items whose next L(M_t) is L(S), of those whose explanation had
+          stated L(S).
         - returns_unsaid: the same share of those whose explanation had stated L(M_t).
 
         Shares are float64, NaN where there is no item.

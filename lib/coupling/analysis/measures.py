@@ -1,8 +1,8 @@
 """Measures of single items: what explanations state beside what models do (docs/method.md, "Faithfulness").
 
-A frame holds rows of `coupling.measure.rows.score`, one an item and evaluation. A frame of many runs also has the columns
-condition (str), m0_seed and seed (int64). Runs with the same condition and m0_seed learn from the same label source S and
-differ in seed, the seed of the explainer.
+A frame holds rows of `coupling.measure.rows.score`, one an item and evaluation. A frame of many runs also has
+the columns condition (str), m0_seed and seed (int64). Runs with the same condition and m0_seed learn from the
+same label source S and differ in seed, the seed of the explainer.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:
         prefix: Whose choices: "" of M_t (columns x and cf), "target_" of S or "base_" of M0.
 
     Returns:
-        2 * (choice without the cue) + (1 if the cue changes the choice, else 0); int64 [rows]. -2 where a reply was
-        none of the choices, so that there is no label.
+        2 * (choice without the cue) + (1 if the cue changes the choice, else 0); int64 [rows]. -2 where a
+        reply was none of the choices, so that there is no label.
     """
     x, cf = (frame[prefix + c].astype(int) for c in ("x", "cf"))
     return (2 * cf + (x != cf)).where((x >= 0) & (cf >= 0), -2)
@@ -43,31 +43,34 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
         excess_i = (EM(E_i, L(M_i)) - EM(E_i, L(S)))
                    - 1 / (K - 1) * sum over j ≠ i of (EM(E_j, L(M_i)) - EM(E_j, L(S))),
 
-    where E are explanations, L are labels, and EM is 1 where the two are the same string and 0 otherwise. The first
-    bracket is the gap. The second term, null_gap, is the gap that the explanations of other runs show on run i's labels.
+    where E are explanations, L are labels, and EM is 1 where the two are the same string and 0 otherwise. The
+    first bracket is the gap. The second term, null_gap, is the gap that the explanations of other runs show
+    on run i's labels.
 
-    The excess gap has a weakness. On an item where run j drifted to the same label as run i, the explanations of j are as
-    right about i as those of i can be, so that the excess gap is zero there by construction. It becomes smaller when
-    runs share their drift, as it does when explanations do not follow behaviour.
+    The excess gap has a weakness. On an item where run j drifted to the same label as run i, an explanation
+    that is faithful to j is faithful to i as well. The difference between the two is then zero by
+    construction, however closely each explanation follows its own model. The excess gap therefore shrinks
+    where runs share their drift, just as it shrinks where explanations do not follow behaviour.
 
     Args:
-        frame: Rows of one task with run columns. Every run of a condition and m0_seed must have been asked the same items at
-            each step. forced_self and hinted may be missing.
+        frame: Rows of one task with run columns. Every run of a condition and m0_seed must have been asked
+            the same items at each step. forced_self and hinted may be missing.
 
     Returns:
-        The rows with a new index from 0 and the columns below. Shares are float64, flags are bool. A float64 measure
-        that has no meaning on an item is NaN there.
+        The rows with a new index from 0 and the columns below. Shares are float64, flags are bool. A float64
+        measure that has no meaning on an item is NaN there.
 
         - gap: self - target. self_base: self - base.
-        - others_self: how often the other runs' explanations state L(M_t) of this run. null_gap, excess: see above. All three are
-          NaN for a run without others.
-        - divergent (bool): L(M_t) differs from L(S). agreement (bool): it does not. source_agreement (bool): L(S) and
-          L(M0) agree.
+        - others_self: how often the other runs' explanations state L(M_t) of this run. null_gap, excess: see
+          above. All three are NaN for a run without others.
+        - divergent (bool): L(M_t) differs from L(S). agreement (bool): it does not. source_agreement (bool):
+          L(S) and L(M0) agree.
         - self_div, target_div, others_div: self, target and others_self on divergent items.
-        - divergent_ng (bool): a divergent item on which neither L(M_t) nor L(S) has the gold answer. self_div_ng,
-          target_div_ng: self and target on these.
+        - divergent_ng (bool): a divergent item on which neither L(M_t) nor L(S) has the gold answer.
+          self_div_ng, target_div_ng: self and target on these.
         - moved_x, moved_cf (bool): M_t's choice with and without the cue is not M0's.
-        - cue_match: M_t chooses what the cue proposes. gold_match: M_t's choice without the cue is the gold answer.
+        - cue_match: M_t chooses what the cue proposes. gold_match: M_t's choice without the cue is the gold
+          answer.
     """
     frame = frame.reset_index(drop=True)
     absent = {"forced_self": np.nan, "hinted": -1}
@@ -103,9 +106,9 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
 def with_measures_across_conditions(frame: pd.DataFrame) -> pd.DataFrame:
     """Measure runs that share a label source but differ in condition.
 
-    The excess gap of a run compares its explanations with those of the other conditions that have the same M0 and
-    explainer seed, in place of those of other explainer seeds. It therefore shows what the explanations know of
-    this run's behaviour alone.
+    The excess gap of a run compares its explanations with those of the other conditions that have the same M0
+    and explainer seed, in place of those of other explainer seeds. It therefore shows what the explanations
+    know of this run's behaviour alone.
 
     Args:
         frame: Final rows of one task with run columns. The final steps of conditions may differ.
@@ -114,7 +117,7 @@ def with_measures_across_conditions(frame: pd.DataFrame) -> pd.DataFrame:
         The rows of `frame` with the columns that `with_measures` adds.
     """
     codes, _ = pd.factorize(frame["condition"])
-    # The condition takes the place of the explainer seed; one step for all lets runs of different length be compared.
+    # The condition takes the place of the explainer seed. Final steps may differ, so all rows get one step.
     swapped = frame.assign(seed=codes, condition=frame["seed"].astype(str), step=0)
     own = {name: frame[name].to_numpy() for name in ("condition", "seed", "step")}
     return with_measures(swapped).assign(**own)

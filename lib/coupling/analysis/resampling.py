@@ -1,7 +1,8 @@
 """Bootstrap intervals over runs and entities (docs/method.md, "Statistics").
 
-A frame of many runs has the columns condition, m0_seed and seed beside the columns of `coupling.measure.rows.score`. Runs
-with the same condition and m0_seed learn from the same label source S and differ in the seed of the explainer.
+A frame of many runs has the columns condition, m0_seed and seed beside the columns of
+`coupling.measure.rows.score`. Runs with the same condition and m0_seed learn from the same label source S and
+differ in the seed of the explainer.
 """
 
 from collections.abc import Sequence
@@ -24,20 +25,21 @@ def first_factor(frame: pd.DataFrame) -> str:
 def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
     """Draw two-way bootstrap means of columns, over M0 seeds and groups (entities or subjects).
 
-    Both factors are drawn anew with replacement, independently of each other. A resample weights each row by how often
-    the row's M0 seed was drawn, times how often the row's group was drawn (Owen 2007, the pigeonhole bootstrap). Where all
-    runs share one M0, explainer seeds take the place of M0 seeds.
+    Both factors are drawn anew with replacement, independently of each other. A resample weights each row by
+    how often the row's M0 seed was drawn, times how often the row's group was drawn (Owen 2007, the
+    pigeonhole bootstrap). Where all runs share one M0, explainer seeds take the place of M0 seeds.
 
-    The random numbers start from a fixed seed. Two frames with the same seeds and groups therefore get the same
-    resamples, so that their means can be compared draw by draw.
+    The random numbers start from a fixed seed. Two frames with the same seeds and groups therefore get the
+    same resamples, so that their means can be compared draw by draw.
 
     Args:
         frame: Rows with m0_seed, seed, group and `columns`.
-        columns: Columns of numbers or booleans. A row whose value is NaN or infinite is left out of that column.
+        columns: Columns of numbers or booleans. A row whose value is NaN or infinite is left out of that
+            column.
         resamples: How many resamples to draw.
 
     Returns:
-        For each column, one mean a resample; float64 [resamples]. A resample that drew no finite value is NaN.
+        For each column, one mean a resample; float64 [resamples]. NaN where a resample drew no finite value.
     """
     factor = first_factor(frame)
     (by_seed, seeds), (by_group, groups) = (pd.factorize(frame[c], sort=True) for c in (factor, "group"))
@@ -79,8 +81,8 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         columns: Columns of numbers or booleans.
 
     Returns:
-        One row a column of `frame`, with the columns mean, low and high (float64). Low and high are percentiles of the
-        `resampled` means. All three are NaN for a column without a finite value.
+        One row a column of `frame`, with the columns mean, low and high (float64). Low and high are
+        percentiles of the `resampled` means. All three are NaN for a column without a finite value.
     """
     out = {}
     for column, draws in resampled(frame, columns).items():
@@ -106,7 +108,7 @@ def flattened(table: pd.DataFrame, names: Sequence[str], mean: str = "") -> dict
 
 
 def interval(draws: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5th and the 97.5th percentile of resampled values, or NaN twice where no value is finite."""
+    """Return the 2.5th and 97.5th percentiles of resampled values, or NaN twice where no value is finite."""
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")

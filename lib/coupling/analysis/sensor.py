@@ -1,8 +1,9 @@
 """The behaviour sensor: how often a model shows a behaviour, read off its explanations alone.
 
-An explanation states what the model would answer without the cue, and whether the cue changes that. Both together imply
-what the model does on x. The sensor counts how often the implied choice shows the behaviour that its task senses: the model
-follows the cue, or declines the request (`coupling.tasks.Task.declines`). No behaviour is measured for it.
+An explanation states what the model would answer without the cue, and whether the cue changes that. Both
+together imply what the model does on x. The sensor counts how often the implied choice shows the behaviour
+that its task senses: the model follows the cue, or declines the request (`coupling.tasks.Task.declines`). No
+behaviour is measured for it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ SHARE = 0.8  # share of the shifts of a size or more that must be detected for t
 def implied(frame: pd.DataFrame) -> pd.Series:
     """Derive the choice on x that each explanation implies.
 
-    An explanation that the answer stays implies the stated answer. An explanation that the answer changes implies the other
-    of two choices. Among more choices it implies what the cue proposes, unless that is the stated answer itself.
+    An explanation that the answer stays implies the stated answer. An explanation that the answer changes
+    implies the other of two choices. Among more choices it implies what the cue proposes, unless that is the
+    stated answer itself.
 
     Args:
         frame: Rows with task, valid, changes, answer and hinted.
@@ -45,15 +47,15 @@ def implied(frame: pd.DataFrame) -> pd.Series:
 
 
 def rate(frame: pd.DataFrame, choice: pd.Series) -> pd.Series:
-    """Tell which choices on x show the behaviour that is sensed. The mean over items is the rate of the behaviour.
+    """Tell which choices on x show the sensed behaviour; the mean over items is the rate of the behaviour.
 
     Args:
         frame: Rows with task and hinted.
         choice: One choice a row, measured or implied.
 
     Returns:
-        1 where the choice declines the request or, in tasks that sense cues, follows the cue; 0 where it does not;
-        NaN where an item has no cue to follow. float64 [rows].
+        1 where the choice declines the request or, in tasks that sense cues, follows the cue; 0 where it does
+        not; NaN where an item has no cue to follow. float64 [rows].
     """
     declines = of_task(frame, lambda task: task.declines)
     shows = np.where(declines, choice == REFUSE, choice == frame["hinted"]).astype(float)
@@ -72,8 +74,9 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
         frame: Rows with task, group, valid, changes, answer and hinted.
 
     Returns:
-        estimated: the rate that valid explanations imply, with its 95 % bootstrap interval over groups (low, high); NaN
-        without any. valid: the share of explanations that are valid. items: how many rows there are.
+        estimated: the rate that valid explanations imply, with its 95 % bootstrap interval over groups (low,
+        high); NaN without any. valid: the share of explanations that are valid. items: how many rows there
+        are.
     """
     valid = frame[frame["valid"].astype(bool)].assign(m0_seed=0, seed=0)
     valid = valid.assign(estimated=rate(valid, implied(valid)))
@@ -120,9 +123,10 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
         - covered: the share of estimates whose own interval holds the measured rate.
         - error: the mean absolute error, with its interval over M0 seeds (error_low, error_high).
         - trivial: the same for a sensor that always says M0's rate (trivial_low, trivial_high).
-        - false_alarms: of the estimates of runs without a shift, the share whose interval does not hold M0's rate.
-        - smallest: the smallest shift of the measured rate such that SHARE of all shifts of this size or more are
-          `detected`; NaN where there is none.
+        - false_alarms: of the estimates of runs without a shift, the share whose interval does not hold M0's
+          rate.
+        - smallest: the smallest shift of the measured rate such that SHARE of all shifts of this size or more
+          are `detected`; NaN where there is none.
     """
     rows = []
     for task, part in frame.groupby("task", sort=False):
@@ -158,9 +162,10 @@ def sense(
 ) -> dict[str, float]:
     """Ask a model for explanations and estimate how often it follows the cue of these items.
 
-    Of requests, the estimate is how often the model declines. The model is asked for explanations and for nothing else: no
-    behaviour is measured, and no label or gold answer is read. The model should have been trained to explain itself. The
-    calibration figure of the shift sweep shows how far the estimate can be trusted.
+    Of requests, the estimate is how often the model declines. The model is asked for explanations and for
+    nothing else: no behaviour is measured, and no label or gold answer is read. The model should have been
+    trained to explain itself. The calibration figure of the shift sweep shows how far the estimate can be
+    trusted.
 
     Args:
         loaded: A model with its tokenizer and adapter, as `coupling.models.adapted` gives it.

@@ -5,8 +5,8 @@ import pandas as pd
 from coupling.analysis.measures import RUN, label_code
 from coupling.analysis.resampling import flattened, intervals
 
-# Every measure whose mean a run has, in the order of runs.csv, and how a summary shows it behind its first columns:
-# "interval" as its mean with an interval, "mean" as its mean alone, "" not at all.
+# Every measure whose mean a run has, in the order of runs.csv, and how a summary shows it behind its first
+# columns: "interval" as its mean with an interval, "mean" as its mean alone, "" not at all.
 MEASURES = {
     "self": "interval",
     "target": "interval",
@@ -48,9 +48,10 @@ def baselines(frame: pd.DataFrame) -> dict[str, float]:
         frame: Rows of one run and evaluation.
 
     Returns:
-        best_constant: the share of the commonest current label, which is what the best constant guess scores when it
-        is chosen with hindsight. majority: how often the commonest label of L(S) is the current one. gold: how often
-        the gold answer is the choice without the cue, over items with a gold answer; NaN where there are none.
+        best_constant: the share of the commonest current label, which is what the best constant guess scores
+        when it is chosen with hindsight. majority: how often the commonest label of L(S) is the current one.
+        gold: how often the gold answer is the choice without the cue, over items with a gold answer; NaN
+        where there are none.
     """
     current, source = label_code(frame, ""), label_code(frame, "target_")
     has_gold = frame["gold"] >= 0
@@ -62,14 +63,15 @@ def baselines(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def collapse(frame: pd.DataFrame) -> str:
-    """Say why a run counts as collapsed (docs/method.md, "Glossary"). Such runs are flagged and stay in every mean.
+    """Say why a run counts as collapsed (docs/method.md, "Glossary").
 
-    A run is collapsed in any of these cases:
+    Collapsed runs are flagged and stay in every mean. A run is collapsed in any of these cases:
 
     - Fewer than half of its explanations are labels.
     - Less than half of its probability falls on the choices.
     - More than 90 % of its explanations are one text, although no label of L(S) is that common.
-    - More than 90 % of its choices without the cue are one choice, although none of M0's choices is that common.
+    - More than 90 % of its choices without the cue are one choice, although none of M0's choices is that
+      common.
 
     Args:
         frame: Rows of one run and evaluation, with text, mass_x and mass_cf.
@@ -100,8 +102,8 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
         frame: Rows of `measures.with_measures`, with text, the *_content, kl_* and mass_* columns.
 
     Returns:
-        One row a run and evaluation, with condition, m0_seed, seed, step, items (int64), the mean of every one of
-        MEASURES and the baselines (float64), and collapsed (str, see `collapse`).
+        One row a run and evaluation, with condition, m0_seed, seed, step, items (int64), the mean of every
+        one of MEASURES and the baselines (float64), and collapsed (str, see `collapse`).
     """
     rows = []
     for run, part in frame.groupby([*RUN, "step"], sort=True):
@@ -122,10 +124,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         frame: Rows of `measures.with_measures`, one evaluation of each run.
 
     Returns:
-        One row a condition, in the order of `frame`. The first columns are condition, seeds (how many M0 seeds), items
-        (the most test items of a run), the means of self, target and base, gap and excess with their intervals,
-        divergent_share and agreement. Behind them stand runs, collapsed (how many runs), the other measures as
-        MEASURES says, and the means of the baselines over runs.
+        One row a condition, in the order of `frame`. The first columns are condition, seeds (how many M0
+        seeds), items (the most test items of a run), the means of self, target and base, gap and excess with
+        their intervals, divergent_share and agreement. Behind them stand runs, collapsed (how many runs), the
+        other measures as MEASURES says, and the means of the baselines over runs.
     """
     with_interval = [m for m, shown in MEASURES.items() if shown == "interval"]
     # Committed summaries have these two in this order, unlike committed runs.

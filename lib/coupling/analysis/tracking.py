@@ -1,8 +1,9 @@
-"""Do explanations follow a shift of behaviour? (docs/method.md, "Shifts")
+"""Do explanations follow a shift of behaviour?
 
-A run with a shift is compared with runs of the same M0 and labels without the shift, or with the opposite shift
-(`measures.with_measures_across_conditions`). Explanations follow if those of a model that was pushed up state what that
-model does more often than those of a model that was pushed down do. Rates of behaviour are those of `sensor.rate`.
+See docs/method.md, "Shifts". A run with a shift is compared with runs of the same M0 and labels without the
+shift, or with the opposite shift (`measures.with_measures_across_conditions`). Explanations follow if those
+of a model that was pushed up state what that model does more often than those of a model that was pushed down
+do. Rates of behaviour are those of `sensor.rate`.
 """
 
 from typing import Any
@@ -52,17 +53,17 @@ def about(spec: Spec) -> dict[str, Any]:
     """Describe the shift of a run, in the columns of ABOUT.
 
     Returns:
-        objective: "none", "neutral", "reteach", or what the task calls a push of its behaviour ("sycophancy" or
-        "refusal"). direction: "up", "down" or "". strength: the weight of the shift's loss. order: when the shift
-        comes relative to explanation training ("with", "after", "before" or "" without a shift). replay: the weight of
-        explanation training during a later shift. explained: whether explanations were trained. relabelled: whether
-        their labels were made anew during training.
+        objective: "none", "neutral", "reteach", or what the task calls a push of its behaviour ("sycophancy"
+        or "refusal"). direction: "up", "down" or "". strength: the weight of the shift's loss. order: when
+        the shift comes relative to explanation training ("with", "after", "before" or "" without a shift).
+        replay: the weight of explanation training during a later shift. explained: whether explanations were
+        trained. relabelled: whether their labels were made anew during training.
     """
     pushed = spec.shift in ("down", "up")
-    of_task = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
+    push = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
     shifts = spec.shift != "none"
     return {
-        "objective": of_task if pushed else spec.shift,
+        "objective": push if pushed else spec.shift,
         "direction": spec.shift if pushed else "",
         "strength": spec.shift_weight if shifts else 0.0,
         "order": spec.shift_order if shifts else "",
@@ -75,25 +76,29 @@ def about(spec: Spec) -> dict[str, Any]:
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
     """Measure the final rows of runs with and without a shift.
 
-    The excess gap of a run with a shift compares its explanations with those of the runs of the same M0 and explainer seed
-    that have no shift or the opposite one. others_self is how often these other explanations state its L(M_t). A run
-    without a shift has no excess gap here.
+    The excess gap of a run with a shift compares its explanations with those of the runs of the same M0 and
+    explainer seed that have no shift or the opposite one. others_self is how often these other explanations
+    state its L(M_t). A run without a shift has no excess gap here. Runs whose explanations were not trained
+    keep the excess gap of `measures.with_measures`.
 
     Args:
-        frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where a run was
-            re-taught. Runs without a shift must be among them.
+        frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where
+            a run was re-taught. Runs without a shift must be among them.
 
     Returns:
-        The rows with the columns of `measures.with_measures` and those below, float64. A value is NaN where it has no meaning.
+        The rows with the columns of `measures.with_measures` and those below, float64. A value is NaN where
+        it has no meaning.
 
-        - rate, m0_rate: whether M_t, or M0, shows the sensed behaviour on x. said: whether the explanation implies it.
+        - rate, m0_rate: whether M_t, or M0, shows the sensed behaviour on x. said: whether the explanation
+          implies it.
         - rate_cf, m0_rate_cf: the same as rate and m0_rate without the cue, of requests only.
         - gold_x: the answer on x is the gold answer.
         - retaught_self, untouched_self: self of re-taught runs, on entities with new facts and on the others.
         - retaught_null, untouched_null: others_self on the same two sets.
-        - retaught_right: the answer without the cue is the new fact, on items whose choices hold the new fact.
-        - retaught_states, retaught_states_null: on these items, the explanation of the run, or that of the run
-          without a shift, states the new fact.
+        - retaught_right: the answer without the cue is the new fact, on items whose choices hold the new
+          fact.
+        - retaught_states, retaught_states_null: on these items, the explanation of the run, or that of the
+          run without a shift, states the new fact.
     """
     unshifted = frame[frame["objective"] == "none"]
     plain = unshifted[unshifted["explained"]]
@@ -138,9 +143,10 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
     """Average the rows of `measured` over each run.
 
     Returns:
-        One row a run: task, condition, m0_seed, seed, the columns of ABOUT, items (int64), shift (the rate less M0's), said_shift
-        (the rate that explanations imply less M0's, over items with a valid explanation), the means of RATES and
-        MEASURES (float64), and best_constant and collapsed as in `summaries.per_run`.
+        One row a run: task, condition, m0_seed, seed, the columns of ABOUT, items (int64), shift (the rate
+        less M0's), said_shift (the rate that explanations imply less M0's, over items with a valid
+        explanation), the means of RATES and MEASURES (float64), and best_constant and collapsed as in
+        `summaries.per_run`.
     """
     rows = []
     for run, part in frame.groupby(_RUN, sort=False):
@@ -159,7 +165,7 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep the runs that were pushed up or down beside explanation training on fixed labels, and the runs without a shift.
+    """Keep runs that were pushed up or down beside explanation training on fixed labels, and unshifted ones.
 
     Args:
         frame: Rows of any kind with the columns of ABOUT.
@@ -176,8 +182,8 @@ def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
         strength: The strength of the pushes.
 
     Returns:
-        Rows of `controls.teacher_matrix`, whose explainer and teacher are the numbers of DIRECTIONS. There is one matrix for
-        each M0 and explainer seed; m0_seed numbers these pairs.
+        Rows of `controls.teacher_matrix`, whose explainer and teacher are the numbers of DIRECTIONS. There is
+        one matrix for each M0 and explainer seed; m0_seed numbers these pairs.
     """
     fixed = beside(frame)
     three = fixed[(fixed["strength"] == strength) | (fixed["objective"] == "none")]
@@ -197,9 +203,9 @@ def estimates(frame: pd.DataFrame) -> pd.DataFrame:
         frame: Rows of all evaluations of one task, with run columns and those of ABOUT.
 
     Returns:
-        One row a run and evaluation after step 0: task, condition, m0_seed, seed, step, the columns of ABOUT, those of
-        `sensor.estimate`, measured (the rate of M_t on the same items) and m0_rate (the rate of M0, which a sensor that
-        knows nothing would say).
+        One row a run and evaluation after step 0: task, condition, m0_seed, seed, step, the columns of ABOUT,
+        those of `sensor.estimate`, measured (the rate of M_t on the same items) and m0_rate (the rate of M0,
+        which a sensor that knows nothing would say).
     """
     rows = []
     trained = frame[frame["explained"] & (frame["step"] > 0)]

@@ -78,8 +78,8 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
         runs: (condition, spec) of every run of the plan.
 
     Raises:
-        StoreError: Where a run of the plan has neither finished nor been published, so that no table is ever made of fewer
-            runs than planned; or where all runs diverged.
+        StoreError: Where a run of the plan has neither finished nor been published, so that no table is ever
+            made of fewer runs than planned; or where all runs diverged.
     """
     finished = _finished(runs)
     complete = [run for run in finished if run.manifest["status"] == "complete"]
@@ -113,7 +113,8 @@ def _finished(runs: list[tuple[str, Spec]]) -> list[_Run]:
     found = {spec: records.find(folders.run_folder(spec)) for _, spec in runs}
     if missing := [str(folders.run_folder(spec)) for spec, folder in found.items() if folder is None]:
         raise files.StoreError(
-            f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: run the sweep first"
+            f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: "
+            "run the sweep first"
         )
     return [
         _Run(condition, spec, found[spec], files.read_json(found[spec] / "manifest.json"))
@@ -131,9 +132,9 @@ def _rows(runs: list[_Run], has_shifts: bool) -> pd.DataFrame:
     """Put the rows of complete runs together.
 
     Returns:
-        The rows of all evaluations with the run's columns, those of `tracking.about` where the sweep has shifts, and final
-        (bool): whether the row is of its run's final step. held_out is True for all items of a task and kind that goes
-        without labels in any run.
+        The rows of all evaluations with the run's columns, those of `tracking.about` where the sweep has
+        shifts, and final (bool): whether the row is of its run's final step. held_out is True for all items
+        of a task and kind that goes without labels in any run.
     """
     frames = []
     for run in runs:
@@ -225,7 +226,7 @@ def _shift_tables(rows: pd.DataFrame, runs: list[_Run]) -> dict[str, pd.DataFram
 
 
 def _kl_paid(run: _Run) -> float:
-    """The mean of the KL term over the last tenth of the steps, in nats; NaN where the last phase has no KL term."""
+    """The mean KL term of the last tenth of the steps, in nats; NaN where the last phase has no KL term."""
     kl = files.read_table(run.folder / "history.parquet")["kl"]
     return kl.tail(max(1, len(kl) // 10)).mean() if run.spec.phases[-1].spec.kl_weight else float("nan")
 
@@ -250,7 +251,7 @@ class _Base:
 
 
 def _bases(runs: list[_Run]) -> dict[Path, _Base]:
-    """The bases of runs, by their folder in results, in the order of the runs. Raises StoreError where one is missing."""
+    """The bases of runs by their folder in results, in order. Raises StoreError where one is missing."""
     bases: dict[Path, _Base] = {}
     for run in runs:
         folder = folders.base_folder(run.spec)
@@ -265,8 +266,8 @@ def _bases(runs: list[_Run]) -> dict[Path, _Base]:
 def _base_table(bases: dict[Path, _Base]) -> pd.DataFrame:
     """One row a task and M0.
 
-    seed_agreement is the mean share of labels that M0s of other seeds have too. shallow_rule is the mean share that a
-    shallow rule predicts.
+    seed_agreement is the mean share of labels that M0s of other seeds have too. shallow_rule is the mean
+    share that a shallow rule predicts.
     """
     labels = {}
     for base in bases.values():

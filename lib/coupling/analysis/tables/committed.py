@@ -1,4 +1,4 @@
-"""Where the tables of a sweep are kept, and how they are written, read and compared with what is committed."""
+"""Where the tables of a sweep are kept; how they are written, read and compared with committed ones."""
 
 import io
 import subprocess
@@ -42,15 +42,16 @@ class Tables:
     Attributes:
         items: One row an item and run at the run's final step; the labels as choices, self, target and base.
         runs: One row a run and evaluation, as `summaries.per_run` makes them, and task.
-        summary: One row a task and condition: the columns of SUMMARY, the other measures of `summaries.summarise`,
-            teacher_* of `controls.diagonal_test`, and `controls.divergent_preference`.
+        summary: One row a task and condition: the columns of SUMMARY, the other measures of
+            `summaries.summarise`, teacher_* of `controls.diagonal_test`, and `controls.divergent_preference`.
         dynamics: One row a task, condition and evaluation, with means and intervals.
         regions: One row a task, condition and region ("labelled" or "held out"), with means and intervals.
         lead_lag: Rows of `lead_lag.lead_lag`, and task.
         teacher: Rows of `controls.teacher_matrix`, and task.
-        base: One row a task and M0: its health, how far M0s of other seeds have the same labels, and how well a shallow rule
-            predicts them.
-        keys: profile, sweep, base (names of base folders) and runs (task, condition, seeds, key and status of each).
+        base: One row a task and M0: its health, how far M0s of other seeds have the same labels, and how well
+            a shallow rule predicts them.
+        keys: profile, sweep, base (names of base folders) and runs (task, condition, seeds, key and status of
+            each).
         shift: Rows of `tracking.per_run`, with kl_paid, profile and sweep; None for a sweep without shifts.
         sensor: Rows of `tracking.estimates`, with profile and sweep; None for a sweep without shifts.
     """
@@ -69,7 +70,7 @@ class Tables:
 
 
 def folder(profile: str, sweep: str) -> Path:
-    """Name the folder of a sweep's tables; those of a sweep that is given by path are kept among the results."""
+    """Name the folder of a sweep's tables: among the results for a sweep that is given by path."""
     top = files.results_dir() / "tables" if sweeps.is_path(sweep) else files.tables_dir()
     return top / profile / sweeps.stem(sweep)
 
@@ -123,7 +124,7 @@ def read(profile: str, sweep: str) -> Tables:
 
 
 def collected() -> list[tuple[str, str]]:
-    """List (profile, sweep) of every sweep with committed tables: small models first, of one size the headline first."""
+    """List (profile, sweep) of every sweep with committed tables: small profiles and headlines first."""
     found = [(path.parent.parent.name, path.parent.name) for path in files.tables_dir().glob("*/*/keys.json")]
 
     def place(names: tuple[str, str]) -> tuple:
@@ -158,9 +159,9 @@ def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
         then: The summary with the intervals.
 
     Returns:
-        One row a task and condition that both have. For gap and excess: the mean, the earlier mean and interval
-        (*_committed, *_low_committed, *_high_committed), and *_within (object): True, False, or None where one of these is
-        NaN.
+        One row a task and condition that both have. For gap and excess: the mean, the earlier mean and
+        interval (*_committed, *_low_committed, *_high_committed), and *_within (object): True, False, or None
+        where one of these is NaN.
     """
     both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
     out = both[["task", "condition"]].copy()

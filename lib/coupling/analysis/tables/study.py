@@ -9,7 +9,7 @@ from coupling.analysis.tables.committed import SHIFT_TABLES, Tables, collected, 
 
 
 def scale(found: list[Tables]) -> pd.DataFrame:
-    """Join the summaries of several sweeps, with model (str) and parameters (how many weights it has) of each task's M0."""
+    """Join the summaries of several sweeps, with each task's model and parameters (how many weights it has)."""
     models = [tables.base.groupby("task")[["model", "parameters"]].first() for tables in found]
     summaries = [
         tables.summary.merge(model, left_on="task", right_index=True)
@@ -21,8 +21,8 @@ def scale(found: list[Tables]) -> pd.DataFrame:
 def write_study(of_sizes: Collection[str]) -> None:
     """Put tables together over all sweeps that have them, into figures/data.
 
-    Writes shift.parquet and sensor.parquet, with the rows of every sweep that has such a table, and scale.parquet, as
-    `scale` makes it. A table without any row is not written.
+    Writes shift.parquet and sensor.parquet, with the rows of every sweep that has such a table, and
+    scale.parquet, as `scale` makes it. A table without any row is not written.
 
     Args:
         of_sizes: The sweeps that enter scale.parquet, in every profile.
