@@ -9,7 +9,7 @@ from coupling.analysis.tables.committed import SHIFT_TABLES, Tables, collected, 
 
 
 def scale(found: list[Tables]) -> pd.DataFrame:
-    """Join the summaries of several sweeps, with each task's model and parameters (how many weights it has)."""
+    """Join the summaries of several sweeps, with each task's model and parameters (its number of weights)."""
     models = [tables.base.groupby("task")[["model", "parameters"]].first() for tables in found]
     summaries = [
         tables.summary.merge(model, left_on="task", right_index=True)
