@@ -138,3 +138,15 @@ def test_no_table_is_made_of_fewer_runs_than_planned_or_of_diverged_ones(tmp_pat
     monkeypatch.setattr(records, "find", lambda folder: tmp_path)
     with pytest.raises(files.StoreError, match="runs diverged: lower their learning rate"):
         tables.collect("tuning", plan)
+
+
+def test_a_kind_without_labels_in_one_run_is_a_region_of_every_run():
+    spec = make_spec("tiny", **SMALL, task="aita")
+    plan = [("all kinds", spec), ("half of the kinds", spec.model_copy(update={"held_out": 0.5}))]
+    for _, one in plan:
+        runs.explain(one)
+    found = tables.collect("held_out", plan).regions
+    regions = found.groupby("region", sort=False)["items"].apply(list).to_dict()
+    assert set(regions) == {"labelled", "held out"}
+    assert all(all_kinds == half for all_kinds, half in regions.values())
+    assert sum(items for items, _ in regions.values()) == SMALL["test_items"]

@@ -7,9 +7,9 @@ from coupling.analysis import controls
 def runs(own: float, k: int, m0s: int = 2, items: int = 200, shared: float = 0.0):
     """Rows of k runs of each M0.
 
-    Without the cue each model leaves M0's choice, 0, on a third of the items of its own. On a share `shared` of
-    the items all models of an M0 leave it. An explanation states the choice of its own model with probability
-    `own`, and what all models do otherwise.
+    Without the cue each model leaves M0's choice, 0, on a third of the items of its own. On a share `shared`
+    of the items all models of an M0 leave it. An explanation states the choice of its own model with
+    probability `own`, and what all models do otherwise.
     """
     rng = np.random.default_rng(0)
     frames = []

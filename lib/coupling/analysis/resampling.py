@@ -11,9 +11,9 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-RESAMPLES = (
-    9999  # random draws behind every interval and every p value; with the observed one they make 10,000
-)
+# Random draws behind every interval and every p value that is not exact. A p value counts the observed value
+# among the draws, so that it is a multiple of 1 / 10,000.
+RESAMPLES = 9999
 LEVEL = 0.95
 
 

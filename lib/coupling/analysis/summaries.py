@@ -63,7 +63,7 @@ def baselines(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def collapse(frame: pd.DataFrame) -> str:
-    """Say why a run counts as collapsed (docs/method.md, "Glossary").
+    """Say why a run counts as collapsed (docs/method.md, "Controls").
 
     Collapsed runs are flagged and stay in every mean. A run is collapsed in any of these cases:
 
