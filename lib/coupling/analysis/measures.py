@@ -75,32 +75,38 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     absent = {"forced_self": np.nan, "hinted": -1}
     frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
+    own, others = _own_run(frame), _other_runs(frame)
+    null_gap = others["self"] - others["target"]
+    return frame.assign(
+        **own,
+        others_self=others["self"],
+        null_gap=null_gap,
+        excess=own["gap"] - null_gap,
+        others_div=others["self"].where(own["divergent"]),
+    )
+
+
+def _own_run(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """The measures of `with_measures` that no other run enters."""
     divergent = label_code(frame, "") != label_code(frame, "target_")
     no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
     em = {name: frame[name].astype(float) for name in ("self", "target", "base")}
-    others = _other_runs(frame)
-    null_gap = others["self"] - others["target"]
-    gap = em["self"] - em["target"]
-    return frame.assign(
-        gap=gap,
-        self_base=em["self"] - em["base"],
-        divergent=divergent,
-        agreement=~divergent,
-        source_agreement=label_code(frame, "target_") == label_code(frame, "base_"),
-        self_div=em["self"].where(divergent),
-        target_div=em["target"].where(divergent),
-        divergent_ng=no_gold,
-        self_div_ng=em["self"].where(no_gold),
-        target_div_ng=em["target"].where(no_gold),
-        moved_x=frame["x"] != frame["base_x"],
-        moved_cf=frame["cf"] != frame["base_cf"],
-        cue_match=(frame["x"] == frame["hinted"]).astype(float).where(frame["hinted"] >= 0),
-        gold_match=(frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
-        others_self=others["self"],
-        null_gap=null_gap,
-        excess=gap - null_gap,
-        others_div=others["self"].where(divergent),
-    )
+    return {
+        "gap": em["self"] - em["target"],
+        "self_base": em["self"] - em["base"],
+        "divergent": divergent,
+        "agreement": ~divergent,
+        "source_agreement": label_code(frame, "target_") == label_code(frame, "base_"),
+        "self_div": em["self"].where(divergent),
+        "target_div": em["target"].where(divergent),
+        "divergent_ng": no_gold,
+        "self_div_ng": em["self"].where(no_gold),
+        "target_div_ng": em["target"].where(no_gold),
+        "moved_x": frame["x"] != frame["base_x"],
+        "moved_cf": frame["cf"] != frame["base_cf"],
+        "cue_match": (frame["x"] == frame["hinted"]).astype(float).where(frame["hinted"] >= 0),
+        "gold_match": (frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
+    }
 
 
 def with_measures_across_conditions(frame: pd.DataFrame) -> pd.DataFrame:
