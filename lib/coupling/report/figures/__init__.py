@@ -124,17 +124,7 @@ def write_claims() -> None:
 def write_study_tables() -> None:
     """Put tables together over all sweeps that have them, into figures/data: shift.parquet and sensor.parquet, and scale.parquet of
     those that show the size of the model."""
-    collected = [tables.read(*names) for names in tables.collected()]
-    found = {
-        name: [frame for data in collected if (frame := getattr(data, name)) is not None]
-        for name in tables.SHIFTED
-    }
-    whole = {name: pd.concat(frames, ignore_index=True) for name, frames in found.items() if frames}
-    if of_sizes := [data for data in collected if data.keys["sweep"] in scale.SWEEPS]:
-        whole["scale"] = tables.scale(of_sizes)
-    for name, frame in whole.items():
-        with files.replacing(files.tables_dir() / f"{name}.parquet") as part:
-            files.write_table(part, frame)
+    tables.write_study(scale.SWEEPS)
 
 
 def report(notebook: str, **parameters: str) -> None:
