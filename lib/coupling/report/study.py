@@ -1,6 +1,7 @@
-"""The study as its YAML files state it: sweeps that have been checked whole, their figures and their claims."""
+"""The study as its YAML files state it: sweeps that have been checked whole."""
 
 import pkgutil
+import re
 from pathlib import Path
 
 from coupling import files
@@ -9,31 +10,38 @@ from coupling.spec import SpecError, suggest
 from coupling.sweep import Sweep, read_sweep, sweep_names
 
 FIGURES = Path(__file__).parent / "figures"
+SAYS_WHAT = re.compile("^WHAT = ", re.MULTILINE)
 
 
 def figure_names() -> list[str]:
-    """Return the names that a sweep's `figures` may have: the modules of `coupling.report.figures`."""
-    return sorted(module.name for module in pkgutil.iter_modules([str(FIGURES)]))
+    """Return the names that a sweep's `figures` may have.
+
+    They are the modules of `coupling.report.figures` that say what they show. Their files are read and not
+    imported, because drawing needs packages that take long to load.
+    """
+    modules = (module.name for module in pkgutil.iter_modules([str(FIGURES)]))
+    return sorted(name for name in modules if SAYS_WHAT.search((FIGURES / f"{name}.py").read_text()))
 
 
 def load(name: str) -> Sweep:
     """Read a sweep and check it whole.
 
     Args:
-        name: Name of a sweep of the study, or the path of a YAML file. A relative path is meant from the working
-            directory.
+        name: Name of a sweep of the study, or the path of a YAML file. A relative path is meant from the
+            working directory.
 
     Raises:
-        SpecError: Where there is no such sweep, or something in its file is wrong. The message names file and key.
+        SpecError: Where there is no such sweep, or something in its file is wrong. The message names file
+            and key.
     """
     sweep = read_sweep(name)
-    for profile in (None, *sweep.profiles):
-        replaced = profile is not None and "figures" in sweep.profiles[profile]
-        key = f"profiles.{profile}.figures" if replaced else "figures"
-        for figure in (sweep.at(profile) if profile else sweep).figures:
-            if figure not in figure_names():
-                hint = suggest(figure, figure_names())
-                raise SpecError(f"{sweep.file}, {key}: unknown figure {figure!r}: {hint}")
+    known = figure_names()
+    listed = {"figures": sweep.figures}
+    listed |= {f"profiles.{profile}.figures": sweep.at(profile).figures for profile in sweep.profiles}
+    for key, figures in listed.items():
+        for figure in figures:
+            if figure not in known:
+                raise SpecError(f"{sweep.file}, {key}: unknown figure {figure!r}: {suggest(figure, known)}")
     for number in range(len(sweep.claims)):
         claims.bind(sweep, number)
     return sweep

@@ -182,6 +182,8 @@ def mistakes(file: str, error: ValidationError, prefix: str = "") -> str:
         )
         fields = [f for f in (holder or Sweep).model_fields if holder or f != "name"]
         message = found["msg"].removeprefix("Value error, ")
+        if key.endswith(".[key]"):
+            key, message = key.removesuffix(".[key]"), "a name is text: put it in quotes"
         if found["type"] == "extra_forbidden":
             message = f"unknown field: {suggest(str(found['loc'][-1]), fields)}"
         elif found["type"] == "missing":

@@ -12,6 +12,7 @@ from coupling.sweep.fields import Sweep, mistakes
 from coupling.sweep.names import FOLDER, is_path, sweep_names
 from coupling.tasks import main_tasks, task_names
 
+_GIVEN = {"profile", "m0_seed", "seed"}  # fields of the spec that no condition chooses
 MEASURED_AXIS = "source_agreement"  # the one axis that is measured instead of being a field of the spec
 
 
@@ -114,12 +115,16 @@ def _check_names(sweep: Sweep, own: Sweep, places: dict[str, str]) -> None:
     """
 
     def key(name: str) -> str:
-        return f"{sweep.file}, {places.get(name, '')}{name}"
+        return f"{sweep.file}, {places.get(name.partition('.')[0], '')}{name}"
 
     for condition in own.more_seeds:
         if condition not in own.conditions:
             hint = suggest(condition, list(own.conditions))
             raise SpecError(f"{key('more_seeds')}.{condition}: unknown condition: {hint}")
+    chosen = {"values": own.values} | {f"conditions.{c}": v for c, v in own.conditions.items()}
+    for where, values in chosen.items():
+        for name in _GIVEN & set(values):
+            raise SpecError(f"{key(where)}.{name}: a sweep gives this to each run itself")
     for task in own.tasks:
         _check_task(key("tasks"), task, [*task_names(), "all"])
     if own.in_all and own.in_all.task:
@@ -149,22 +154,25 @@ def _check_specs(sweep: Sweep, own: Sweep, profile: str, places: dict[str, str])
     """Check that every condition is a spec, on every task of the sweep."""
     names = main_tasks() if own.tasks == ["all"] else own.tasks
     for task in names or [None]:
-        shared = own.values | ({"task": task} if task else {})
+        alone = {"task": task} if task else {}
         for condition, values in own.conditions.items():
-            try:
-                make_spec(profile, **(shared | values))
-            except SpecError as error:
-                # An error that stays without the condition is one of the shared values.
-                name = f"conditions.{condition}"
-                field = name.partition(".")[0]
-                if values and _fails(profile, shared):
-                    name = field = "values"
-                raise SpecError(f"{sweep.file}, {places.get(field, '')}{name}: {error}") from None
+            # What fails already with less is a mistake in that.
+            parts = {
+                "tasks": alone,
+                "values": own.values | alone,
+                f"conditions.{condition}": own.values | alone | values,
+            }
+            if _mistake(profile, parts[f"conditions.{condition}"]):
+                found = {key: _mistake(profile, given) for key, given in parts.items()}
+                key = next(key for key, mistake in found.items() if mistake)
+                place = places.get(key.partition(".")[0], "")
+                raise SpecError(f"{sweep.file}, {place}{key}: {found[key]}")
 
 
-def _fails(profile: str, values: dict[str, Any]) -> bool:
+def _mistake(profile: str, values: dict[str, Any]) -> str:
+    """Return what is wrong with the values of a spec, or an empty text."""
     try:
         make_spec(profile, **values)
-    except SpecError:
-        return True
-    return False
+    except SpecError as error:
+        return str(error)
+    return ""

@@ -71,11 +71,10 @@ def table(of: Iterable[sweeps.Sweep]) -> pd.DataFrame:
 
 
 def _profiles(of: list[sweeps.Sweep]) -> list[str]:
-    """Return the profiles that have tables, small models first."""
+    """Return the profiles that have tables, small models first, then those of a user's own sweeps alone."""
     own = [sweep.name for sweep in of if sweeps.is_path(sweep.name)]
     made = [p for p in profile_names() if any((tables.folder(p, n) / "keys.json").exists() for n in own)]
-    found = dict.fromkeys([*(profile for profile, _ in tables.collected()), *made])
-    return sorted(found, key=lambda p: tables.SIZES.index(p) if p in tables.SIZES else len(tables.SIZES))
+    return list(dict.fromkeys([*(profile for profile, _ in tables.collected()), *made]))
 
 
 def _found(bound: Bound | None, evidence: Evidence, task: str) -> Finding | None:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from coupling.analysis import resampling
 
-RESAMPLES = 9999
 NAN = float("nan")
 UNITS = {"m0_seed": "M0s", "seed": "explainers"}
 WHY = {"excess": "the excess gap needs a second run with the same M0 and the same labels"}
@@ -129,7 +128,7 @@ def effect_of(frame: pd.DataFrame, column: str, null: float = 0.0) -> Effect:
     if each.empty:
         why = WHY.get(column, f"no row has a number for {column}")
         return Effect(NAN, NAN, NAN, NAN, frame[factor].nunique(), null, None, UNITS[factor], why)
-    draws = resampling.resampled(frame, [column], RESAMPLES)[column]
+    draws = resampling.resampled(frame, [column])[column]
     low, high = resampling.interval(draws)
     seeds_above = int((each > null).sum())
     p = two_sided(draws, null)

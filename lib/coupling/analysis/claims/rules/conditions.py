@@ -8,7 +8,6 @@ import pandas as pd
 from coupling.analysis import resampling
 from coupling.analysis.claims.effects import (
     NAN,
-    RESAMPLES,
     Effect,
     Finding,
     above,
@@ -120,7 +119,7 @@ def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     frames = [evidence.rows(Ref(sweep, name), task) for name in names]
     columns = ["agreement", "gap"]
     means = {c: np.array([float(f[c].astype(float).mean()) for f in frames]) for c in columns}
-    drawn = [resampling.resampled(frame, columns, RESAMPLES) for frame in frames]
+    drawn = [resampling.resampled(frame, columns) for frame in frames]
     draws = {c: np.array([d[c] for d in drawn]) for c in columns}
     order = np.argsort(means["agreement"])
     value = crossing(means["agreement"][order], means["gap"][order])

@@ -5,7 +5,6 @@ import pandas as pd
 
 from coupling.analysis import resampling
 from coupling.analysis.claims.effects import (
-    RESAMPLES,
     Control,
     Effect,
     Finding,
@@ -113,7 +112,7 @@ def share_said(evidence: Evidence, task: str, up: Ref, down: Ref) -> Finding:
     """
     ends = [evidence.shifted(condition, task) for condition in (up, down)]
     paired = difference(*ends, "rate").assign(said=difference(*ends, "said")["said"])
-    draws = resampling.resampled(paired, ["rate", "said"], RESAMPLES)
+    draws = resampling.resampled(paired, ["rate", "said"])
     ratio = draws["said"] / draws["rate"]
     each = paired.groupby("m0_seed")[["rate", "said"]].mean()
     value = float(paired["said"].mean() / paired["rate"].mean())
