@@ -53,13 +53,13 @@ def load_all() -> list[Sweep]:
 
 
 def notebook_of(figure: str) -> str:
-    """Return the name of the notebook that draws a figure, two digits and the figure's name.
+    """Return the name of the notebook that draws a figure: its number, from 10 on, and the figure's name.
 
     Raises:
         StoreError: Where there is no such notebook, or more than one.
     """
     folder = files.root() / "notebooks"
-    found = sorted(path.stem for path in folder.glob(f"[0-9][0-9]_{figure}.ipynb"))
+    found = sorted(path.stem for path in folder.glob(f"[1-9][0-9]_{figure}.ipynb"))
     if len(found) != 1:
         raise files.StoreError(
             f"figure {figure!r}: expected one notebook {folder}/NN_{figure}.ipynb, found {found or 'none'}"
