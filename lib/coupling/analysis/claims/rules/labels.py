@@ -4,14 +4,15 @@ from typing import Literal
 
 from coupling.analysis.claims.effects import (
     Control,
+    Effect,
     Finding,
     Missing,
     above,
+    difference,
     effect_of,
     not_above,
     runs_above,
 )
-from coupling.analysis.claims.effects import difference as less
 from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.claims.shared import (
@@ -94,9 +95,10 @@ def _beside(
     return controls
 
 
-def _target(evidence: Evidence, task: str, a: Ref, b: Ref):
-    """Return target-faithfulness of a condition less that of another."""
-    return effect_of(less(evidence.rows(a, task), evidence.rows(b, task), "target"), "target")
+def _target(evidence: Evidence, task: str, one: Ref, other: Ref) -> Effect:
+    """Return target-faithfulness of one condition less that of the other."""
+    rows = difference(evidence.rows(one, task), evidence.rows(other, task), "target")
+    return effect_of(rows, "target")
 
 
 def _teacher_matrix(evidence: Evidence, task: str, condition: Ref) -> Tests:
@@ -204,7 +206,7 @@ def as_good_as_new(evidence: Evidence, task: str, fixed: Ref, anew: Ref) -> Find
         fixed: Labels that stay as they are.
         anew: Labels that are made anew from the current model during training.
     """
-    over = less(evidence.rows(fixed, task), evidence.rows(anew, task), "self")
+    over = difference(evidence.rows(fixed, task), evidence.rows(anew, task), "self")
     return Finding(
         "self of default − self of relabelled, above −0.02",
         effect_of(over, "self", null=-0.02),
