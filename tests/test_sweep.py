@@ -148,7 +148,7 @@ CLAIM = "claims: [{number: own, text: t, tasks: [hint_qa], rule: wider, argument
         ("rank: 8", "m0_seed: 1", "mine.yaml, conditions.b.m0_seed: a sweep gives this"),
         ("", "values: {klweight: 1}", "mine.yaml, values: unknown parameter 'klweight'"),
         ("", "tasks: [hint]", "mine.yaml, tasks: unknown task 'hint': did you mean 'hint_qa'"),
-        ("", "tasks: [mmlu]", "mine.yaml, tasks: model=organism"),
+        ("", "tasks: [mmlu]", "mine.yaml, tasks: task=mmlu: model=organism"),
         ("", "in_all: {task: hint}", "mine.yaml, in_all.task: unknown task 'hint'"),
         ("", "in_all: {tsk: aita}", "mine.yaml, in_all.tsk: unknown field: did you mean 'task'"),
         ("", "axis: rnk", "mine.yaml, axis: 'rnk' is no number of the spec: did you mean 'rank'"),
