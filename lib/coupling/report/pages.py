@@ -81,7 +81,7 @@ def _claims_parts(rows: pd.DataFrame) -> list[str]:
         parts += [f"### {title}", "\n".join(found) or "Nothing."]
     failed = rows[rows["verdict"] == "not computable"]
     if len(failed):
-        reasons = [f"- {_claim_name(row)}: {row['why']}." for _, row in failed.iterrows()]
+        reasons = [f"- {_claim_name(row)}: {row['why'].rstrip('.')}." for _, row in failed.iterrows()]
         parts += ["### What could not be computed", "\n".join(reasons)]
     counts = rows["verdict"].value_counts()
     parts.append(
