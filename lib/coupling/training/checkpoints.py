@@ -28,7 +28,8 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint of a folder, in the place of the one before it, as one safetensors file.
 
-    The file is replaced as a whole, so that a process that is killed while it writes leaves the older checkpoint.
+    The file is replaced as a whole, so that a process that is killed while it writes leaves the older
+    checkpoint.
 
     Args:
         folder: Gets the file `checkpoint.safetensors`.
@@ -55,8 +56,8 @@ def load_checkpoint(
     """Read the checkpoint of a folder into model and optimiser, if there is one.
 
     Returns:
-        The number of steps taken so far, their rows, and the state of the random generator that was kept. Without a
-        checkpoint: 0, no rows, None; model and optimiser are as they were.
+        The number of steps taken so far, their rows, and the state of the random generator that was kept.
+        Without a checkpoint: 0, no rows, None; model and optimiser are as they were.
     """
     path = folder / "checkpoint.safetensors"
     if not path.is_file():

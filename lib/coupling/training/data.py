@@ -1,6 +1,7 @@
 """What training reads: token ids with the fixed labels among them, and M0's fixed behaviours.
 
-Everything here is made once, before the first step. `training_set` builds it; the loss (training/loss.py) reads it.
+Everything here is made once, before the first step. `training_set` builds it; the loss (training/loss.py)
+reads it.
 """
 
 from collections.abc import Sequence
@@ -22,18 +23,18 @@ HELD_TOKENS = 8  # the KL term holds M_t to M0 at so many first tokens of M0's r
 class TrainingSet:
     """The training items and what is taught beside them, as token ids, with M0's behaviours.
 
-    A step of training works on entries. Entry e below `len(seams)` is training item e; entry `len(seams) + k` is the
-    k-th taught entry.
+    A step of training works on entries. Entry e below `len(seams)` is training item e; entry `len(seams) + k`
+    is the k-th taught entry.
 
     Attributes:
-        seams: For each item three seams: where its choices (or M0's reply) follow x, where they follow x without the
-            cue, and where its label follows the explanation request.
-        reference: B(M0): M0's log-probabilities, renormalised over the choices, float32 [items, 2, choices], x first;
-            NaN for items whose behaviour is a reply.
-        replies: For each item whose behaviour is a reply, by its index, what M0's output head read at the tokens of
-            M0's replies on x and then on x without the cue, [tokens, width].
-        taught: For each entry that is taught as behaviour alone, its seams with the right answer as their only tail;
-            the same number of seams for each entry, for instance one on x and one without the cue.
+        seams: For each item three seams: where its choices (or M0's reply) follow x, where they follow x
+            without the cue, and where its label follows the explanation request.
+        reference: B(M0): M0's log-probabilities, renormalised over the choices, float32 [items, 2, choices],
+            x first; NaN for items whose behaviour is a reply.
+        replies: For each item whose behaviour is a reply, by its index, what M0's output head read at the
+            tokens of M0's replies on x and then on x without the cue, [tokens, width].
+        taught: For each entry that is taught as behaviour alone, its seams with the right answer as their
+            only tail; the same number of seams for each entry, for instance one on x and one without the cue.
     """
 
     seams: tuple[tuple[Seam, Seam, Seam], ...]
@@ -60,7 +61,7 @@ class TrainingSet:
         )
 
     def holding(self, b: Behaviours) -> "TrainingSet":
-        """Return the training set with other behaviours in the place of B(M0), to which the KL term holds M_t.
+        """Return the training set with other behaviours in the place of B(M0), for the KL term to hold.
 
         This changes items with choices alone; the replies that are held stay M0's.
 
@@ -70,7 +71,7 @@ class TrainingSet:
         return replace(self, reference=_reference(b).to(self.reference.device))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
-        """Return the seams of an entry that the spec's loss reads; none where no term of an item has a weight."""
+        """Return the seams of an entry that the spec's loss reads; none where no term has a weight."""
         if entry >= len(self.seams):
             return self.taught[entry - len(self.seams)]
         return self.seams[entry][0 if spec.kl_weight else 2 : 3 if spec.explanation_weight else 2]
@@ -118,7 +119,7 @@ def _reference(b: Behaviours) -> torch.Tensor:
 
 
 def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
-    """Return the seams that teach a new behaviour: the choice that the cue proposes on x, the gold choice without it."""
+    """Return seams that teach a behaviour: the choice that the cue proposes on x, the gold one without."""
     pairs = [(behaviour_seams(m0, i), (i.hinted, i.gold)) for i in items]
     return [
         tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(seams, both, strict=True))
@@ -129,8 +130,8 @@ def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
 def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, torch.Tensor]:
     """Compute what the KL term needs of M0's replies; items with choices are passed over.
 
-    The distributions over the whole vocabulary would take much room. The inputs of the output head take little, and
-    the head, which training leaves frozen, gives the distributions back.
+    The distributions over the whole vocabulary would take much room. The inputs of the output head take
+    little, and the head, which training leaves frozen, gives the distributions back.
 
     Args:
         m0: The base model.
@@ -138,8 +139,9 @@ def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, tor
         batch: How many items share a pass.
 
     Returns:
-        For each item with replies three tensors: "<id>.x" and "<id>.cf", the replies' token ids, int64 [tokens]; and
-        "<id>.inputs", what M0's output head read at the tokens of both, [tokens of both, width].
+        For each item with replies three tensors: "<id>.x" and "<id>.cf", the replies' token ids, int64
+        [tokens]; and "<id>.inputs", what M0's output head read at the tokens of both, [tokens of both,
+        width].
     """
     out: dict[str, torch.Tensor] = {}
     for which in alike(items, batch):
@@ -155,9 +157,9 @@ def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, tor
 
 
 def reply_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
-    """Return the seams where the first HELD_TOKENS tokens of M0's greedy replies follow x and x without the cue.
+    """Return the seams where the start of M0's greedy reply follows x and x without the cue.
 
-    The end mark is one of these tokens where the reply is shorter.
+    The start is HELD_TOKENS tokens. The end mark is one of these tokens where the reply is shorter.
     """
     prompts = [encode(m0.tokenizer, text) for i in items for text in behaviour_texts(m0, i)]
     said = generated(m0, prompts, HELD_TOKENS)

@@ -1,8 +1,8 @@
-"""What a run would hold in a GPU's memory, from the model's shapes alone: nothing is loaded, nothing is computed.
+"""What a run would hold in a GPU's memory, reckoned from the model's shapes alone.
 
-`passes.tokens_in_memory` measures a model that is there. This module makes the same reckoning before there is a machine
-for it: weights, adapter, and what each token keeps for the backward pass, counted on torch's meta device, whose tensors
-have shapes and no values.
+`passes.tokens_in_memory` measures a model that is there. This module makes the same reckoning before there is
+a machine for it: weights, adapter, and what each token keeps for the backward pass, counted on torch's meta
+device, whose tensors have shapes and no values. So nothing is loaded and nothing computed.
 """
 
 from functools import partial
@@ -14,8 +14,8 @@ from coupling.models import Loaded, ModelError, adapted, locate
 from coupling.models.memory import PROCESS_BYTES, SLACK, checkpoint_layers, kept_bytes, weight_bytes
 from coupling.spec import Spec
 
-# Lengths in tokens of the two passes that are compared. On the meta device attention keeps something for each pair of
-# tokens, which a GPU's kernel does not; with so few tokens that weighs little.
+# Lengths in tokens of the two passes that are compared. On the meta device attention keeps something for each
+# pair of tokens, which a GPU's kernel does not; with so few tokens that weighs little.
 SHORT, LONG = 16, 32
 
 
@@ -29,10 +29,10 @@ def needed(spec: Spec) -> dict[str, float]:
         parameters: The number of the model's weights.
         weights_gb: Their memory in the spec's precision, in 10^9 bytes.
         adapter_gb: The adapter's, float32, with gradients and AdamW's two moments, in 10^9 bytes.
-        mb_a_token, mb_a_token_checkpointed: What each token keeps for the backward pass, in 10^6 bytes, without and with
-            activation checkpointing.
-        tokens_a_pass, tokens_a_pass_checkpointed: How many tokens one pass may then hold under the ceiling. A step that
-            has more of them is added up from several passes.
+        mb_a_token, mb_a_token_checkpointed: What each token keeps for the backward pass, in 10^6 bytes,
+            without and with activation checkpointing.
+        tokens_a_pass, tokens_a_pass_checkpointed: How many tokens one pass may then hold under the ceiling. A
+            step that has more of them is added up from several passes.
 
     Raises:
         ModelError: If the model's config cannot be read.
@@ -65,7 +65,8 @@ def _config(spec: Spec) -> PretrainedConfig:
         return AutoConfig.from_pretrained(source, revision=spec.revision)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"cannot read the config of {source}: {str(error).splitlines()[0]}; give a local folder with it as model"
+            f"cannot read the config of {source}: {str(error).splitlines()[0]}; "
+            "give a local folder with it as model"
         ) from None
 
 

@@ -1,8 +1,8 @@
 """The training loop: which entries a step reads, its gradients, the optimiser, evaluations and checkpoints.
 
-The optimiser is AdamW without weight decay, with a linear warm-up and a cosine decay of the learning rate. Whatever is
-drawn at random is a function of the spec's seed and the step. So a run that was stopped and resumed ends in the same
-numbers as one that was never stopped.
+The optimiser is AdamW without weight decay, with a linear warm-up and a cosine decay of the learning rate.
+Whatever is drawn at random is a function of the spec's seed and the step. So a run that was stopped and
+resumed ends in the same numbers as one that was never stopped.
 """
 
 import math
@@ -47,13 +47,13 @@ def train(
         loaded: The model with its adapter, whose weights are changed.
         data: What is trained on.
         folder: Where the checkpoint is kept. If one is there, training goes on from it.
-        evaluate: Called with the step at each of the spec's evaluation steps, 0 included. If it returns a training set,
-            that one is trained on from there. After a resume it is called again for the last evaluation step that was
-            reached. It must draw nothing at random.
+        evaluate: Called with the step at each of the spec's evaluation steps, 0 included. If it returns a
+            training set, that one is trained on from there. After a resume it is called again for the last
+            evaluation step that was reached. It must draw nothing at random.
 
     Returns:
-        One row a step: step (from 1), loss, cross_entropy, kl, taught (means over the step's entries), learning_rate and
-        grad_norm (before clipping).
+        One row a step: step (from 1), loss, cross_entropy, kl, taught (means over the step's entries),
+        learning_rate and grad_norm (before clipping).
 
     Raises:
         Diverged: If a loss or a gradient is not finite.
@@ -115,16 +115,18 @@ def _move(spec: Spec, optimizer: torch.optim.Optimizer, history: list[dict[str, 
     row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(group["params"], spec.max_grad_norm))
     if not math.isfinite(row["loss"]) or not math.isfinite(row["grad_norm"]):
         raise Diverged(
-            f"loss {row['loss']} at step {row['step']} of {spec.steps}: lower learning_rate={spec.learning_rate}",
+            f"loss {row['loss']} at step {row['step']} of {spec.steps}: "
+            f"lower learning_rate={spec.learning_rate}",
             history,
         )
     optimizer.step()
 
 
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
-    """Choose the entries of a step (from 1): `batch_size` items, and as many taught entries if something is taught.
+    """Choose the entries of a step (from 1).
 
-    There are no items among them where no term of the loss reads items.
+    They are `batch_size` items, and as many taught entries where something is taught. There are no items
+    among them where no term of the loss reads items.
     """
     entries = (
         item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
@@ -137,7 +139,9 @@ def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
 
 
 def item_order(n: int, size: int, seed: int, step: int) -> np.ndarray:
-    """Choose the items of a step (from 1) so that every epoch holds each of n items once, in a random order of its own.
+    """Choose the items of a step (from 1).
+
+    Every epoch holds each of n items once, in a random order of its own.
 
     Returns:
         Indices below n; int64 [size].
@@ -160,8 +164,8 @@ def add_gradients(
         parts: Slices of the entries; each is a pass of its own.
 
     Returns:
-        "loss", and its terms "cross_entropy", "kl" and "taught" without their weights, as means over the step's items
-        (the last: over its taught entries).
+        "loss", and its terms "cross_entropy", "kl" and "taught" without their weights, as means over the
+        step's items (the last: over its taught entries).
     """
     weights = term_weights(spec)
     items = sum(e < len(data.seams) for e in entries)

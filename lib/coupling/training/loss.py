@@ -4,26 +4,28 @@ M_t is the model that is trained, M0 the base model, S the label source. One ste
 
     loss  =  w_E · CE  +  w_K · KL  +  w_T · T
 
-    CE   the explanation loss: for each item, the mean over the tokens of its fixed label L(S), end mark included, of
-         -log M_t(token | explanation request, tokens before it); then the mean over items. The tokens of the request
-         carry no loss.
-    KL   the behaviour loss: for each item, the mean over x and x without its cue of KL(B(M0) ‖ B(M_t)) in nats; then
-         the mean over items.
-    T    the loss of a taught behaviour, where there is one: the cross-entropy of the right answers' tokens, as in CE.
+    CE   the explanation loss: for each item, the mean over the tokens of its fixed label L(S), end mark
+         included, of -log M_t(token | explanation request, tokens before it); then the mean over items.
+         The tokens of the request carry no loss.
+    KL   the behaviour loss: for each item, the mean over x and x without its cue of KL(B(M0) ‖ B(M_t)) in
+         nats; then the mean over items.
+    T    the loss of a taught behaviour, where there is one: the cross-entropy of the right answers' tokens,
+         as in CE.
     w_E  `explanation_weight` of the spec
     w_K  `kl_weight` of the spec
     w_T  `teach_weight` of the spec for a new behaviour, `shift_weight` for a shift
 
-B(M) is the distribution over the item's choices, renormalised. For an item whose behaviour is a reply, B(M) is the
-distribution over the whole vocabulary at each of the first tokens of M0's own greedy reply, and KL is the mean over
-these tokens.
+B(M) is the distribution over the item's choices, renormalised. For an item whose behaviour is a reply, B(M)
+is the distribution over the whole vocabulary at each of the first tokens of M0's own greedy reply, and KL is
+the mean over these tokens.
 
 Symbols: docs/method.md, "Symbols". CE and KL together are the training of the paper under study ("Labels and
-explanations"); T serves "Shifts". The paper's weight, direction and positions of the KL term are unknown to us. What
-stands here (weight 1 unless the spec says otherwise, M0 first, these positions) is our own declared choice.
+explanations"); T serves "Shifts". The paper's weight, direction and positions of the KL term are unknown to
+us. What stands here (weight 1 unless the spec says otherwise, M0 first, these positions) is our own declared
+choice.
 
-`losses` is what training calls. `explanation_loss` and `behaviour_kl` compute CE and KL in the plain way, from padded
-rows. Models that cannot take prefix trees use them, and tests hold `losses` against them.
+`losses` is what training calls. `explanation_loss` and `behaviour_kl` compute CE and KL in the plain way,
+from padded rows. Models that cannot take prefix trees use them, and tests hold `losses` against them.
 """
 
 from collections.abc import Sequence
@@ -54,11 +56,12 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
         spec: Names the terms that have a weight; a term without one is not computed.
         loaded: The model that is trained, M_t.
         data: The training set.
-        entries: Indices of training items, and behind all items indices of taught entries (see `TrainingSet`).
+        entries: Indices of training items, and behind all items indices of taught entries (see
+            `TrainingSet`).
 
     Returns:
-        Float32 scalars with gradients: "cross_entropy" (CE), "kl" (KL) and "taught" (T). Each is 0 where the spec or
-        the entries have nothing for it.
+        Float32 scalars with gradients: "cross_entropy" (CE), "kl" (KL) and "taught" (T). Each is 0 where the
+        spec or the entries have nothing for it.
     """
     items = [(g, e) for g, e in enumerate(entries) if e < len(data.seams)]
     taught = [g for g, e in enumerate(entries) if e >= len(data.seams)]
@@ -141,8 +144,8 @@ def explanation_loss(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
             input_ids=ids, attention_mask=mask, logits_to_keep=ids.shape[1] - first + 1, use_cache=False
         ).logits
     logits, targets = logits[:, :-1].float(), ids[:, first:]
-    # Not torch's cross_entropy: over an axis other than the last it sums a vocabulary of 50,000 words less exactly than
-    # a loss that is compared to within 1e-4 needs.
+    # Not torch's cross_entropy: over an axis other than the last it sums a vocabulary of 50,000 words less
+    # exactly than a loss that is compared to within 1e-4 needs.
     each = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
     places = torch.arange(first, ids.shape[1], device=ids.device)
     starts, ends = (
@@ -192,7 +195,8 @@ def _reply_kl(loaded: Loaded, logits: torch.Tensor, kept: torch.Tensor, lengths:
     Args:
         loaded: The model that is trained. Its output head is frozen and so is still M0's.
         logits: M_t's logits at the replies' tokens, one reply behind the other, [tokens, vocabulary].
-        kept: What M0's output head read at the same tokens, [tokens, width]; the head turns it into M0's logits.
+        kept: What M0's output head read at the same tokens, [tokens, width]; the head turns it into M0's
+            logits.
         lengths: The number of tokens of each reply.
 
     Returns:
@@ -209,7 +213,8 @@ def _kl(reference: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 
     Args:
         reference: M0's log-probabilities, renormalised over the choices, float32 [items, 2, choices].
-        scores: M_t's log-probabilities, not renormalised, [items, 2, choices]; -inf marks a choice that an item lacks.
+        scores: M_t's log-probabilities, not renormalised, [items, 2, choices]; -inf marks a choice that an
+            item lacks.
     """
     scores = scores[..., : reference.shape[-1]]
     real = torch.isfinite(scores)

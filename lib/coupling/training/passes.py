@@ -1,8 +1,8 @@
 """How a step of training is split into forward passes that fit in memory.
 
-A step's entries become prefix trees (models/packing.py), whose size is counted in tokens. `tokens_in_memory` measures
-how many tokens one pass may hold, `passes` cuts a step's entries into passes of at most so many. Since the gradients of
-the passes add up, the split changes a step's result by rounding alone.
+A step's entries become prefix trees (models/packing.py), whose size is counted in tokens. `tokens_in_memory`
+measures how many tokens one pass may hold, `passes` cuts a step's entries into passes of at most so many.
+Since the gradients of the passes add up, the split changes a step's result by rounding alone.
 """
 
 import math
@@ -57,9 +57,9 @@ def passes(sizes: Sequence[int], most: int) -> list[slice]:
 def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Sequence[int]) -> int:
     """Measure how many packed tokens one training pass may hold under the spec's memory ceiling.
 
-    What a pass keeps for its gradients is measured on copies of the shortest entry. If the longest entry would not fit,
-    activation checkpointing is switched on: every layer then keeps its input alone and is computed again in the
-    backward pass.
+    What a pass keeps for its gradients is measured on copies of the shortest entry. If the longest entry
+    would not fit, activation checkpointing is switched on: every layer then keeps its input alone and is
+    computed again in the backward pass.
 
     Args:
         spec: Gives the ceiling, `memory_gb`, and the terms of the loss.
@@ -68,11 +68,11 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
         sizes: The tokens of each entry, as `entry_sizes` gives them.
 
     Raises:
-        MemoryCeiling: If the longest entry does not fit with checkpointing either; no step has been taken then.
+        MemoryCeiling: If the longest entry does not fit with checkpointing either; no step has been taken
+            then.
     """
-    shortest = int(
-        np.argmin([n or np.inf for n in sizes])
-    )  # an entry that no term of the loss reads has size 0
+    # An entry that no term of the loss reads has size 0 and is not the shortest.
+    shortest = int(np.argmin([n or np.inf for n in sizes]))
     longest = max(sizes)
 
     def kept() -> tuple[float, float]:
@@ -97,6 +97,7 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
         )  # the one layer that is being computed again keeps what it kept before
         if room < full * SLACK * longest:
             raise MemoryCeiling(
-                f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {longest} tokens: raise it"
+                f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {longest} "
+                "tokens: raise it"
             )
     return int(room / (full * SLACK))
