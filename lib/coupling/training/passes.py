@@ -92,9 +92,8 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
     if room < full * SLACK * longest:
         layers = loaded.model.config.num_hidden_layers
         checkpoint_layers(loaded.model)
-        full = (
-            kept()[0] + full / layers
-        )  # the one layer that is being computed again keeps what it kept before
+        # The one layer that is being computed again keeps what it kept without checkpointing.
+        full = kept()[0] + full / layers
         if room < full * SLACK * longest:
             raise MemoryCeiling(
                 f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {longest} "
