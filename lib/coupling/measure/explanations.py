@@ -112,8 +112,8 @@ def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
     top = counts.argmax()
     if counts[top] > 0.9 * len(texts) and not allow_constant:
         raise LabelError(
-            f"label {str(values[top])!r} is {counts[top]} of {len(texts)} labels, more than 90 %: explanations "
-            "would learn the majority. Take a model or items with more varied behaviour, or set "
+            f"label {str(values[top])!r} is {counts[top]} of {len(texts)} labels, more than 90 %: "
+            "explanations would learn the majority. Take a model or items with more varied behaviour, or set "
             "allow_constant_labels=true"
         )
 
