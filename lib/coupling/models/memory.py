@@ -2,15 +2,14 @@
 
 What a system can do differs:
 
-             GPU                          Linux, CPU                     macOS, CPU
-    ceiling  torch's allocator refuses    the kernel refuses (RLIMIT)    none: a warning says so
-    held     -                            /proc/self/status              psutil
-    peak     torch counts                 /proc, counted from            getrusage, counted from the
-                                          `forget_peak` on               start of the process
-    give     -                            malloc_trim of glibc           malloc_zone_pressure_relief
-    back
+                   GPU                 CPU, Linux                    CPU, macOS
+    ceiling        kept by torch       kept by the kernel (RLIMIT)   none, and a warning says so
+    what is held   (not asked)         /proc/self/status             psutil
+    peak           counted by torch    /proc/self/status             getrusage
+    forget_peak    yes                 yes                           no: counted from the process's start
+    give_back      (not needed)        malloc_trim of glibc          malloc_zone_pressure_relief
 
-A Linux without /proc goes the way of macOS as far as it can.
+A Linux without /proc goes the way of macOS.
 """
 
 import contextlib
@@ -120,11 +119,11 @@ def _limited(limit: int) -> Iterator[None]:
 
 
 def give_back(gigabytes: float) -> None:
-    """Return freed memory that malloc keeps to the system, once little of the ceiling is left.
+    """Return freed memory that malloc keeps to the system, once the process holds FULL of its ceiling.
 
-    This is so once the process holds more than FULL of the ceiling.     Passes of ever other sizes leave
-    holes in malloc's memory. A model of 1.5 billion weights held 5 GB between its steps, 9.6 GB with the
-    holes, and 12 GB after some thirty steps. GPUs need nothing of this kind.
+    Passes of ever other sizes leave holes in malloc's memory. A model of 1.5 billion weights held 5 GB
+    between its steps, 9.6 GB with the holes, and 12 GB after some thirty steps. GPUs need nothing of this
+    kind.
 
     Args:
         gigabytes: The ceiling in 10^9 bytes.
@@ -134,9 +133,7 @@ def give_back(gigabytes: float) -> None:
     library = ctypes.CDLL(None)
     if trim := getattr(library, "malloc_trim", None):  # glibc
         trim(0)
-    elif relieve := getattr(
-        library, "malloc_zone_pressure_relief", None
-    ):  # macOS; 0, 0: all zones, all they have
+    elif relieve := getattr(library, "malloc_zone_pressure_relief", None):  # macOS; 0, 0: all of all zones
         relieve(ctypes.c_void_p(0), ctypes.c_size_t(0))
 
 
