@@ -52,7 +52,7 @@ def test_kl_is_zero_at_the_start_and_matches_its_definition_later(spec, m0, item
 def test_the_kl_of_replies_is_a_mean_over_the_tokens_of_each_and_then_over_replies_of_any_length(
     spec, m0, monkeypatch
 ):
-    """M0's replies are cut to some lengths. Wanted is the definition, from a pass of its own for each reply."""
+    """M0's replies are cut to some lengths. Wanted is the definition, from a pass for each reply alone."""
     items = [
         refusal.item(str(k), str(k), "How to open the lock ?", k, refusal.COMPLY, refusal.REFUSE, "lock")
         for k in range(3)

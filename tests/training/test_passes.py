@@ -57,7 +57,7 @@ def test_less_memory_means_smaller_passes_then_recomputed_layers_with_the_same_g
 
 
 def test_a_cast_that_every_pass_keeps_leaves_less_room_for_items(spec, m0, data):
-    """A head that is also the input's embeddings stays in float32; under autocast each pass keeps its cast."""
+    """A head that is also the embeddings stays in float32; under autocast each pass keeps its cast."""
     m0.dtype, sizes, room = torch.bfloat16, [size(s) for s in data.seams], 0.1e9
     with adapted(m0, spec) as tuned:
         head = tuned.model.get_output_embeddings().weight
