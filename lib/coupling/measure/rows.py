@@ -1,7 +1,26 @@
 """The rows of an evaluation: for each item what the model said, what it does, and whether the two agree.
 
-`analysis` computes every measure from these rows, so a new measure needs no new run. Definitions:
-docs/method.md, "Symbols" and "Faithfulness".
+`score` makes them. `analysis` computes every measure from them, so a new measure needs no new run. The
+columns:
+
+    step                       the step of the evaluation
+    id, task, group, kind      the item's fields of these names
+    text                       E(M_t): the explanation
+    valid                      whether it is one of the item's labels
+    changes                    what it states: 1 if the answer changes, 0 if it stays; -1 if not valid
+    answer                     what it states the answer to be without the cue
+    gold, hinted               the gold answer, and the choice that the cue proposes
+    x, cf                      M_t's choices on x and on x without the cue
+    target_x, target_cf        S's choices
+    base_x, base_cf            M0's choices
+    self, target, base         whether the text is L(M_t), L(S) or L(M0): exact match of normalised texts
+    self_content, ...          whether the stated answer alone is that of L(M_t), L(S) or L(M0)
+    kl_x, kl_cf                KL(B(M0) ‖ B(M_t)) in nats; NaN for replies
+    mass_x, mass_cf            the probability that M_t puts on all choices together
+    logp_x_0, logp_cf_0, ...   M_t's log-probability of each choice
+
+A choice is given by its index, and -1 stands for none. Where a reply is no choice, the item has no label and
+nothing matches it. Definitions: docs/method.md, "Symbols" and "Faithfulness".
 """
 
 from collections.abc import Sequence
@@ -35,19 +54,7 @@ def score(
         step: The step of the evaluation.
 
     Returns:
-        One row an item, with these columns. An index is a choice's; -1 stands for none.
-
-        step, id, task, group, kind: The evaluation's step, and the item's fields. text: The explanation.
-        valid: Whether it is one of the item's labels. changes, answer: What it states: 1 if the answer
-        changes, else 0, and the index of the answer; -1 if not valid. gold, hinted: Indices of the gold
-        answer and of the choice that the cue proposes. x, cf: M_t's choices, as indices. target_x, target_cf:
-        S's choices. base_x, base_cf: M0's choices. self, target, base: Whether the text equals L(M_t), L(S)
-        or L(M0), as normalised texts (exact match). self_content, target_content, base_content: Whether the
-        stated answer alone is that label's. kl_x, kl_cf: KL(B(M0) ‖ B(M_t)) in nats; NaN for replies. mass_x,
-        mass_cf: The probability that M_t puts on the choices. logp_x_0, ..., logp_cf_0, ...: M_t's
-        log-probability of each choice.
-
-        Where a reply is no choice, x or cf is -1. The item then has no label, and nothing matches it.
+        One row an item, with the columns that the top of this module lists.
 
     Raises:
         ValueError: If behaviours and items are not of the same items in the same order.

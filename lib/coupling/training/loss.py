@@ -9,20 +9,20 @@ M_t is the model that is trained, M0 the base model, S the label source. One ste
          The tokens of the request carry no loss.
     KL   the behaviour loss: for each item, the mean over x and x without its cue of KL(B(M0) ‖ B(M_t)) in
          nats; then the mean over items.
-    T    the loss of a taught behaviour, where there is one: the cross-entropy of the right answers' tokens,
-         as in CE.
+    T    the loss of a taught behaviour, where there is one: for each taught entry, the mean over its prompts
+         of the mean cross-entropy over the right answer's tokens; then the mean over entries.
     w_E  `explanation_weight` of the spec
     w_K  `kl_weight` of the spec
     w_T  `teach_weight` of the spec for a new behaviour, `shift_weight` for a shift
 
 B(M) is the distribution over the item's choices, renormalised. For an item whose behaviour is a reply, B(M)
 is the distribution over the whole vocabulary at each of the first tokens of M0's own greedy reply, and KL is
-the mean over these tokens.
+the mean over these tokens. In a phase after a shift, the shifted model stands in M0's place in KL.
 
 Symbols: docs/method.md, "Symbols". CE and KL together are the training of the paper under study ("Labels and
-explanations"); T serves "Shifts". The paper's weight, direction and positions of the KL term are unknown to
-us. What stands here (weight 1 unless the spec says otherwise, M0 first, these positions) is our own declared
-choice.
+explanations"); T teaches shifts ("Shifts") and new behaviours. The paper's weight, direction and positions of
+the KL term are unknown to us. What stands here (weight 1 unless the spec says otherwise, M0 first, these
+positions) is our own declared choice.
 
 `losses` is what training calls. `explanation_loss` and `behaviour_kl` compute CE and KL in the plain way,
 from padded rows. Models that cannot take prefix trees use them, and tests hold `losses` against them.
