@@ -1,6 +1,11 @@
+"""Explanations: labels written and read back, texts generated, and labels that cannot be trained on."""
+
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
-from coupling.measure.behaviours import Behaviours, behaviour_seams, behaviours, health
+from coupling.measure.behaviours import Behaviours, behaviours
 from coupling.measure.explanations import (
     LabelError,
     Statement,
@@ -9,12 +14,15 @@ from coupling.measure.explanations import (
     forced_choice,
     generate,
     labels,
+    most_tokens,
     parse,
+    possible_labels,
     render_label,
     request,
     statements,
 )
-from coupling.models import Seam, TemplateError, completion, encode, plain_logprobs, seam
+from coupling.models import encode
+from made_models import ARCHITECTURES, build
 
 
 @pytest.mark.parametrize("label_format", ["letter", "content"])
@@ -22,8 +30,8 @@ def test_parse_is_the_inverse_of_render(items, label_format):
     item = items[1][0]
     for changes in (False, True):
         for answer in range(4):
-            claim = Statement(changes, answer)
-            assert parse(item, render_label(item, claim, label_format), label_format) == claim
+            stated = Statement(changes, answer)
+            assert parse(item, render_label(item, stated, label_format), label_format) == stated
 
 
 @pytest.mark.parametrize(
@@ -53,57 +61,10 @@ def test_golden_of_prompts_and_masked_label(m0, items):
     assert len(prefix) + len(label) <= 30
 
 
-def test_a_merged_completion_is_refused(m0):
-    with pytest.raises(TemplateError, match="merges"):
-        completion(m0.tokenizer, "My ans", "wer")
-
-
-def test_behaviours_do_not_depend_on_padding_or_batch(m0, items):
-    alone = [plain_logprobs(m0, [behaviour_seams(m0, i)[0]])[0] for i in items[1]]
-    together = behaviours(m0, items[1], 8)
-    assert torch.allclose(torch.stack(alone), torch.from_numpy(together.x), atol=1e-5)
-    assert len(set(together.choice("x"))) > 1  # the random model does tell items apart
-
-
-def test_tails_of_several_tokens_score_as_the_whole_text_does(m0):
-    text = "Colour of ?"
-    tails = (" A Hint: B", " C A", " D")
-    got = plain_logprobs(
-        m0, [seam(m0.tokenizer, text, tails), seam(m0.tokenizer, "the hint " + text, tails[:2])]
-    )
-    assert got[1, 2] == -torch.inf
-    for row, prefix, n in ((0, text, 3), (1, "the hint " + text, 2)):
-        for k in range(n):
-            ids = torch.tensor([encode(m0.tokenizer, prefix + tails[k])])
-            start = len(encode(m0.tokenizer, prefix))
-            logp = m0.model(input_ids=ids).logits.log_softmax(-1)[0]
-            want = sum(logp[t - 1, ids[0, t]] for t in range(start, ids.shape[1]))
-            assert torch.allclose(got[row, k], want, atol=1e-4)
-
-
-def test_continuations_without_tokens_of_their_own_are_refused(m0):
-    with pytest.raises(TemplateError, match="no tokens of their own"):
-        seam(m0.tokenizer, "My", (" answer", " answer"))
-    assert seam(m0.tokenizer, "My", (" A", " B")) == Seam(
-        tuple(encode(m0.tokenizer, "My")), tuple((encode(m0.tokenizer, c)[0],) for c in "AB")
-    )
-
-
 def test_labels_state_what_behaviours_make_true(m0, items):
     b = behaviours(m0, items[1], 8)
-    for claim, x, cf in zip(statements(b), b.choice("x"), b.choice("cf"), strict=True):
-        assert (claim.changes, claim.answer) == (x != cf, cf)
-    regime = health(items[1], b, labels(items[1], b, "letter"))
-    assert 0 <= regime["changed_share"] <= 1
-    assert regime["top_label_share"] <= 1
-
-
-def test_behaviours_survive_their_frame(m0, items):
-    b = behaviours(m0, items[1], 8)
-    again = Behaviours.from_frame(b.frame())
-    assert again.ids == b.ids
-    assert (again.x == b.x).all()
-    assert (again.cf == b.cf).all()
+    for stated, x, cf in zip(statements(b), b.choice("x"), b.choice("cf"), strict=True):
+        assert (stated.changes, stated.answer) == (x != cf, cf)
 
 
 def test_greedy_texts_are_those_of_a_loop_without_cache_or_padding(m0, items):
@@ -121,6 +82,37 @@ def test_greedy_texts_are_those_of_a_loop_without_cache_or_padding(m0, items):
 def test_forced_choice_is_one_of_the_labels(m0, items):
     for item, text in zip(items[1], forced_choice(m0, items[1], "content", 8), strict=True):
         assert parse(item, text, "content") is not None
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_forced_choices_are_those_of_plain_batches(m0, items, name):
+    packed = build(name, m0.tokenizer)
+    plain = dataclasses.replace(packed, packs=False)
+    found = forced_choice(packed, items[1], "content", 7)
+    assert found == forced_choice(plain, items[1], "content", 7)
+    assert len(set(found)) > 1
+
+
+def test_a_reply_that_is_no_choice_makes_no_statement_and_no_label(items):
+    none = -np.inf
+    b = Behaviours(
+        ("a", "b"),
+        np.array([[0, none], [0, none]], np.float32),
+        np.array([[none, 0], [none, none]], np.float32),
+    )
+    assert statements(b) == [Statement(True, 1), None]
+    assert labels(items[1][:2], b, "letter") == ["changes to B", None]
+    with pytest.raises(LabelError, match="no training item has a label"):
+        check_labels([], True)
+
+
+def test_labels_carry_their_end_mark_and_fit_what_is_generated(m0, items):
+    some = items[1][:5]
+    lengths = [
+        len(explanation_seam(m0, i, label).tails[0]) for i in some for label in possible_labels(i, "letter")
+    ]
+    assert explanation_seam(m0, some[0], "stays at A").tails[0][-1] == m0.tokenizer.eos_token_id
+    assert most_tokens(m0, some, "letter") == max(lengths) + 2
 
 
 def test_near_constant_labels_are_refused_unless_asked_for():

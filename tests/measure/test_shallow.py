@@ -1,3 +1,5 @@
+"""The best rule on an item's words: what it finds, and what it cannot know."""
+
 import subprocess
 import sys
 
@@ -49,7 +51,7 @@ def test_a_pair_of_words_is_a_rule_thanks_to_the_pairs(splits, monkeypatch):
         return "stays at A" if ("tall" in item.prompt) == ("round" in item.prompt) else "changes to B"
 
     assert accuracy(splits, xor) > 0.97
-    monkeypatch.setattr(shallow, "_with_pairs", lambda row, size: row)
+    monkeypatch.setattr(shallow, "with_pairs", lambda row, size: row)
     assert accuracy(splits, xor) < 0.65
 
 
@@ -65,7 +67,7 @@ def test_what_hangs_on_words_that_training_lacks_is_no_rule(splits, monkeypatch)
 
 
 def test_of_features_that_the_same_items_have_one_is_kept(splits):
-    known, new = shallow._matrices(*(part[:60] for part in splits))
+    known, new = shallow.matrices(*(part[:60] for part in splits))
     columns = {tuple(column) for column in known.toarray().T}
     assert len(columns) == known.shape[1] == new.shape[1]
     assert min(sum(column) for column in columns) >= shallow.LEAST
@@ -104,5 +106,5 @@ def test_labels_must_fit_the_items(splits):
 
 
 def test_scikit_learn_is_imported_when_it_is_used():
-    code = "import sys, coupling.faithfulness.shallow; sys.exit('sklearn' in sys.modules)"
+    code = "import sys, coupling.measure.shallow; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,3 +1,5 @@
+"""LoRA adapters: what peft computes, faster, and nothing of it left behind."""
+
 import math
 
 import numpy as np
@@ -8,6 +10,7 @@ from coupling.models import Loaded, adapted, load_from, merged
 from coupling.models.adapter import accelerate, lora_layers, peft_forward
 from coupling.models.load import halve
 from coupling.training.checkpoints import trainable
+from made_models import stir
 from peft import PeftModel
 
 
@@ -15,17 +18,9 @@ def logits(loaded, items):
     return torch.from_numpy(behaviours(loaded, items, 8).x)
 
 
-def stir(model, scale=0.3):
-    """Adapter weights that are not at their identity start."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for _, p in trainable(model):
-            p.add_(torch.randn(p.shape, generator=generator) * scale)
-
-
 @pytest.fixture(params=[4, 1])
 def ranked(request, spec):
-    """Rank 4 joins every weight of the two-layer model with its adapter, rank 1 those of the key projections' size alone."""
+    """Rank 4 joins every weight of the two-layer model with its adapter, rank 1 the small weights alone."""
     return spec.model_copy(update={"rank": request.param})
 
 
@@ -33,7 +28,7 @@ def test_a_fresh_adapter_changes_nothing_and_disabling_it_gives_m0_exactly(ranke
     before = logits(m0, items[1])
     with adapted(m0, ranked) as tuned:
         assert torch.equal(logits(tuned, items[1]), before)
-        stir(tuned.model)
+        stir(tuned)
         assert not torch.allclose(logits(tuned, items[1]), before, atol=1e-2)
         with tuned.model.disable_adapter():
             assert torch.equal(logits(tuned, items[1]), before)
@@ -42,7 +37,7 @@ def test_a_fresh_adapter_changes_nothing_and_disabling_it_gives_m0_exactly(ranke
 
 def test_it_gives_what_peft_gives_merged_or_not(ranked, m0, items):
     with adapted(m0, ranked) as tuned:
-        stir(tuned.model)
+        stir(tuned)
         ours = logits(tuned, items[1])
         peft_forward(tuned.model)
         assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
@@ -56,7 +51,7 @@ def test_an_adapter_that_was_saved_and_merged_into_m0_gives_what_it_gave(ranked,
     m0.model.save_pretrained(tmp_path / "m0")
     m0.tokenizer.save_pretrained(tmp_path / "m0")
     with adapted(m0, ranked) as tuned:
-        stir(tuned.model)
+        stir(tuned)
         ours = logits(tuned, items[1])
         tuned.model.save_pretrained(tmp_path / "adapter")
     again = merged(load_from(tmp_path / "m0", "float32"), tmp_path / "adapter")
@@ -69,7 +64,7 @@ def test_an_adapter_that_was_saved_and_merged_into_m0_gives_what_it_gave(ranked,
 def test_values_and_gradients_of_one_layer_are_pefts(spec, m0, rank):
     generator = torch.Generator().manual_seed(0)
     with adapted(m0, spec.model_copy(update={"rank": rank, "lora_alpha": 0.7})) as tuned:
-        stir(tuned.model)
+        stir(tuned)
         layer = next(m for m in lora_layers(tuned.model) if m.in_features != m.out_features)
         x = torch.randn(3, 5, layer.in_features, generator=generator, requires_grad=True)
         away = torch.randn(3, 5, layer.out_features, generator=generator)
@@ -94,7 +89,7 @@ def test_values_and_gradients_of_one_layer_are_pefts(spec, m0, rank):
 
 def test_under_autocast_products_are_in_half_precision_and_gradients_in_float32(spec, m0):
     with adapted(m0, spec) as tuned:
-        stir(tuned.model)
+        stir(tuned)
         layer = lora_layers(tuned.model)[0]
         x = torch.randn(7, layer.in_features)
         with torch.autocast("cpu", torch.bfloat16):
@@ -113,7 +108,7 @@ def test_a_weight_that_changed_in_place_is_seen(spec, m0):
         layer = lora_layers(tuned.model)[0]
         x = torch.randn(2, layer.in_features)
         before = layer(x)
-        stir(tuned.model)
+        stir(tuned)
         assert not torch.allclose(layer(x), before)
         want = layer.get_base_layer()(x) + layer.scaling["default"] * layer.lora_B["default"](
             layer.lora_A["default"](x)
@@ -147,7 +142,7 @@ def test_many_adapters_on_one_base_leave_it_and_each_other_as_they_were(spec, m0
     seen = []
     for seed in (0, 1, 0):
         with adapted(m0, spec.model_copy(update={"seed": seed})) as tuned:
-            stir(tuned.model)
+            stir(tuned)
             seen.append(behaviours(tuned, items[1], 8).x)
     assert np.array_equal(seen[0], seen[2])
     assert not np.allclose(seen[0], seen[1], atol=1e-3)
@@ -165,7 +160,7 @@ def test_an_adapter_is_taken_off_even_after_an_error(spec, m0):
 
 def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
     with adapted(m0, spec) as tuned:
-        stir(tuned.model)
+        stir(tuned)
         want = logits(tuned, items[1])
         tuned.model.save_pretrained(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -181,7 +176,7 @@ def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
 
 
 def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items):
-    """autocast casts them anyway, so peft's forward pass gives the same to the bit; joined with the adapter, W is rounded once more."""
+    """With peft to the bit, since autocast casts them anyway; joined with the adapter, W is rounded again."""
     m0.dtype, found = torch.bfloat16, []
     for halved in (False, True):
         if halved:
@@ -190,7 +185,7 @@ def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items)
             with torch.no_grad():
                 for _, p in trainable(tuned.model):
                     p.zero_()  # peft rounds an adapter's first weights to the base's precision
-            stir(tuned.model, 0.1)
+            stir(tuned, 0.1)
             ours = logits(tuned, items[1])
             peft_forward(tuned.model)
             found.append((ours, logits(tuned, items[1])))

@@ -13,11 +13,11 @@ from coupling.training.loop import add_gradients
 
 @pytest.fixture
 def without(monkeypatch):
-    monkeypatch.setattr(halves, "_multiplies_halves", lambda: False)
+    monkeypatch.setattr(halves, "multiplies_halves", lambda: False)
 
 
 class Seen(torch.utils._python_dispatch.TorchDispatchMode):
-    """What dtypes products have that come out of the modes within this one."""
+    """Records the dtypes of the products that come out of the modes within this one."""
 
     def __init__(self):
         super().__init__()
@@ -59,12 +59,12 @@ def test_arguments_of_any_layout_and_size_give_the_same(without, monkeypatch):
     layouts = [(a, b), (turned[0], b), (a, turned[1]), turned, (a[::2], b[:, ::3]), (a[:1].expand(40, 64), b)]
     for room in (halves.ROOM, 1000):
         monkeypatch.setattr(halves, "ROOM", room)
-        halves._room.cache_clear()
+        halves.scratch.cache_clear()
         with fast_products(a.device):
             found = [x @ y for x, y in layouts]
         for (x, y), out in zip(layouts, found, strict=True):
             assert torch.equal(out, (x.float() @ y.float()).bfloat16())
-    halves._room.cache_clear()
+    halves.scratch.cache_clear()
 
 
 def test_what_is_small_or_of_other_precision_is_left_alone(without):
@@ -77,9 +77,9 @@ def test_what_is_small_or_of_other_precision_is_left_alone(without):
 
 
 def test_without_onednn_the_cpu_is_taken_for_one_that_cannot(monkeypatch):
-    assert isinstance(halves._multiplies_halves(), bool)
+    assert isinstance(halves.multiplies_halves(), bool)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not halves._multiplies_halves.__wrapped__()
+    assert not halves.multiplies_halves.__wrapped__()
 
 
 def test_all_products_of_training_forward_and_backward_are_fast_ones(monkeypatch, spec, m0, items):
@@ -87,11 +87,11 @@ def test_all_products_of_training_forward_and_backward_are_fast_ones(monkeypatch
     data = training_set(m0, items[0], b0, labels(items[0], b0, "letter"), {})
     m0.dtype, gradients = torch.bfloat16, []
     for has in (True, False):
-        monkeypatch.setattr(halves, "_multiplies_halves", lambda has=has: has)
+        monkeypatch.setattr(halves, "multiplies_halves", lambda has=has: has)
         with adapted(m0, spec) as tuned:
             with torch.no_grad():
                 for _, p in trainable(tuned.model):
-                    p.add_(torch.full_like(p, 0.1))
+                    p.add_(0.1)
             with Seen() as seen:
                 add_gradients(spec, tuned, data, range(8), [slice(0, 8)])
             assert seen.dtypes

@@ -1,7 +1,8 @@
-"""B(M): what a model does on x and on x without its cue.
+"""What a model does on x and on x without its cue: its behaviours B(M).
 
-Mostly its choice after "Answer:", as log-probabilities over the item's choices; for items with `replies`, what its own
-greedy reply does, as a detector reads it.
+For most items the behaviour is the model's choice after "Answer:", kept as log-probabilities over the item's
+choices. For items with `replies` it is what the model's own greedy reply does, as a detector reads it
+(tasks/detector.py). Definitions: docs/method.md, "Symbols".
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +16,23 @@ from coupling.models import Loaded, Seam, continuation_logprobs, encode, generat
 from coupling.tasks import OPENING, Item
 from coupling.tasks.detector import detect
 
-CONDITIONS = ("x", "cf")  # x, and x without its cue (the counterfactual)
-REPLY_TOKENS = 32  # of a reply that is judged
+CONDITIONS = ("x", "cf")  # x, and the counterfactual: x without its cue
+REPLY_TOKENS = 32  # so many tokens of a reply are generated and judged
 
 
 @dataclass(frozen=True)
 class Behaviours:
-    """Log-probabilities of each choice after "Answer:", as the model gives them (not renormalised).
+    """The behaviours of one model on some items.
 
-    ids: the items'. x, cf: float32 [items, most choices], -inf where an item has fewer. A judged reply has no
-    probabilities: 0 for what it is and -inf elsewhere, -inf everywhere if it is none of the choices.
+    Log-probabilities are as the model gives them: they are not renormalised over the choices. A reply that
+    was judged has no probabilities. It has 0 for the choice that it is and -inf for the others, or -inf for
+    all if it is no choice.
+
+    Attributes:
+        ids: The ids of the items.
+        x: Log-probability of each choice on x, float32 [items, most choices]; -inf where an item has fewer
+            choices.
+        cf: The same on x without its cue.
     """
 
     ids: tuple[str, ...]
@@ -32,20 +40,20 @@ class Behaviours:
     cf: np.ndarray
 
     def choice(self, condition: str) -> np.ndarray:
-        """The most likely choice on "x" or "cf", -1 where a reply is none; int64 [items]."""
+        """Return the likeliest choice on "x" or "cf" by index, -1 where a reply is none; int64 [items]."""
         values = getattr(self, condition)
         return np.where(np.isfinite(values).any(axis=1), values.argmax(axis=1), -1)
 
     def mass(self, condition: str) -> np.ndarray:
-        """The probability that falls on the choices at all; of a reply, whether it is one of them. float32 [items]."""
+        """Return the probability on all choices together, for a reply 1 or 0; float32 [items]."""
         return np.exp(getattr(self, condition)).sum(axis=1)
 
     def distribution(self, condition: str) -> np.ndarray:
-        """Log-probabilities renormalised over the choices; float32 [items, choices], NaN where a reply was judged."""
+        """Return log-probabilities renormalised over the choices, NaN for replies; float32."""
         values = getattr(self, condition)
-        judged = ~(np.isfinite(values) & (values < 0)).any(
-            axis=1, keepdims=True
-        )  # of two real choices one is below 0
+        # Of two or more real choices at least one has a log-probability below 0; a judged reply has 0 and
+        # -inf alone.
+        judged = ~(np.isfinite(values) & (values < 0)).any(axis=1, keepdims=True)
         top = np.where(judged, 0, values.max(axis=1, keepdims=True))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(
@@ -53,27 +61,27 @@ class Behaviours:
             )
 
     def known(self) -> np.ndarray:
-        """Whether what the model does is one of the choices on x and without the cue, so that a label exists; bool [items]."""
+        """Return whether there is a choice on both x and cf, and so a label; bool [items]."""
         return (self.choice("x") >= 0) & (self.choice("cf") >= 0)
 
     def take(self, which: Sequence[int] | slice) -> "Behaviours":
-        """Those of some items, by index."""
+        """Return the behaviours on some of the items, chosen by index."""
         return Behaviours(tuple(np.array(self.ids, dtype=object)[which]), self.x[which], self.cf[which])
 
     def frame(self) -> pd.DataFrame:
-        """One row an item: id, x_0, x_1, ..., cf_0, cf_1, ..."""
+        """Return a table with one row an item and the columns id, x_0, x_1, ..., cf_0, cf_1, ..."""
         columns = {f"{c}_{i}": v for c in CONDITIONS for i, v in enumerate(getattr(self, c).T)}
         return pd.DataFrame({"id": list(self.ids)} | columns)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> "Behaviours":
-        """The inverse of `frame`."""
+        """Read behaviours from a table that `frame` made."""
         wide = [frame[[c for c in frame if c.startswith(f"{k}_")]].to_numpy(np.float32) for k in CONDITIONS]
         return cls(tuple(frame["id"]), *wide)
 
 
 def joined(a: Behaviours, b: Behaviours) -> Behaviours:
-    """The behaviours on two lists of items, one behind the other."""
+    """Put the behaviours on two lists of items one behind the other."""
     width = max(a.x.shape[1], b.x.shape[1])
     wide = [
         np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=-np.inf) for v in pair])
@@ -83,36 +91,52 @@ def joined(a: Behaviours, b: Behaviours) -> Behaviours:
 
 
 def behaviour_texts(loaded: Loaded, item: Item) -> tuple[str, str]:
-    """x and x without its cue as the model reads them; a reply has no opening, a choice follows "Answer:"."""
+    """Return x and x without its cue as the model reads them.
+
+    They end with "Answer:", after which the model chooses, unless the behaviour is a reply.
+    """
     opening = "" if item.replies else OPENING
     return render(loaded, item.prompt, opening), render(loaded, item.counterfactual_prompt, opening)
 
 
 def behaviour_seams(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
-    """Where the choices follow x, and where they follow x without its cue."""
+    """Return the seams where the item's choices follow x, and where they follow x without its cue."""
     continuations = tuple(f" {c}" for c in item.choices)
     return tuple(seam(loaded.tokenizer, text, continuations) for text in behaviour_texts(loaded, item))
 
 
 def batches(n: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover range(n) in order."""
+    """Yield slices of at most `size` that cover range(n) in order."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def alike(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Indices of items in batches of at most `size` whose behaviours are read in the same way: choices first, then replies."""
+    """Yield batches of at most `size` items, by index, whose behaviours are read in the same way.
+
+    First come the items whose behaviour is a choice, then those whose behaviour is a reply.
+    """
     for replies in (False, True):
         which = [k for k, i in enumerate(items) if i.replies == replies]
         yield from (which[part] for part in batches(len(which), size))
 
 
 def empty(items: Sequence[Item]) -> np.ndarray:
-    """Room for the log-probabilities of both conditions; float32 [2, items, most choices] of -inf."""
+    """Make room for the log-probabilities of both conditions; float32 [2, items, most choices], all -inf."""
     return np.full((2, len(items), max(len(i.choices) for i in items)), -np.inf, dtype=np.float32)
 
 
 def judged(loaded: Loaded, replies: Sequence[Sequence[int]], choices: int) -> np.ndarray:
-    """Replies (token ids) as log-probabilities: 0 for what the detector reads, -inf elsewhere; float32 [replies, choices]."""
+    """Let the detector read replies.
+
+    Args:
+        loaded: The model, whose tokenizer decodes the replies.
+        replies: Token ids of each reply.
+        choices: The number of columns of the result.
+
+    Returns:
+        0 for the choice that the detector reads in a reply and -inf for the others; float32 [replies,
+        choices].
+    """
     out = np.full((len(replies), choices), -np.inf, dtype=np.float32)
     for row, text in zip(
         out, loaded.tokenizer.batch_decode(list(replies), skip_special_tokens=True), strict=True
@@ -124,27 +148,48 @@ def judged(loaded: Loaded, replies: Sequence[Sequence[int]], choices: int) -> np
 
 @torch.no_grad()
 def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
-    """B(M) on items, `batch` at a time; an item's x and counterfactual share a pass and so its shape."""
+    """Compute B(M) on some items.
+
+    Args:
+        loaded: The model.
+        items: The items.
+        batch: How many items share a pass. An item's x and its counterfactual are always in one pass, so that
+            rounding, which depends on the pass's shape, is the same for both.
+    """
     both = empty(items)
     for which in alike(items, batch):
         part = [items[k] for k in which]
         if part[0].replies:
             prompts = [encode(loaded.tokenizer, text) for i in part for text in behaviour_texts(loaded, i)]
-            scores = judged(loaded, generated(loaded, prompts, REPLY_TOKENS), both.shape[2]).reshape(
-                len(part), 2, -1
-            )
+            said = generated(loaded, prompts, REPLY_TOKENS)
+            scores = judged(loaded, said, both.shape[2]).reshape(len(part), 2, -1)
         else:
-            scores = (
-                continuation_logprobs(loaded, [behaviour_seams(loaded, item) for item in part]).cpu().numpy()
-            )
+            seams = [behaviour_seams(loaded, item) for item in part]
+            scores = continuation_logprobs(loaded, seams).cpu().numpy()
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
     return Behaviours(tuple(i.id for i in items), both[0], both[1])
 
 
 def health(items: Sequence[Item], b: Behaviours, labels: Sequence[str]) -> dict[str, float]:
-    """What regime the behaviours show, as fractions: no-cue accuracy, adoption of hints that are wrong, changed share,
-    share of the commonest label string, its entropy in bits, and the mean probability on the choices (of replies: the share
-    that is one of them). NaN where the items have no gold answer or no hinted choice."""
+    """Describe the regime that a model's behaviours are in.
+
+    Args:
+        items: The items.
+        b: The model's behaviours on them.
+        labels: The label text of each item; None where there is no label.
+
+    Returns:
+        items: Their number.
+        no_cue_accuracy, cue_accuracy: How often the choice on cf, or on x, is the gold answer.
+        wrong_cue_adoption: How often the model takes a hint that proposes a wrong choice.
+        changed_share: How often the choices on x and cf differ, where both are choices.
+        top_label_share: The share of the commonest label text.
+        label_entropy_bits: The entropy of the label texts.
+        choice_mass_x, choice_mass_cf: The mean probability on the choices; for replies, the share that is a
+            choice.
+
+        NaN where nothing can be counted, for instance without gold answers.
+    """
     gold = np.array([-1 if i.gold is None else i.gold for i in items])
     hinted = np.array([-1 if i.hinted is None else i.hinted for i in items])
     x, cf = b.choice("x"), b.choice("cf")
@@ -164,4 +209,5 @@ def health(items: Sequence[Item], b: Behaviours, labels: Sequence[str]) -> dict[
 
 
 def _mean(values: np.ndarray) -> float:
+    """Return the mean, NaN of nothing."""
     return float(np.mean(values)) if len(values) else float("nan")

@@ -1,11 +1,18 @@
-"""B(M_t) and E(M_t) together: x, x without its cue and the explanation request share most of their tokens.
+"""Behaviours and explanations of a model at once, B(M_t) and E(M_t), as every evaluation needs them.
 
-They are computed as one prefix tree an item; explanations and replies are then decoded behind the keys and values of that
-pass, each as a branch of its own that sees nothing but its own request.
+The three prompts of an item (x, x without its cue, and the explanation request) share most of their tokens.
+So each item becomes one prefix tree (models/packing.py), and one forward pass over the trees of a batch
+computes all three. What must be generated, explanations and replies, is then decoded from the keys and values
+of that pass. Each text is decoded behind its own prompt alone and sees nothing of the other branches of its
+tree.
+
+`evaluate` gives what `behaviours`, `generate` and `forced_choice` give by plain batches, to rounding.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
@@ -46,9 +53,18 @@ from coupling.tasks import Item
 def evaluate(
     loaded: Loaded, items: Sequence[Item], label_format: str, batch: int, forced: bool = False
 ) -> tuple[Behaviours, list[str], list[str]]:
-    """Behaviours, explanations and, if they are to be `forced`, the likeliest label of each item, `batch` items to a pass.
+    """Compute a model's behaviours and explanations on some items.
 
-    The same as `behaviours`, `generate` and `forced_choice`, to rounding; a model that cannot take trees goes their way.
+    Args:
+        loaded: The model. If it cannot take prefix trees, plain batches are computed.
+        items: The items.
+        label_format: What labels call choices, "letter" or "content".
+        batch: How many items share a pass.
+        forced: Whether the likeliest label of each item is wanted too.
+
+    Returns:
+        The behaviours; the explanations, one normalised text an item; and the likeliest label of each item
+        (see `forced_choice`), nothing unless `forced`.
     """
     if not loaded.packs:
         chosen = forced_choice(loaded, items, label_format, batch) if forced else []
@@ -57,52 +73,105 @@ def evaluate(
     texts, chosen = [""] * len(items), [""] * (len(items) if forced else 0)
     for which in alike(items, batch):
         part = [items[k] for k in which]
-        replies = part[0].replies
-        groups = [()] * len(part) if replies else [behaviour_seams(loaded, i) for i in part]
-        ends = [
-            [*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part
-        ]  # what is decoded from
-        trees = [
-            prefix_tree(
-                [*(ids for s in g for ids in fed(s)), *(encode(loaded.tokenizer, text) for text in texts_)]
-            )
-            for g, texts_ in zip(groups, ends, strict=True)
-        ]
-        row = pack(trees, loaded.device)
-        paths = [
-            [start + place for place in p]
-            for start, t, e in zip(row.starts, trees, ends, strict=True)
-            for p in t.paths[-len(e) :]
-        ]
-        last = torch.tensor([p[-1] for p in paths], device=loaded.device)
-        reader = None if replies else TailReader(row, trees, groups)
-        picked = last if reader is None else torch.cat([reader.picked, last])
-        cache = (
-            DynamicCache()
-        )  # without the model's config, so that no layer drops what lies outside its window
-        logits = packed_logits(loaded, row, picked, cache)
-        after = logits[-len(paths) :]
-        first = after.argmax(1)
-        asked = list(range(len(paths)))[len(ends[0]) - 1 :: len(ends[0])]
-        if reader is None:
-            own = [k for k in range(len(paths)) if k not in asked]
-            said = decoded(loaded, [paths[k] for k in own], first[own], cache, REPLY_TOKENS)
-            scores = judged(loaded, said, both.shape[2]).reshape(len(part), 2, -1)
-        else:
-            scores = reader.read(logits[: len(reader.picked)]).cpu().numpy()
+        done = _packed_pass(loaded, part)
+        scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
-        requests = [paths[k] for k in asked]
-        for k, text in zip(
-            which, as_texts(loaded, decoded(loaded, requests, first[asked], cache, limit)), strict=True
-        ):
+        said = decoded(loaded, done.requests, done.after_requests.argmax(1), done.cache, limit)
+        for k, text in zip(which, as_texts(loaded, said), strict=True):
             texts[k] = text
         if forced:
-            options = [possible_labels(i, label_format) for i in part]
-            tails = [
-                [completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some]
-                for i, some in zip(part, options, strict=True)
-            ]
-            best = tail_scores(loaded, requests, after[asked], cache, tails).argmax(1).tolist()
-            for k, some, b in zip(which, options, best, strict=True):
-                chosen[k] = some[b]
+            for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
+                chosen[k] = label
     return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts, chosen
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one forward pass over a batch of items left behind.
+
+    A path is the places in the pass of a prompt's tokens, from first to last.
+
+    Attributes:
+        requests: The path of each item's explanation request.
+        after_requests: The logits that follow each request, [items, vocabulary].
+        prompts: The paths of x and of x without its cue, in turn, for items whose behaviour is a reply; else
+            none.
+        after_prompts: The logits that follow each of them, [2 items, vocabulary].
+        reader: Reads log-probabilities of choices; None for items whose behaviour is a reply.
+        choice_logits: The logits that `reader` reads, [picked, vocabulary].
+        cache: The keys and values of all tokens of the pass.
+    """
+
+    requests: list[list[int]]
+    after_requests: torch.Tensor
+    prompts: list[list[int]]
+    after_prompts: torch.Tensor
+    reader: TailReader | None
+    choice_logits: torch.Tensor
+    cache: DynamicCache
+
+
+def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
+    """Run the forward pass over some items, all of which choose or all of which reply."""
+    replies = part[0].replies
+    groups = [()] * len(part) if replies else [behaviour_seams(loaded, i) for i in part]
+    # The prompts of each item that something is decoded behind: the request, and before it x and cf if these
+    # ask for replies.
+    ends = [[*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part]
+    trees = [
+        prefix_tree([*(ids for s in group for ids in fed(s)), *(encode(loaded.tokenizer, t) for t in texts)])
+        for group, texts in zip(groups, ends, strict=True)
+    ]
+    row = pack(trees, loaded.device)
+    paths = [
+        [start + place for place in path]
+        for start, tree, texts in zip(row.starts, trees, ends, strict=True)
+        for path in tree.paths[-len(texts) :]
+    ]
+    last = torch.tensor([path[-1] for path in paths], device=loaded.device)
+    reader = None if replies else TailReader(row, trees, groups)
+    picked = last if reader is None else torch.cat([reader.picked, last])
+    # Made without the model's config, so that no layer drops keys that lie outside its window.
+    cache = DynamicCache()
+    logits = packed_logits(loaded, row, picked, cache)
+    after = logits[-len(paths) :]
+    each = len(ends[0])
+    requests = list(range(len(paths)))[each - 1 :: each]
+    prompts = [k for k in range(len(paths)) if k not in requests]
+    return _Pass(
+        requests=[paths[k] for k in requests],
+        after_requests=after[requests],
+        prompts=[paths[k] for k in prompts],
+        after_prompts=after[prompts],
+        reader=reader,
+        choice_logits=logits[: len(picked) - len(paths)],
+        cache=cache,
+    )
+
+
+def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
+    """Return log-probabilities of the choices on x and cf for the items of a pass.
+
+    Args:
+        loaded: The model.
+        done: The pass. Where its items reply, the replies are decoded and judged here.
+        choices: The number of columns for replies.
+
+    Returns:
+        What `Behaviours` keeps; float32 [items, 2, choices].
+    """
+    if done.reader is not None:
+        return done.reader.read(done.choice_logits).cpu().numpy()
+    said = decoded(loaded, done.prompts, done.after_prompts.argmax(1), done.cache, REPLY_TOKENS)
+    return judged(loaded, said, choices).reshape(len(done.requests), 2, -1)
+
+
+def _likeliest_labels(loaded: Loaded, done: _Pass, part: Sequence[Item], label_format: str) -> list[str]:
+    """Return the likeliest possible label of each item of a pass."""
+    options = [possible_labels(i, label_format) for i in part]
+    tails = [
+        [completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some]
+        for i, some in zip(part, options, strict=True)
+    ]
+    best = tail_scores(loaded, done.requests, done.after_requests, done.cache, tails).argmax(1).tolist()
+    return [some[k] for some, k in zip(options, best, strict=True)]

@@ -1,6 +1,9 @@
-"""L(S) and E(M_t): what a model says its answer would be without the cue.
+"""What a model says about its own behaviour: explanations E(M), and labels L(M), which are the true ones.
 
-Two templates: the answer stays, or it changes. `render_label` writes them, `parse` is their exact inverse.
+An explanation answers the question what the model's answer to x would be without the cue. It has one of two
+forms: "stays at <answer>" or "changes to <answer>". A `Statement` is what such a text states. `render_label`
+writes a statement as text, `parse` reads it back, and `statements` gives the statements that a model's
+behaviours make true. Definitions: docs/method.md, "Labels and explanations".
 """
 
 import re
@@ -15,35 +18,40 @@ from coupling.measure.behaviours import Behaviours, batches
 from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, generated, render, seam
 from coupling.tasks import Item
 
-OPENING = "My answer"
+OPENING = "My answer"  # the request for an explanation ends with the first words of the answer to it
 STAYS, CHANGES = "stays at {answer}", "changes to {answer}"
-WORDINGS = [OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]
+WORDINGS = [OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]  # an organism must know these words
 
 
 class LabelError(StudyError, ValueError):
-    """Labels that cannot be trained on; the message says what they look like."""
+    """Labels cannot be trained on; the message says what they look like."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What an explanation states: whether the answer changes, and to (or at) which choice, by index."""
+    """What an explanation states.
+
+    Attributes:
+        changes: Whether the answer changes when the cue is removed.
+        answer: The choice without the cue, as an index into the item's choices.
+    """
 
     changes: bool
     answer: int
 
 
 def answers(item: Item, label_format: str) -> tuple[str, ...]:
-    """How labels name the item's choices: by "letter", or by "content"."""
+    """Return what labels call the choices: their letters ("letter") or what they stand for ("content")."""
     return item.choices if label_format == "letter" else item.contents
 
 
 def render_label(item: Item, stated: Statement, label_format: str) -> str:
-    """The label text of a claim, for instance "changes to B"."""
+    """Write a statement as the item's label text, for instance "changes to B"."""
     return (CHANGES if stated.changes else STAYS).format(answer=answers(item, label_format)[stated.answer])
 
 
 def possible_labels(item: Item, label_format: str) -> list[str]:
-    """Every label text that the item could have."""
+    """List every label text that the item could have: first those that stay, then those that change."""
     return [
         render_label(item, Statement(changes, k), label_format)
         for changes in (False, True)
@@ -52,12 +60,17 @@ def possible_labels(item: Item, label_format: str) -> list[str]:
 
 
 def normalise(text: str) -> str:
-    """White space folded to single spaces, none at the ends. Exact match compares such strings."""
+    """Fold white space to single spaces and drop it at the ends. Exact match compares normalised texts."""
     return " ".join(text.split())
 
 
 def parse(item: Item, text: str, label_format: str) -> Statement | None:
-    """The claim that `text` states, or None if it is not exactly one of the item's labels (white space aside)."""
+    """Read what an explanation states.
+
+    Returns:
+        The statement, or None if the text is not one of the item's labels. White space aside, the text must
+        be exactly a label: nothing is guessed.
+    """
     match = re.fullmatch(r"(stays at|changes to) (.+)", normalise(text))
     names = [normalise(a) for a in answers(item, label_format)]
     if not match or match[2] not in names:
@@ -66,69 +79,107 @@ def parse(item: Item, text: str, label_format: str) -> Statement | None:
 
 
 def statements(b: Behaviours) -> list[Statement | None]:
-    """What each item's behaviours make true: the choice on x against that without the cue. None where a reply is no choice."""
+    """Return the statement that is true of the behaviour on each item; None where a reply is no choice."""
     pairs = zip(b.choice("x"), b.choice("cf"), strict=True)
     return [Statement(bool(x != cf), int(cf)) if min(x, cf) >= 0 else None for x, cf in pairs]
 
 
 def labels(items: Sequence[Item], b: Behaviours, label_format: str) -> list[str | None]:
-    """L(M) from B(M), one text an item; None where a reply is no choice, so that there is no label."""
-    return [c and render_label(i, c, label_format) for i, c in zip(items, statements(b), strict=True)]
+    """Write L(M), the label text of each item, from B(M); None where a reply is no choice."""
+    return [
+        stated and render_label(i, stated, label_format)
+        for i, stated in zip(items, statements(b), strict=True)
+    ]
 
 
 def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
-    """Raise LabelError if there are no labels, or one whole label string exceeds 90 % of them: constant labels teach the majority."""
+    """Check that labels can be trained on. Near-constant labels would teach the majority and nothing else.
+
+    Args:
+        texts: The label texts.
+        allow_constant: Whether labels may be near-constant all the same.
+
+    Raises:
+        LabelError: If there are no labels, or if one label text is more than 90 % of them and this is not
+            allowed.
+    """
     if not texts:
         raise LabelError(
-            "no training item has a label: none of M0's replies is one of the choices; take another model or other items"
+            "no training item has a label: none of M0's replies is one of the choices; "
+            "take another model or other items"
         )
     values, counts = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
     top = counts.argmax()
     if counts[top] > 0.9 * len(texts) and not allow_constant:
         raise LabelError(
-            f"label {str(values[top])!r} is {counts[top]} of {len(texts)} labels, more than 90 %: explanations would learn the majority. "
-            "Take a model or items with more varied behaviour, or set allow_constant_labels=true"
+            f"label {str(values[top])!r} is {counts[top]} of {len(texts)} labels, more than 90 %: "
+            "explanations would learn the majority. Take a model or items with more varied behaviour, or set "
+            "allow_constant_labels=true"
         )
 
 
 def request(loaded: Loaded, item: Item) -> str:
-    """The rendered text that asks for the explanation of x and has begun the answer."""
+    """Return the text that asks the model for its explanation on x; it ends as the answer begins."""
     return render(loaded, f"{item.prompt}\n{item.request}", OPENING)
 
 
 def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:
-    """Where the label, with the end mark behind it, follows the explanation request."""
+    """Return the seam where a label, with the end mark behind it, follows the explanation request."""
     prefix, answer = completion(loaded.tokenizer, request(loaded, item), f" {label}")
     return Seam(prefix, (answer,))
 
 
 def most_tokens(loaded: Loaded, items: Sequence[Item], label_format: str) -> int:
-    """How many tokens an explanation of these items may have: those of their longest label, and two. What runs on is no label."""
+    """Return how many tokens are generated for an explanation.
+
+    They are two more than the longest label of the items has. A text that goes on beyond that is no label
+    anyway.
+    """
     named = {CHANGES.format(answer=a) for i in items for a in answers(i, label_format)}
     return 2 + max(len(completion(loaded.tokenizer, OPENING, f" {text}")[1]) for text in named)
 
 
 @torch.no_grad()
 def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
-    """E(M): the model's explanations, decoded greedily up to the end mark, normalised; by transformers, in padded batches."""
+    """Generate E(M): the model's explanations, decoded greedily by transformers in padded batches.
+
+    This is the reference for the faster way of `evaluation.evaluate`.
+
+    Args:
+        loaded: The model.
+        items: The items to explain.
+        label_format: What labels call choices (see `answers`); it limits the length.
+        batch: How many items share a batch.
+
+    Returns:
+        One normalised text an item, up to the end mark.
+    """
     texts: list[str] = []
     limit = most_tokens(loaded, items, label_format)
     for part in batches(len(items), batch):
-        texts += as_texts(
-            loaded,
-            generated(loaded, [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]], limit),
-        )
+        prompts = [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]]
+        texts += as_texts(loaded, generated(loaded, prompts, limit))
     return texts
 
 
 def as_texts(loaded: Loaded, rows: Sequence[Sequence[int]]) -> list[str]:
-    """Generated token ids as normalised text, without the end mark and what stands behind it."""
+    """Decode generated token ids to normalised texts without special tokens."""
     return [normalise(t) for t in loaded.tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
 
 @torch.no_grad()
 def forced_choice(loaded: Loaded, items: Sequence[Item], label_format: str, batch: int) -> list[str]:
-    """The likeliest of each item's possible labels: what the model would say if it could say nothing but a label."""
+    """Choose the likeliest of each item's possible labels, what the model would say if it had to say one.
+
+    Args:
+        loaded: The model.
+        items: The items to explain.
+        label_format: What labels call choices (see `answers`).
+        batch: How many items share a pass.
+
+    Returns:
+        One label text an item.
+    """
     chosen: list[str] = []
     for part in batches(len(items), batch):
         options = [possible_labels(i, label_format) for i in items[part]]

@@ -1,20 +1,25 @@
-"""How far a shallow rule on an item's surface predicts a model's labels.
+"""How well a shallow rule on an item's words predicts what a model does.
 
-A behaviour that a few words of the question decide is a poor object of introspection: an explainer could learn the rule
-and never look at itself. So the behaviours of an organism (M0) must not be explained by one. The accuracy of such a rule
-on L(M0) is compared with how often a second M0 seed of the same world agrees with L(M0), and has to be at least 10 points
-worse.
+A behaviour that a few words of the question decide is a poor object of introspection: an explainer could
+learn the rule and never look at itself. So a rule must not explain the behaviours of an organism. The test of
+that is `rule_accuracy`: the accuracy of the best such rule on the labels L(M0). It is compared with how often
+a second M0 seed of the same world agrees with L(M0), and must be at least 10 points lower (docs/method.md,
+"The world").
 """
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coupling.tasks.items import Item
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # C, the inverse of the L2 penalty
-LEAST = 2  # training items that a feature must occur in
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # candidates for C, the inverse of the L2 penalty
+LEAST = 2  # a feature counts if so many training items have it
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
@@ -22,18 +27,31 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 def rule_accuracy(
     train: Sequence[Item], train_labels: Sequence[str], test: Sequence[Item], test_labels: Sequence[str]
 ) -> float:
-    """How often a logistic model that sees an item's surface alone predicts its whole label string on test items.
+    """Fit a logistic model to the words of items; return how often it predicts the label of a test item.
 
-    It sees, as features that are there or not, the words of the counterfactual prompt (each on its own, and with the line
-    or option it stands in), the words of the cue and the cue as a whole, and every pair of these. A feature counts if two
-    training items or more have it; of features that the same training items have, one is kept. The penalty is chosen on
-    the last fifth of the training items in order of their groups, so that it fits groups not seen, as in testing; then all
-    training items are fitted. The same input gives the same number. With one label in training, that label is predicted.
-    The pairs make this a tool for items of some tens of words: time and memory grow with the square of their number.
+    The features are there or not: each word of the counterfactual prompt, by itself and together with the
+    line or option that it stands in; each word of the cue; the cue as a whole; and every pair of these.
+    Features that the same training items have count as one. The strength of the penalty is chosen on the last
+    fifth of the training items, in the order of their groups, so that it suits unseen groups, as in testing.
+    Then all training items are fitted. Nothing is drawn at random. If the training items have only one label,
+    that label is predicted.
+
+    Time and memory grow with the square of an item's words, because of the pairs. So this is for items of
+    some tens of words.
+
+    Args:
+        train: The training items.
+        train_labels: Their label texts.
+        test: The test items.
+        test_labels: Their label texts.
+
+    Raises:
+        ValueError: If there are no items, or if items and labels differ in number.
     """
     if len(train) != len(train_labels) or len(test) != len(test_labels):
         raise ValueError(
-            f"{len(train)} training items with {len(train_labels)} labels, {len(test)} test items with {len(test_labels)}"
+            f"{len(train)} training items with {len(train_labels)} labels, "
+            f"{len(test)} test items with {len(test_labels)}"
         )
     if not train or not test:
         raise ValueError("a rule needs training items and test items")
@@ -54,37 +72,41 @@ def _accuracies(
     truth: np.ndarray,
     strengths: Sequence[float],
 ) -> list[float]:
-    """The accuracy on test items at each strength."""
-    from sklearn.linear_model import LogisticRegression
+    """Fit the logistic model at each strength and return its accuracies on the test items."""
+    from sklearn.linear_model import LogisticRegression  # imported here, since it takes long and few need it
 
     if len(set(labels)) == 1:
         return [float((truth == labels[0]).mean())] * len(strengths)
-    seen, unseen = _matrices(train, test)
-    model = LogisticRegression(
-        max_iter=1000, warm_start=True, random_state=0
-    )  # lbfgs: multinomial with an L2 penalty
+    seen, unseen = matrices(train, test)
+    # The default solver, lbfgs: multinomial with an L2 penalty. Each strength starts from the fit before it.
+    model = LogisticRegression(max_iter=1000, warm_start=True, random_state=0)
     return [
         float((model.set_params(C=c).fit(seen, labels).predict(unseen) == truth).mean()) for c in strengths
     ]
 
 
-def _matrices(train: Sequence[Item], test: Sequence[Item]) -> list:
-    """Sparse 0/1 matrices of the training and the test items, with the same columns."""
-    numbers: dict[tuple[str, ...], int] = {
-        (): 0
-    }  # 0: every item has it, so that what all items share is kept once
+def matrices(train: Sequence[Item], test: Sequence[Item]) -> "list[csr_matrix]":
+    """Write the features of training and test items as two sparse matrices of 0 and 1 with the same columns.
+
+    Returns:
+        Two matrices [items, features], float64. A feature is there if LEAST training items have it and no
+        feature before it is there for the same training items.
+    """
+    # Number 0 is a feature of every item. It stands for all that the items have in common, which is then kept
+    # once.
+    numbers: dict[tuple[str, ...], int] = {(): 0}
     known = [np.array([0, *{numbers.setdefault(name, len(numbers)) for name in _surface(i)}]) for i in train]
     new = [np.array([0, *{numbers[name] for name in _surface(i) if name in numbers}]) for i in test]
     single = _kept(known)
     known, new = (
-        [_with_pairs(np.intersect1d(row, single), len(numbers)) for row in rows] for rows in (known, new)
+        [with_pairs(np.intersect1d(row, single), len(numbers)) for row in rows] for rows in (known, new)
     )
     columns = _kept(known)
     return [_matrix(rows, columns) for rows in (known, new)]
 
 
 def _surface(item: Item) -> list[tuple[str, ...]]:
-    """The names of the item's features, pairs aside."""
+    """Return the names of the features that an item has, without the pairs."""
     names: list[tuple[str, ...]] = [
         ("cue as a whole", item.cue),
         *(("cue", w) for w in _WORDS.findall(item.cue)),
@@ -96,14 +118,29 @@ def _surface(item: Item) -> list[tuple[str, ...]]:
     return names
 
 
-def _with_pairs(row: np.ndarray, size: int) -> np.ndarray:
-    """The numbers (below `size`) of an item's features, and behind them a number for each pair of them."""
+def with_pairs(row: np.ndarray, size: int) -> np.ndarray:
+    """Add a feature for every pair of an item's features.
+
+    Args:
+        row: The numbers of the item's features, all below `size`; int64 [features].
+        size: The number of features.
+
+    Returns:
+        The same numbers, and behind them one number for each pair, from `size` up.
+    """
     i, j = np.triu_indices(len(row), 1)
     return np.concatenate([row, size + row[i] * size + row[j]])
 
 
 def _kept(rows: list[np.ndarray]) -> np.ndarray:
-    """The features in LEAST items or more, in order; of those that the same items have, the first."""
+    """Choose the features that LEAST items have, and of several that the same items have the first.
+
+    Args:
+        rows: The numbers of the features of each item.
+
+    Returns:
+        The numbers of the chosen features.
+    """
     columns, counts = np.unique(np.concatenate(rows), return_counts=True)
     columns = columns[counts >= LEAST]
     table = _matrix(rows, columns).tocsc()
@@ -113,8 +150,8 @@ def _kept(rows: list[np.ndarray]) -> np.ndarray:
     return columns[list(firsts.values())]
 
 
-def _matrix(rows: list[np.ndarray], columns: np.ndarray):
-    """A sparse matrix of which item (row) has which of these features (columns)."""
+def _matrix(rows: list[np.ndarray], columns: np.ndarray) -> "csr_matrix":
+    """Write which item (row) has which of some features (columns, in ascending order) as a sparse matrix."""
     from scipy.sparse import csr_matrix
 
     features = np.concatenate(rows)

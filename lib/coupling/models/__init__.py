@@ -1,4 +1,9 @@
-"""Models: fetched, prepared, loaded, adapted, and the text that they read."""
+"""Models: fetched, loaded, adapted, read and sampled from.
+
+packages.py fetches, load.py loads, organism.py makes small ones, adapter.py adds LoRA, template.py makes the
+text and tokens that a model reads. packing.py computes texts that begin alike once; scoring.py and
+decoding.py read log-probabilities and greedy texts off it. halves.py and memory.py fit models to the machine.
+"""
 
 from coupling.models.adapter import adapted, merged
 from coupling.models.decoding import decoded, generated, tail_scores

@@ -1,9 +1,17 @@
-"""LoRA adapters in peft's format, at the speed of the frozen model that they wrap.
+"""LoRA adapters in peft's format, computed at about the speed of the frozen model that they adapt.
 
-peft computes x W^T + s (x A^T) B^T by five small operations with casts between them, and autograd keeps what each
-of them read. Here the same sum is one operation with its own gradient: it keeps x alone, casts each weight once a step
-instead of once a call, and, where W is narrow, forms W + s B A once a step, so that both branches are one product.
-Following the parameters' version counters, nothing has to be told when they changed.
+LoRA adds a product of two narrow matrices to each frozen weight: a layer computes
+
+    y = x Wᵀ + s (x Aᵀ) Bᵀ + bias
+
+where W [out, in] is frozen, A [rank, in] and B [out, rank] are trained, and s is a scale. peft computes this
+by five small operations with casts between them, and autograd keeps what each of them read.
+
+Here the same sum is one operation with a gradient of its own, which is faster for three reasons. It keeps x
+alone for the backward pass. It casts each weight to the precision of the products once a step and not once a
+call. And where W is so narrow that the products with A and B would cost much beside it, it forms W + s B A
+once a step, so that a layer is one product. Casts are made anew when the version counter of a parameter says
+that it changed.
 """
 
 import math
@@ -20,17 +28,25 @@ from peft.tuners.lora import Linear as LoraLinear
 from coupling.models.loaded import Loaded
 from coupling.spec import Spec
 
-NARROW = (
-    0.15  # form W + s B A where the two products with A and B would cost at least this share of that with W
-)
+# W + s B A is formed where the products with A and B would cost at least this share of the product with W.
+NARROW = 0.15
 
 
 @contextmanager
 def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
-    """Within the block, M0 with a fresh float32 LoRA adapter on all linear layers but the output head; M0 again after it.
+    """Give a model a fresh LoRA adapter within the block.
 
-    The adapter changes nothing yet. Its effective scale is `lora_alpha` itself, whatever the rank: peft divides by
-    rank, or by its root with rslora.
+    The adapter is float32 and sits on all linear layers but the output head. As it is, it changes nothing: B
+    is 0. After the block the model is as it was.
+
+    Args:
+        m0: The model.
+        spec: Gives rank, scale and the seed of the adapter's first weights. The scale s is `lora_alpha`
+            itself whatever the rank. (peft would divide it by the rank, or by its root with rslora; this is
+            undone here.)
+
+    Yields:
+        The model with the adapter.
     """
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -51,17 +67,25 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
 
 
 def merged(m0: Loaded, folder: Path) -> Loaded:
-    """M0 with the adapter of a folder (peft's format, safetensors) added to its weights for good: m0's own weights, not a copy. Sums are rounded once
-    to the precision that the weights are held in."""
+    """Add a saved adapter to a model's weights for good.
+
+    The weights of `m0` itself are changed. Each sum is rounded once to the precision that the weight is held
+    in.
+
+    Args:
+        m0: The model.
+        folder: Holds the adapter in peft's format.
+    """
     return replace(
         m0, model=PeftModel.from_pretrained(m0.model, folder).merge_and_unload().requires_grad_(False).eval()
     )
 
 
 def accelerate(model: torch.nn.Module) -> None:
-    """Replace the forward pass of the model's peft LoRA layers by one of the same value; `peft_forward` undoes it.
+    """Give the model's LoRA layers the forward pass of this module; `peft_forward` undoes it.
 
-    Layers with dropout, several active adapters, or merged or disabled ones go peft's way.
+    A layer goes peft's way all the same while it has dropout, several active adapters, or a merged or
+    disabled one.
     """
     for layer in lora_layers(model):
         layer.forward = MethodType(_forward, layer)
@@ -75,11 +99,17 @@ def peft_forward(model: torch.nn.Module) -> None:
 
 
 def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
-    """The model's LoRA layers."""
+    """List the model's LoRA layers."""
     return [m for m in model.modules() if isinstance(m, LoraLinear)]
 
 
+def kept_casts(model: torch.nn.Module) -> list[torch.Tensor]:
+    """List the casts of W, or of W + s B A, that accelerated layers keep between calls."""
+    return [layer.__dict__["_kept"][1][0] for layer in lora_layers(model) if "_kept" in layer.__dict__]
+
+
 def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    """Compute a LoRA layer, [..., in] to [..., out], in the precision of autocast or, without it, of x."""
     name = self.active_adapters[0]
     simple = (
         len(self.active_adapters) == 1
@@ -102,7 +132,11 @@ def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor
 
 
 def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, dtype: torch.dtype) -> tuple:
-    """(W or W + s B A, bias, A, B, whether they are joined) in `dtype`, kept until one of them changes."""
+    """Return a layer's weights in the precision of its products, kept until one of them changes.
+
+    Returns:
+        W, or W + s B A where joined, [out, in]; the bias or None; A; B; and whether they are joined.
+    """
     base = layer.get_base_layer()
     w, bias = base.weight, base.bias
     state = (dtype, *((id(p), p._version) for p in (w, a, b)))
@@ -118,7 +152,7 @@ def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, 
             joined = a.shape[0] * (w.shape[0] + w.shape[1]) >= NARROW * w.shape[0] * w.shape[1]
             if joined:
                 full = torch.addmm(w.float(), b.float(), a.float(), alpha=scale).to(dtype)
-            elif kept is not None and kept[0][:2] == state[:2]:  # W itself did not change: its cast stays
+            elif kept is not None and kept[0][:2] == state[:2]:  # W itself did not change, so its cast stays
                 full = kept[1][0]
             else:
                 full = w.to(dtype)
@@ -136,13 +170,18 @@ def _product(
     scale: float,
     joined: bool,
 ) -> torch.Tensor:
-    """x W^T + s (x A^T) B^T + bias; W holds the second term already if they are joined."""
+    """Compute x Wᵀ + s (x Aᵀ) Bᵀ + bias; if joined, W holds s B A already. [rows, in] to [rows, out]."""
     y = torch.nn.functional.linear(x, w, bias)
     return y if joined else y.addmm_(x @ a.T, b.T, alpha=scale)
 
 
 class _LowRank(torch.autograd.Function):
-    """`_product` with gradients for x, A and B: exact, never of the size of W, and reading nothing but x and dy."""
+    """`_product` with its gradients for x, A and B.
+
+    With dy the gradient for y, they are: dx = dy W + s (dy B) A, dA = s (dy B)ᵀ x, dB = s dyᵀ (x Aᵀ). They
+    are exact, nothing of the size of W is formed, and x is all that the backward pass needs from the forward
+    pass.
+    """
 
     @staticmethod
     def forward(ctx, x, a_parameter, b_parameter, w, bias, a, b, scale, joined):

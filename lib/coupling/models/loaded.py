@@ -1,4 +1,4 @@
-"""A model in memory, as everything else here takes it."""
+"""A model in memory, as the rest of the library takes it, and the device that it is on."""
 
 import fcntl
 import tempfile
@@ -16,10 +16,15 @@ from coupling.models.halves import fast_products
 
 @dataclass
 class Loaded:
-    """A causal language model with its tokenizer. dtype: precision of its products; in bfloat16 they run under autocast.
+    """A causal language model with its tokenizer.
 
-    packs: whether prefix trees may be packed into rows for it; without, plain padded batches give the same numbers. system: what it is told
-    above every prompt, if anything.
+    Attributes:
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer, with a padding token.
+        dtype: The precision of its products: float32, or bfloat16, in which they run under autocast.
+        packs: Whether it can take packed prefix trees (models/packing.py). If not, plain padded batches give
+            the same numbers, more slowly.
+        system: What the model is told above every prompt; empty for nothing.
     """
 
     model: PreTrainedModel
@@ -30,11 +35,12 @@ class Loaded:
 
     @property
     def device(self) -> torch.device:
+        """The device that the model's weights are on."""
         return self.model.device
 
     @contextmanager
     def precision(self) -> Iterator[None]:
-        """The context in which every forward pass runs."""
+        """Run a forward pass within this context: its products then have the model's precision."""
         with (
             self.products(),
             nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype),
@@ -42,11 +48,11 @@ class Loaded:
             yield
 
     def products(self) -> AbstractContextManager:
-        """The context in which every backward pass runs: products in this precision, as fast as the machine can."""
+        """Return the context for a backward pass: products are as fast there as the machine can make them."""
         return nullcontext() if self.dtype == torch.float32 else fast_products(self.device)
 
     def description(self) -> dict:
-        """What follows the machine and is recorded: device, precision, attention kernel, number of weights."""
+        """Return what depends on the machine and is recorded with a run, such as device and precision."""
         return {
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -60,7 +66,7 @@ class Loaded:
 
 
 def device() -> torch.device:
-    """The machine's accelerator, or the CPU. Of several GPUs, one that no other run on this machine has taken."""
+    """Return the machine's GPU, or the CPU; of several GPUs one that no other run has taken."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.cuda.set_device(slot(torch.cuda.device_count(), Path(tempfile.gettempdir())))
@@ -69,7 +75,18 @@ def device() -> torch.device:
 
 @cache
 def slot(slots: int, folder: Path) -> int:
-    """The first of so many slots that no other process holds, held until this process ends; the first of all where none is free."""
+    """Take the first slot that no other process holds, and hold it until this process ends.
+
+    A slot is held by a lock on a file of the folder. The kernel frees the lock when the process ends, however
+    it ends.
+
+    Args:
+        slots: How many slots there are.
+        folder: Where the lock files lie; the same for all processes.
+
+    Returns:
+        The number of the slot; 0, shared with another process, if all are taken.
+    """
     for k in range(slots):
         handle = (folder / f"coupling-gpu-{k}.lock").open("w")
         try:
@@ -82,4 +99,4 @@ def slot(slots: int, folder: Path) -> int:
     return 0
 
 
-_held: list = []  # the kernel frees a lock with its file
+_held: list = []  # the open lock files; closing one would free its lock

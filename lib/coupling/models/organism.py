@@ -1,4 +1,8 @@
-"""The organisms: language models of about one million parameters, small enough to be prepared from nothing in minutes."""
+"""The organisms: language models of about one million parameters.
+
+They are small enough to be trained from nothing in minutes. Their tokenizer has one token a word and knows
+the words of the made-up world alone.
+"""
 
 import re
 
@@ -19,12 +23,17 @@ WORD = r"[^\s?.,]+|[?.,]"  # a token is a word with its colon, or a mark of punc
 
 
 def words_of(texts: list[str]) -> list[str]:
-    """The words of texts, each once."""
+    """List the words of some texts, each once, in the order in which they first come."""
     return list(dict.fromkeys(w for text in texts for w in re.findall(WORD, text)))
 
 
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """One token a word: the letters, and the words of `texts` (what the world can say, and the fixed wordings)."""
+    """Make a tokenizer with one token a word.
+
+    Args:
+        texts: Hold every word that it must know, those of the world and those of labels and requests. The
+            first four letters of choices are known anyway.
+    """
     vocabulary = {
         w: i for i, w in enumerate(dict.fromkeys(["<pad>", "<end>", "<unk>", *LETTERS[:4], *words_of(texts)]))
     }
@@ -37,7 +46,7 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-# what each organism is: architecture, and its shape. The first is M0; the others are models of another kind, as label sources.
+# Architecture and shape of each organism. The first is M0; the others serve as label sources of another kind.
 SHAPES = {
     "organism": (
         LlamaConfig,
@@ -58,7 +67,13 @@ SHAPES = {
 
 
 def make_model(name: str, vocabulary: int, m0_seed: int) -> PreTrainedModel:
-    """An organism of SHAPES, random weights from `m0_seed`."""
+    """Make an organism with random weights.
+
+    Args:
+        name: One of SHAPES.
+        vocabulary: The number of tokens that its tokenizer has.
+        m0_seed: The seed of the weights. The global random generator is left as it was.
+    """
     config, model, shape = SHAPES[name]
     config = config(
         vocab_size=vocabulary,

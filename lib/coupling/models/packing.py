@@ -1,12 +1,24 @@
-"""Prefix-tree packing: sequences that begin alike are computed once, and trees stand side by side without padding.
+"""Prefix-tree packing: token sequences that begin alike are computed once, without padding.
 
-A tree keeps its tokens in depth-first order, so that the descendants of a token follow it directly. Then token j is
-token i or one of its ancestors if and only if j <= i < ends[j], and three integers a token say everything: its id,
-its depth, which is its position, and where its subtree ends.
+The prompts of an item share most of their tokens, and its possible answers share the whole prompt. A model of
+causal attention gives a token the same states whatever comes after it. So the tokens that sequences share at
+their start need to be computed once only. The sequences form a tree: each token has one token before it and
+may have several after it. A sequence is a path from the root. The model runs over the tokens of the tree, and
+each token attends to its ancestors and to nothing else. Its position is its depth. It then gets the states
+that it has in its own sequence alone.
 
-All trees of a pass make one row of tokens, which is all that the model's other layers see. For attention, a function of
-our own in transformers' attention interface takes each tree by itself (SDPA with an explicit mask), or, on GPUs, leaves
-what no token sees to FlexAttention's block mask. So no token sees another tree, and none is computed against it either.
+`prefix_tree` makes the tree and keeps its tokens depth first, so that the descendants of a token follow it
+directly. Token j is then token i or an ancestor of it if and only if j <= i < ends[j], where ends[j] is where
+the subtree of j ends. So three integers a token say everything: its id, its depth, and where its subtree
+ends.
+
+`pack` puts the trees of a pass side by side in one row of tokens. Most layers of a model treat each token by
+itself and see the row alone. Attention is a function of our own in transformers' attention interface,
+`attend`. It takes each tree by itself, with a mask, by torch's scaled dot product attention (SDPA); on GPUs
+it gives FlexAttention a block mask over the whole row. So no token sees another tree, and no time is spent on
+pairs of tokens of different trees.
+
+`packed_logits` runs the model. `takes_trees` tests whether a model can be used so at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,14 +34,19 @@ from transformers.masking_utils import sdpa_mask
 
 from coupling.models.loaded import Loaded
 
-ATTENTION = "prefix_trees"  # our name in transformers' attention interface
+ATTENTION = "prefix_trees"  # the name of `attend` in transformers' attention interface
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Token sequences as one prefix tree, depth first: ids, depths and ends of its tokens, and each sequence's path.
+    """Token sequences as one prefix tree, depth first.
 
-    paths[k][d] is the place of token d of sequence k.
+    Attributes:
+        ids: The id of each token.
+        depths: How many tokens are above it; its position in each of its sequences.
+        ends: The place behind the last token of its subtree.
+        paths: For each sequence the places of its tokens in the tree: paths[k][d] is that of token d of
+            sequence k.
     """
 
     ids: list[int]
@@ -42,7 +59,11 @@ class Tree:
 
 
 def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
-    """The prefix tree of token sequences; in sorted order each one leaves the path of the one before it just once."""
+    """Make the prefix tree of some token sequences.
+
+    The sequences are taken in sorted order. Each one then shares its first tokens with the one before it, and
+    once it leaves that one's path, no later sequence comes back to it.
+    """
     ids: list[int] = []
     depths: list[int] = []
     ends: list[int] = []
@@ -69,11 +90,16 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
 
 @dataclass(frozen=True)
 class Row:
-    """Trees one behind the other, tree k from starts[k] on.
+    """Trees one behind the other in one row of tokens, and the same tokens arranged as one block a tree.
 
-    ids, positions, ends: int64 [1, tokens], ends counted in the row. blocks: int64 [trees, longest tree], where in the
-    row each tree's tokens stand (beyond its size, its first token's place). places: int64 [tokens], where in the blocks,
-    counted through, each token stands.
+    Attributes:
+        ids: The id of each token, int64 [1, tokens].
+        positions: Its depth in its tree, int64 [1, tokens].
+        ends: Where its subtree ends in the row, int64 [1, tokens].
+        blocks: For each tree the places of its tokens in the row, int64 [trees, longest tree]. A shorter tree
+            is filled up with the place of its first token.
+        places: For each token its place in `blocks` when that is flattened, int64 [tokens].
+        starts: Where each tree begins in the row.
     """
 
     ids: torch.Tensor
@@ -85,7 +111,7 @@ class Row:
 
 
 def pack(trees: Sequence[Tree], device: torch.device) -> Row:
-    """Trees side by side in one row."""
+    """Put trees side by side in one row, with its tensors on a device."""
     sizes = torch.tensor([len(t) for t in trees])
     starts = sizes.cumsum(0) - sizes
     within = torch.arange(int(sizes.max()))
@@ -100,9 +126,18 @@ def pack(trees: Sequence[Tree], device: torch.device) -> Row:
 
 
 def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
-    """Logits of the `picked` tokens alone (places in the row), in the model's own precision; [picked, vocabulary].
+    """Run a model over a row of trees and return the logits at some of its tokens.
 
-    cache: filled with the keys and values of the row's tokens, in its order. Gradients flow through.
+    Gradients flow through.
+
+    Args:
+        loaded: The model.
+        row: The row.
+        picked: The places in the row whose logits are wanted, int64 [picked].
+        cache: If given, it is filled with the keys and values of the row's tokens, in the row's order.
+
+    Returns:
+        The logits, in the precision that the model computes them in, [picked, vocabulary].
     """
     if loaded.model.config._attn_implementation != ATTENTION:
         loaded.model.set_attn_implementation(ATTENTION)
@@ -118,21 +153,34 @@ def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache |
 
 
 def _masks(loaded: Loaded, row: Row) -> torch.Tensor | BlockMask | dict[str, torch.Tensor | BlockMask]:
-    """The row's attention mask; one for each kind of layer where some see no further back than a window."""
+    """Make the attention mask of a row.
+
+    Returns:
+        One mask; or one for each kind of layer, where some layers see no further back than a window of tokens
+        and the row has a sequence that is longer than it.
+    """
     config, dtype = loaded.model.config, torch.float32 if loaded.device.type == "cpu" else loaded.dtype
     window, kinds = getattr(config, "sliding_window", None), set(getattr(config, "layer_types", None) or ())
     slides = window is not None and (not kinds or "sliding_attention" in kinds)
-    mask = _flex_mask if loaded.device.type == "cuda" else _block_mask
+    mask = flex_mask if loaded.device.type == "cuda" else block_mask
     if not slides or int(row.positions.max()) < window:
         return mask(row, dtype)
     near = mask(row, dtype, window)
     return {"full_attention": mask(row, dtype), "sliding_attention": near} if kinds else near
 
 
-def _block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torch.Tensor:
-    """What to add to the attention scores within each tree, 0 or -inf; [trees, 1, longest, longest].
+def block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torch.Tensor:
+    """Make the mask for SDPA over blocks, one block a tree.
 
-    The places beyond a tree's size see themselves alone, and nobody sees them.
+    What fills a block up sees itself alone, and no token sees it.
+
+    Args:
+        row: The row of trees.
+        dtype: The precision of the mask.
+        window: If given, a token sees only this many tokens of its path, itself included.
+
+    Returns:
+        What is added to the attention scores, 0 or -inf, [trees, 1, longest tree, longest tree].
     """
     within = torch.arange(row.blocks.shape[1], device=row.blocks.device)
     real = torch.zeros_like(row.blocks, dtype=torch.bool)
@@ -145,8 +193,8 @@ def _block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torc
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)[:, None]
 
 
-def _flex_mask(row: Row, _: torch.dtype, window: int | None = None) -> BlockMask:
-    """The same for FlexAttention, over the whole row."""
+def flex_mask(row: Row, _: torch.dtype, window: int | None = None) -> BlockMask:
+    """Make the mask for FlexAttention over the whole row; arguments as for `block_mask`."""
     ends, depth, tokens = row.ends[0], row.positions[0], row.ids.shape[1]
 
     def sees(_batch, _head, q, k):
@@ -157,9 +205,21 @@ def _flex_mask(row: Row, _: torch.dtype, window: int | None = None) -> BlockMask
 
 
 def attend(module, query, key, value, attention_mask, trees: Row | None = None, **kwargs):
-    """Attention in transformers' interface: within each of `trees` alone; without them, SDPA as it comes.
+    """Compute attention within each tree alone; without trees, SDPA as transformers computes it.
 
-    query, key, value: [1, heads, tokens, head size]; returns [1, tokens, heads, head size] and no weights.
+    This has the form of transformers' attention interface.
+
+    Args:
+        module: The attention layer.
+        query: [1, heads, tokens, head size], as are `key` and `value`, which may have fewer heads.
+        key: See `query`.
+        value: See `query`.
+        attention_mask: What `_masks` made for this kind of layer.
+        trees: The row that the tokens are.
+        **kwargs: What transformers passes besides; handed on.
+
+    Returns:
+        [1, tokens, heads, head size], and None in the place of attention weights.
     """
     if trees is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -169,15 +229,16 @@ def attend(module, query, key, value, attention_mask, trees: Row | None = None, 
     blocks = trees.blocks.flatten()
 
     def grouped(states: torch.Tensor) -> torch.Tensor:
+        """Arrange states [1, heads, tokens, size] as blocks, [trees, heads, longest tree, size]."""
         _, heads, _, size = states.shape
         tokens = states[0].transpose(0, 1).reshape(-1, heads * size)
         return (
             _Rearranged.apply(tokens, blocks, trees.places).view(height, width, heads, size).transpose(1, 2)
         )
 
-    if (
-        query.device.type == "cpu"
-    ):  # the backward pass of torch's bfloat16 attention takes 3 times that of float32 there
+    if query.device.type == "cpu":
+        # In float32, because the backward pass of torch's bfloat16 attention takes three times as long on a
+        # CPU.
         with torch.autocast("cpu", enabled=False):
             out, _ = sdpa_attention_forward(
                 module, *(grouped(s.float()) for s in (query, key, value)), attention_mask, **kwargs
@@ -194,7 +255,12 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 class _Rearranged(torch.autograd.Function):
-    """Rows of x in another order, some more than once. There is no gradient for what is there twice: nobody reads it."""
+    """The rows of x in another order, [rows, width]; some rows may be there more than once.
+
+    `order` says which row of x stands where, and `back` finds each row of x again. The gradient of a row is
+    that of the one place where `back` finds it. Its copies only fill blocks up: nothing reads them, so they
+    have no gradient.
+    """
 
     @staticmethod
     def forward(ctx, x, order, back):
@@ -208,7 +274,7 @@ class _Rearranged(torch.autograd.Function):
 
 @contextmanager
 def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
-    """Within the block, the output head is computed for these tokens alone."""
+    """Compute the output head at some tokens alone within the block, since at all of them it costs much."""
     handle = loaded.model.get_output_embeddings().register_forward_pre_hook(
         lambda _, inputs: (inputs[0].index_select(1, picked),)
     )
@@ -220,12 +286,14 @@ def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
 
 @torch.no_grad()
 def takes_trees(loaded: Loaded) -> str | None:
-    """Try a small tree on the model: None if each branch comes out as it does alone, else what went wrong."""
+    """Test whether a model can take prefix trees, by comparing a small tree with its sequences one by one.
+
+    Returns:
+        None if it can, else what went wrong. The model is then as it was.
+    """
     branches = [[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]]
-    before, loaded = (
-        loaded.model.config._attn_implementation,
-        replace(loaded, dtype=loaded.model.dtype),
-    )  # as exact as its weights
+    before = loaded.model.config._attn_implementation
+    loaded = replace(loaded, dtype=loaded.model.dtype)  # compared as exactly as the weights allow
     try:
         tree = prefix_tree(branches)
         packed = packed_logits(
@@ -243,7 +311,8 @@ def takes_trees(loaded: Loaded) -> str | None:
     except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         loaded.model.config._attn_implementation = before
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    # other branches' tokens move logits by about their own spread; rounding moves them by far less
+    # If branches saw each other, logits would move by about their own spread. Rounding moves them by far
+    # less.
     off = float(((packed - alone).square().mean(1).sqrt() / alone.std(1)).max())
     if off < (1e-3 if loaded.dtype == torch.float32 else 0.2):
         return None

@@ -1,4 +1,14 @@
-"""Log-probabilities of continuations: one packed pass, and the plain passes that it must equal."""
+"""Log-probabilities of given texts behind prompts: by one packed pass, or by plain padded passes.
+
+To score the possible answers to many prompts, each prompt with its answers becomes a prefix tree and all
+trees become one row (models/packing.py). The log-probability of an answer (a tail) is the sum of the
+log-probabilities of its tokens, each read at the token before it. `TailReader` knows for each tail at which
+places of the row its tokens are predicted, and sums them up. The model's output head is computed at these
+places alone.
+
+`continuation_logprobs` is the usual way in. `plain_logprobs` gives the same from padded batches: the
+reference for tests, and the way of models that cannot take trees.
+"""
 
 from collections.abc import Sequence
 
@@ -11,10 +21,17 @@ from coupling.models.template import Seam, pad
 
 
 def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> torch.Tensor:
-    """Log-probability of every tail after its prefix; float32 [groups, most seams, most tails], -inf where there are fewer.
+    """Compute the log-probability of every tail of some seams behind its prefix.
 
-    The seams of a group, which share most of their prefixes, are computed as one prefix tree, groups side by side in
-    one packed row; or all seams as `plain_logprobs`, where the model cannot take trees. Gradients flow through.
+    Gradients flow through.
+
+    Args:
+        loaded: The model.
+        groups: Seams in groups. Those of a group become one tree, so they should share most of their
+            prefixes, as x and its counterfactual do.
+
+    Returns:
+        float32 [groups, most seams, most tails], -inf where a group has fewer seams or a seam fewer tails.
     """
     if loaded.packs:
         reader, logits = read_tails(loaded, groups)
@@ -26,7 +43,11 @@ def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> t
 
 
 def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailReader", torch.Tensor]:
-    """One packed pass over groups of seams: what reads their tails, and the logits that it reads, [picked, vocabulary]."""
+    """Run one packed pass over groups of seams.
+
+    Returns:
+        What reads the tails' log-probabilities, and the logits that it reads, [picked, vocabulary].
+    """
     trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
     row = pack(trees, loaded.device)
     reader = TailReader(row, trees, groups)
@@ -35,10 +56,20 @@ def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailR
 
 @torch.no_grad()
 def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.Tensor]:
-    """What the output head reads where it predicts the tokens of each group's first tails, seam by seam; [tokens, width] a group.
+    """Compute what the output head reads where the tokens of first tails are predicted.
 
-    The head applied to it gives the model's logits again, so that distributions over the whole vocabulary can be kept in
-    little space. Raises ValueError for a model that changes its logits behind the head.
+    The head, applied to it, gives the model's logits. So distributions over the whole vocabulary can be kept
+    in little space.
+
+    Args:
+        loaded: The model.
+        groups: Seams in groups, as for `continuation_logprobs`; of each seam the first tail counts.
+
+    Returns:
+        For each group the head's inputs, seam by seam, [tokens of the first tails, width].
+
+    Raises:
+        ValueError: If the model changes its logits behind the head, so that the head does not give them.
     """
     head, seen = loaded.model.get_output_embeddings(), []
     handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
@@ -67,7 +98,16 @@ def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.
 
 
 def _alone(loaded: Loaded, s: Seam, seen: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and head inputs where the tokens of a seam's first tail are predicted, from a pass of its own."""
+    """Run a pass over one seam alone, for `head_inputs`.
+
+    Args:
+        loaded: The model.
+        s: The seam, of which the first tail counts.
+        seen: Where a hook puts what the output head reads in each pass.
+
+    Returns:
+        Logits [tokens, vocabulary] and head inputs [tokens, width] where the tail's tokens are predicted.
+    """
     with loaded.precision():
         logits = loaded.model(
             input_ids=torch.tensor([fed(s)[0]], device=loaded.device), use_cache=False
@@ -76,59 +116,79 @@ def _alone(loaded: Loaded, s: Seam, seen: list[torch.Tensor]) -> tuple[torch.Ten
 
 
 def fed(s: Seam) -> list[tuple[int, ...]]:
-    """What a model must read to score each tail of a seam: the prefix, and the tail but for its last token."""
+    """Return what a model reads to score each tail: the prefix, and the tail without its last token."""
     return [s.prefix + t[:-1] for t in s.tails]
 
 
 class TailReader:
-    """Which logits of a packed row give the log-probabilities of which tails.
+    """Reads the log-probabilities of tails from the logits of a packed row.
 
-    Tree g of the row begins with the paths that `fed` gives for the seams of group g, in order; it may hold others behind
-    them. picked: the places in the row whose logits are needed, each once; int64.
+    Attributes:
+        picked: The places in the row whose logits are needed, each once, in ascending order; int64 [picked].
     """
 
     def __init__(self, row: Row, trees: Sequence[Tree], groups: Sequence[Sequence[Seam]]):
-        self.real = np.zeros(
-            (len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)), bool
-        )
-        nodes: list[int] = []  # place of the token that predicts ...
-        self.tokens: list[int] = []  # ... this token
-        cells: list[int] = []  # of the tail in this cell of the result
+        """Find the places where tails are predicted.
+
+        A tail's token is predicted by the logits at the token before it: the first one at the last token of
+        the prefix.
+
+        Args:
+            row: The row that the trees make.
+            trees: A tree for each group. It begins with the paths of what `fed` gives for the group's seams,
+                in order; other paths may come behind them.
+            groups: The seams.
+        """
+        shape = len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)
+        self._real = np.zeros(shape, bool)  # which cells of the result are a tail's
+        nodes: list[int] = []  # for each token of each tail: the place where it is predicted,
+        self._tokens: list[int] = []  # its id,
+        cells: list[int] = []  # and the cell of the result, counted through, that is its tail's
         for g, (group, tree) in enumerate(zip(groups, trees, strict=True)):
             paths = iter(tree.paths)
             for k, s in enumerate(group):
                 for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
                     nodes += [row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
-                    self.tokens += tail
-                    cells += [(g * self.real.shape[1] + k) * self.real.shape[2] + i] * len(tail)
-                    self.real[g, k, i] = True
-        self.cells = np.array(cells)
-        places, self.which = np.unique(np.array(nodes), return_inverse=True)
+                    self._tokens += tail
+                    cells += [(g * shape[1] + k) * shape[2] + i] * len(tail)
+                    self._real[g, k, i] = True
+        self._cells = np.array(cells)
+        places, self._which = np.unique(np.array(nodes), return_inverse=True)
         self.picked = torch.from_numpy(places).to(row.ids.device)
 
     def places(self, group: int, seam: int) -> np.ndarray:
-        """Which of the picked logits predict the tokens of this seam's first tail, in order; int64 [tokens]."""
-        cell = (group * self.real.shape[1] + seam) * self.real.shape[2]
-        return self.which[self.cells == cell]
+        """Return which of the picked logits predict the tokens of a seam's first tail; int64 [tokens]."""
+        cell = (group * self._real.shape[1] + seam) * self._real.shape[2]
+        return self._which[self._cells == cell]
 
     def read(self, logits: torch.Tensor) -> torch.Tensor:
-        """The tails' log-probabilities from logits [picked, vocabulary]; float32 [groups, seams, tails]."""
+        """Sum up the log-probabilities of the tails.
+
+        Args:
+            logits: The logits at the picked places, [picked, vocabulary].
+
+        Returns:
+            float32 [groups, most seams, most tails], -inf where there is no tail.
+        """
         logits = logits.float()
         which, tokens, cells = (
-            torch.as_tensor(a, device=logits.device) for a in (self.which, self.tokens, self.cells)
+            torch.as_tensor(a, device=logits.device) for a in (self._which, self._tokens, self._cells)
         )
         each = logits[which, tokens] - logits.logsumexp(1)[which]
-        sums = (
-            torch.zeros(self.real.size, device=logits.device).index_add(0, cells, each).view(self.real.shape)
-        )
-        return sums.masked_fill(~torch.from_numpy(self.real).to(logits.device), -torch.inf)
+        sums = torch.zeros(self._real.size, device=logits.device).index_add(0, cells, each)
+        real = torch.from_numpy(self._real).to(logits.device)
+        return sums.view(self._real.shape).masked_fill(~real, -torch.inf)
 
 
 def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
-    """`continuation_logprobs` without packing, the reference for it; float32 [seams, most tails].
+    """Compute the log-probability of every tail from padded batches.
 
-    One pass over the prefixes, padded on the left; where tails have several tokens, a second over the tails behind
-    the kept keys and values. Gradients flow through both.
+    This is the reference for `continuation_logprobs`. One pass reads the prefixes, padded on the left. If
+    tails have several tokens, a second pass reads the tails behind the keys and values that the first one
+    kept. Gradients flow through both.
+
+    Returns:
+        float32 [seams, most tails], -inf where a seam has fewer tails.
     """
     model, device = loaded.model, loaded.device
     width = max(len(s.tails) for s in seams)
@@ -151,6 +211,7 @@ def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
     scores = first.gather(1, starts).masked_fill(missing, -torch.inf)
     if longest == 1:
         return scores
+    # A seam that has fewer tails repeats its first one; its score stays -inf.
     rows = [s.tails[i] if i < len(s.tails) else s.tails[0] for s in seams for i in range(width)]
     tail, tail_mask = (t.to(device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
     out.past_key_values.batch_repeat_interleave(width)

@@ -1,7 +1,12 @@
-"""From an item's words to the text that a model reads, and from text to token ids at a seam.
+"""From words to the text that a model reads, and from text to tokens.
 
-A model with a chat template gets it; one without gets the declared plain template: the words, then the start of the
-answer on a line of its own, behind the tokenizer's beginning-of-text mark where it has one.
+Text. A model with a chat template is asked in a chat. A model without one is asked by a plain template of
+ours: the words, then the start of the answer on a line of its own, behind the tokenizer's beginning-of-text
+mark if it has one.
+
+Tokens. A model's answers are scored or trained behind a prompt, so it must be known which tokens belong to
+the prompt and which to the answer. A tokenizer may merge the end of the one with the start of the other. A
+`Seam` is the place between them, in tokens.
 """
 
 from collections.abc import Sequence
@@ -17,22 +22,34 @@ from coupling.models.loaded import Loaded
 
 
 class TemplateError(StudyError, ValueError):
-    """A text that cannot be turned into tokens as asked; the message shows it."""
+    """A text cannot be turned into tokens as asked; the message shows it."""
 
 
 def render(loaded: Loaded, words: str, opening: str) -> str:
-    """The text that asks `words` and has begun the answer with `opening`, special marks included, below the model's system message if it has one."""
+    """Write the whole text of a prompt, with all special marks.
+
+    Args:
+        loaded: The model. Its `system` message, if any, stands above the words.
+        words: What is asked.
+        opening: The first words of the answer, with which the text ends.
+    """
     if loaded.tokenizer.chat_template:
         return chat_text(loaded.tokenizer, words, loaded.system) + opening
     return f"{bos_text(loaded.tokenizer)}{_below(loaded.system, words)}\n{opening}"
 
 
 def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") -> str:
-    """The chat up to the model's turn. Templates that put in a vendor's system message of their own get an empty one, and those without a
-    system turn have `system` above the words.
+    """Write a chat up to where the model's turn begins.
 
-    Such a message (Qwen 2.5: "You are Qwen, created by ...") is no part of the study and costs 20 tokens a prompt. Models that may think aloud
-    first (Qwen 3) are told not to: what is read is the answer, and the first words of a reply.
+    Some templates put in a system message of their vendor's if there is none (Qwen 2.5: "You are Qwen,
+    created by ..."). It is no part of the study and costs 20 tokens a prompt, so such templates get an empty
+    one. Models that may think aloud first (Qwen 3) are told not to, since what is read is the answer, and the
+    first words of a reply.
+
+    Args:
+        tokenizer: A tokenizer with a chat template.
+        words: What the user says.
+        system: The system message. If the template has no turn for it, it stands above the words.
     """
     chat = partial(
         tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False
@@ -40,24 +57,25 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
     if system:
         try:
             return chat([{"role": "system", "content": system}, {"role": "user", "content": words}])
-        except JinjaError:
+        except JinjaError:  # the template has no turn for a system message
             words = _below(system, words)
     user = {"role": "user", "content": words}
     plain = chat([user])
     try:
         empty = chat([{"role": "system", "content": ""}, user])
-    except JinjaError:  # templates without a system turn refuse it
+    except JinjaError:
         return plain
     return min(plain, empty, key=len)
 
 
 def _below(system: str, words: str) -> str:
+    """Put words on the line below a system message, if there is one."""
     return f"{system}\n{words}" if system else words
 
 
 @lru_cache
 def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The beginning-of-text mark, if this tokenizer puts one in front of a text by itself; else nothing."""
+    """Return the beginning-of-text mark if the tokenizer puts one in front of a text, else nothing."""
     ids = tokenizer("a")["input_ids"]
     return (
         tokenizer.bos_token if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
@@ -66,17 +84,21 @@ def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
 
 @lru_cache(maxsize=2**17)
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Token ids of a rendered text; no special token is added, those in the text are recognised. Remembered: at tiny
-    sizes it took 40 % of an evaluation, and every evaluation asks the same."""
+    """Return the token ids of a rendered text.
+
+    Special marks in the text are recognised; none is added. Results are remembered, because every evaluation
+    asks for the same ones, and for small models this took 40 % of an evaluation.
+    """
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 @dataclass(frozen=True)
 class Seam:
-    """A prefix and what may follow it, in tokens.
+    """A prompt and what may follow it, in tokens.
 
-    A tokenizer may merge the start of a continuation with the end of the prefix ("(" and "A" into "(A"). So every
-    whole text is encoded, the tokens that all of them share are the prefix, and what remains of each is its tail.
+    Attributes:
+        prefix: The token ids of the prompt.
+        tails: The token ids of each continuation.
     """
 
     prefix: tuple[int, ...]
@@ -84,9 +106,14 @@ class Seam:
 
 
 def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str, ...]) -> Seam:
-    """The seam between `text` and each of `continuations`.
+    """Find the seam between a text and each of several continuations.
 
-    Raises TemplateError where the continuations cannot be told apart by their tokens.
+    A tokenizer may merge the start of a continuation with the end of the text ("(" and "A" into "(A"). So
+    every whole text is encoded. The tokens that all of them share are the prefix, and what remains of each is
+    its tail.
+
+    Raises:
+        TemplateError: If the continuations cannot be told apart by tokens of their own.
     """
     whole = [encode(tokenizer, text + c) for c in continuations]
     shared = next(
@@ -103,20 +130,32 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
 def completion(
     tokenizer: PreTrainedTokenizerBase, text: str, answer: str
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Token ids of `text`, and of `answer` with the end mark behind it.
+    """Return the token ids of a prompt, and those of an answer with the end mark behind it.
 
-    Raises TemplateError where the tokenizer merges the two: what is trained would not be what is generated from.
+    Raises:
+        TemplateError: If the tokenizer merges the two. The model would then be trained behind other tokens
+            than those behind which it generates.
     """
     prefix, whole = encode(tokenizer, text), encode(tokenizer, text + answer)
     if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
         raise TemplateError(
-            f"the tokenizer merges {text[-20:]!r} with {answer!r}: start the answer with a space or a new line"
+            f"the tokenizer merges {text[-20:]!r} with {answer!r}: "
+            "start the answer with a space or a new line"
         )
     return prefix, (*whole[len(prefix) :], tokenizer.eos_token_id)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, side: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of ids as one int64 tensor [rows, longest], and the int64 mask of what is not padding."""
+    """Put rows of different length into one tensor.
+
+    Args:
+        rows: Rows of integers, such as token ids.
+        value: What fills a row up.
+        side: Where the filling stands: "left" or "right".
+
+    Returns:
+        The rows, and 1 for what is a row's and 0 for filling; int64 [rows, longest] each.
+    """
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), value, dtype=torch.int64)
     mask = torch.zeros_like(ids)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training that is under way, so that one which was stopped goes on where it was."""
+"""Checkpoints of a training that is under way, so that a training that was stopped goes on where it was."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from coupling import files
 
-SECONDS = 120.0  # between checkpoints
+SECONDS = 120.0  # a training writes a checkpoint whenever so much time has passed since the last one
 
 
 def trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
-    """The parameters that training moves, by name, in a fixed order."""
+    """List the names and parameters that training moves, in a fixed order."""
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
 
 
@@ -26,8 +26,19 @@ def save_checkpoint(
     history: list[dict],
     drawn: Any = None,
 ) -> None:
-    """Replace the checkpoint: what trains and the optimiser's state as safetensors, the rest as JSON inside the same file. drawn: the
-    state of a generator, if there is one."""
+    """Write the checkpoint of a folder, in the place of the one before it, as one safetensors file.
+
+    The file is replaced as a whole, so that a process that is killed while it writes leaves the older
+    checkpoint.
+
+    Args:
+        folder: Gets the file `checkpoint.safetensors`.
+        model: Its trainable parameters are kept.
+        optimizer: Its state is kept.
+        step: The number of steps taken so far.
+        history: Their rows; kept as JSON.
+        drawn: The state of a random generator, if there is one; kept as JSON.
+    """
     tensors = {f"weight.{n}": p.detach().contiguous() for n, p in trainable(model)}
     for (name, _), state in zip(trainable(model), optimizer.state_dict()["state"].values(), strict=False):
         tensors |= {f"{k}.{name}": v.contiguous() for k, v in state.items()}
@@ -42,7 +53,12 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, list[dict], Any]:
-    """Restore the checkpoint into model and optimiser, if there is one; returns its step (0 without), history and generator's state."""
+    """Read the checkpoint of a folder into model and optimiser, if there is one.
+
+    Returns:
+        The number of steps taken so far, their rows, and the state of the random generator that was kept.
+        Without a checkpoint: 0, no rows, None; model and optimiser are as they were.
+    """
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
         return 0, [], None

@@ -1,14 +1,7 @@
-"""Explanation training: LoRA on fixed labels, with the behaviours held near M0's by a KL term.
+"""What training reads: token ids with the fixed labels among them, and M0's fixed behaviours.
 
-The loss of a step is, over its items,
-
-    explanation_weight * mean cross-entropy of the label's tokens (the completion alone)
-    + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue
-    + teach_weight or shift_weight * mean cross-entropy of a taught behaviour, if there is one,
-
-B being the distribution over an item's choices, or, where behaviour is a reply, over the whole vocabulary at the first
-tokens of M0's own reply. Labels and B(M0) are fixed before the first step. Whatever is drawn
-is a function of the seed and the step, so a run that is resumed ends in the numbers of one that was never stopped.
+Everything here is made once, before the first step. `training_set` builds it; the loss (training/loss.py)
+reads it.
 """
 
 from collections.abc import Sequence
@@ -23,18 +16,25 @@ from coupling.models import Loaded, Seam, encode, generated, head_inputs
 from coupling.spec import Spec
 from coupling.tasks import Item
 
-HELD_TOKENS = 8  # of M0's reply, at which the KL term holds M_t
+HELD_TOKENS = 8  # the KL term holds M_t to M0 at so many first tokens of M0's reply
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Everything that training reads: token ids with the fixed labels among them, and M0's fixed distributions.
+    """The training items and what is taught beside them, as token ids, with M0's behaviours.
 
-    seams: of each item, where its choices (or M0's reply) follow x, where they follow x without the cue, and where its
-    label follows the explanation request. reference: M0's renormalised log-probabilities, float32 [items, 2, choices], x
-    first, NaN for replies. replies: by item, what M0's output head read at the tokens of its replies, [tokens, width].
-    taught: what is taught as behaviour alone, for each the same number of seams, for instance what is right on x and without its cue. A step's
-    entries are indices into the items, and behind them into those taught.
+    A step of training works on entries. Entry e below `len(seams)` is training item e; entry `len(seams) + k`
+    is the k-th taught entry.
+
+    Attributes:
+        seams: For each item three seams: where its choices (or M0's reply) follow x, where they follow x
+            without the cue, and where its label follows the explanation request.
+        reference: B(M0): M0's log-probabilities, renormalised over the choices, float32 [items, 2, choices],
+            x first; NaN for items whose behaviour is a reply.
+        replies: For each item whose behaviour is a reply, by its index, what M0's output head read at the
+            tokens of M0's replies on x and then on x without the cue, [tokens, width].
+        taught: For each entry that is taught as behaviour alone, its seams with the right answer as their
+            only tail; the same number of seams for each entry, for instance one on x and one without the cue.
     """
 
     seams: tuple[tuple[Seam, Seam, Seam], ...]
@@ -45,7 +45,13 @@ class TrainingSet:
     def relabelled(
         self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]
     ) -> "TrainingSet":
-        """The same with other labels of its items; those that have none now keep theirs."""
+        """Return the training set with new labels; an item whose new label is None keeps its old one.
+
+        Args:
+            loaded: The model, whose tokenizer encodes the labels.
+            items: The training items, in the order of `seams`.
+            labels: One label text an item, or None.
+        """
         pairs = zip(self.seams, items, labels, strict=True)
         return replace(
             self,
@@ -55,11 +61,17 @@ class TrainingSet:
         )
 
     def holding(self, b: Behaviours) -> "TrainingSet":
-        """The same with the behaviours that the KL term holds to, of items that choose; held replies stay as they are."""
+        """Return the training set with other behaviours in the place of B(M0), for the KL term to hold.
+
+        This changes items with choices alone; the replies that are held stay M0's.
+
+        Args:
+            b: Behaviours on the training items, in the order of `seams`.
+        """
         return replace(self, reference=_reference(b).to(self.reference.device))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
-        """The seams of an entry that the spec's loss reads."""
+        """Return the seams of an entry that the spec's loss reads; none where no term has a weight."""
         if entry >= len(self.seams):
             return self.taught[entry - len(self.seams)]
         return self.seams[entry][0 if spec.kl_weight else 2 : 3 if spec.explanation_weight else 2]
@@ -73,17 +85,25 @@ def training_set(
     replies: dict[str, torch.Tensor],
     taught: Sequence[tuple[Seam, ...]] = (),
 ) -> TrainingSet:
-    """The training set of items with these M0 behaviours and label texts, M0's replies as `held_replies` gives them, and of what is taught."""
+    """Build the training set.
+
+    Args:
+        m0: The base model.
+        items: The training items.
+        b0: B(M0) on these items.
+        labels: The fixed label text of each item.
+        replies: M0's replies on the items whose behaviour is a reply, as `held_replies` gives them.
+        taught: What is taught as behaviour alone (see `TrainingSet`).
+    """
     seams = []
     for i in items:
-        pair = (
-            behaviour_seams(m0, i)
-            if not i.replies
-            else tuple(
+        if i.replies:
+            pair = tuple(
                 Seam(encode(m0.tokenizer, text), (tuple(replies[f"{i.id}.{c}"].tolist()),))
                 for c, text in zip(CONDITIONS, behaviour_texts(m0, i), strict=True)
             )
-        )
+        else:
+            pair = behaviour_seams(m0, i)
         seams.append(pair)
     return TrainingSet(
         tuple((*s, explanation_seam(m0, i, t)) for s, i, t in zip(seams, items, labels, strict=True)),
@@ -94,11 +114,12 @@ def training_set(
 
 
 def _reference(b: Behaviours) -> torch.Tensor:
+    """Return the behaviours as renormalised log-probabilities, float32 [items, 2, choices], x first."""
     return torch.from_numpy(np.stack([b.distribution("x"), b.distribution("cf")], 1))
 
 
 def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
-    """Of items whose behaviour is taught, what is right on x, as the cue says, and without it."""
+    """Return seams that teach a behaviour: the choice that the cue proposes on x, the gold one without."""
     pairs = [(behaviour_seams(m0, i), (i.hinted, i.gold)) for i in items]
     return [
         tuple(Seam(s.prefix, (s.tails[right],)) for s, right in zip(seams, both, strict=True))
@@ -107,8 +128,21 @@ def taught_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
 
 
 def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, torch.Tensor]:
-    """What the KL term holds of M0's replies, by item id: ".x" and ".cf", their tokens, int64; ".inputs", what M0's output
-    head read at them, [tokens, width]."""
+    """Compute what the KL term needs of M0's replies; items with choices are passed over.
+
+    The distributions over the whole vocabulary would take much room. The inputs of the output head take
+    little, and the head, which training leaves frozen, gives the distributions back.
+
+    Args:
+        m0: The base model.
+        items: Training items.
+        batch: How many items share a pass.
+
+    Returns:
+        For each item with replies three tensors: "<id>.x" and "<id>.cf", the replies' token ids, int64
+        [tokens]; and "<id>.inputs", what M0's output head read at the tokens of both, [tokens of both,
+        width].
+    """
     out: dict[str, torch.Tensor] = {}
     for which in alike(items, batch):
         part = [items[k] for k in which]
@@ -123,7 +157,10 @@ def held_replies(m0: Loaded, items: Sequence[Item], batch: int) -> dict[str, tor
 
 
 def reply_seams(m0: Loaded, items: Sequence[Item]) -> list[tuple[Seam, Seam]]:
-    """Where the first tokens of M0's greedy replies, with the end mark if it comes so soon, follow x and x without the cue."""
+    """Return the seams where the start of M0's greedy reply follows x and x without the cue.
+
+    The start is HELD_TOKENS tokens. The end mark is one of these tokens where the reply is shorter.
+    """
     prompts = [encode(m0.tokenizer, text) for i in items for text in behaviour_texts(m0, i)]
     said = generated(m0, prompts, HELD_TOKENS)
     each = [

@@ -1,48 +1,52 @@
-"""What a run would hold on a GPU, from the model's shapes alone: nothing is loaded and nothing computed.
+"""What a run would hold in a GPU's memory, reckoned from the model's shapes alone.
 
-It is the reckoning of `training.tokens_in_memory`, done before there is a machine: weights, adapter and what a token keeps for the
-backward pass, counted on torch's meta device.
+`passes.tokens_in_memory` measures a model that is there. This module makes the same reckoning before there is
+a machine for it: weights, adapter, and what each token keeps for the backward pass, counted on torch's meta
+device, whose tensors have shapes and no values. So nothing is loaded and nothing computed.
 """
 
 from functools import partial
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from coupling.models import Loaded, ModelError, adapted, locate
 from coupling.models.memory import PROCESS_BYTES, SLACK, checkpoint_layers, kept_bytes, weight_bytes
 from coupling.spec import Spec
 
-SHORT, LONG = (
-    16,
-    32,
-)  # tokens: so few that what attention keeps for pairs of them, which a GPU's kernel does not, weighs little
+# Lengths in tokens of the two passes that are compared. On the meta device attention keeps something for each
+# pair of tokens, which a GPU's kernel does not; with so few tokens that weighs little.
+SHORT, LONG = 16, 32
 
 
 def needed(spec: Spec) -> dict[str, float]:
-    """Memory of a run in 10^9 bytes: weights (in the spec's dtype), adapter (float32: weights, gradients and AdamW's moments); MB a token in
-    training, as it is and with activation checkpointing; and how many tokens one pass may then have under `memory_gb` (a step of more is added up from
-    several passes).
+    """Estimate the memory of a training run.
 
-    Raises ModelError where the model's config cannot be read.
+    Args:
+        spec: Names model, precision, rank and the memory ceiling `memory_gb`.
+
+    Returns:
+        parameters: The number of the model's weights.
+        weights_gb: Their memory in the spec's precision, in 10^9 bytes.
+        adapter_gb: The adapter's, float32, with gradients and AdamW's two moments, in 10^9 bytes.
+        mb_a_token, mb_a_token_checkpointed: What each token keeps for the backward pass, in 10^6 bytes,
+            without and with activation checkpointing.
+        tokens_a_pass, tokens_a_pass_checkpointed: How many tokens one pass may then hold under the ceiling. A
+            step that has more of them is added up from several passes.
+
+    Raises:
+        ModelError: If the model's config cannot be read.
     """
-    source = locate(spec)
-    try:
-        config = AutoConfig.from_pretrained(source, revision=spec.revision)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"cannot read the config of {source}: {str(error).splitlines()[0]}; give a local folder with it as model"
-        ) from None
-    dtype = getattr(torch, spec.dtype)
+    config, dtype = _config(spec), getattr(torch, spec.dtype)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).requires_grad_(False)
         weights = weight_bytes(model)
         with adapted(Loaded(model, None, dtype), spec) as tuned:
             adapter = weight_bytes(tuned.model) - weights
-            plain = _by_token(tuned.model)
+            plain = _bytes_a_token(tuned.model)
             checkpoint_layers(tuned.model)
             layers = tuned.model.config.num_hidden_layers
-            saving = _by_token(tuned.model) + plain / layers
+            saving = _bytes_a_token(tuned.model) + plain / layers
     room = spec.memory_gb * 1e9 - PROCESS_BYTES - weights - adapter
     out = {
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -54,13 +58,27 @@ def needed(spec: Spec) -> dict[str, float]:
     return out
 
 
-def _by_token(model: torch.nn.Module) -> float:
-    """Bytes that a token keeps for the backward pass; of the output head nothing, which reads a few tokens alone."""
+def _config(spec: Spec) -> PretrainedConfig:
+    """Read the config of the spec's model from its folder or from the hub."""
+    source = locate(spec)
+    try:
+        return AutoConfig.from_pretrained(source, revision=spec.revision)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"cannot read the config of {source}: {str(error).splitlines()[0]}; "
+            "give a local folder with it as model"
+        ) from None
+
+
+def _bytes_a_token(model: torch.nn.Module) -> float:
+    """Count the bytes that each token keeps for the backward pass.
+
+    The output head adds nothing here: in training it reads a few tokens alone.
+    """
 
     def forward(n: int) -> torch.Tensor:
-        mask = torch.zeros(
-            1, 1, n, n, dtype=model.dtype
-        )  # made here, since transformers reads values to make its own
+        # The mask is made here, since transformers would read values to make one, and meta tensors have none.
+        mask = torch.zeros(1, 1, n, n, dtype=model.dtype)
         return model(
             input_ids=torch.zeros(1, n, dtype=torch.int64),
             attention_mask=mask,

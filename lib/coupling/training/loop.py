@@ -1,14 +1,8 @@
-"""Explanation training: LoRA on fixed labels, with the behaviours held near M0's by a KL term.
+"""The training loop: which entries a step reads, its gradients, the optimiser, evaluations and checkpoints.
 
-The loss of a step is, over its items,
-
-    explanation_weight * mean cross-entropy of the label's tokens (the completion alone)
-    + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue
-    + teach_weight or shift_weight * mean cross-entropy of a taught behaviour, if there is one,
-
-B being the distribution over an item's choices, or, where behaviour is a reply, over the whole vocabulary at the first
-tokens of M0's own reply. Labels and B(M0) are fixed before the first step. Whatever is drawn
-is a function of the seed and the step, so a run that is resumed ends in the numbers of one that was never stopped.
+The optimiser is AdamW without weight decay, with a linear warm-up and a cosine decay of the learning rate.
+Whatever is drawn at random is a function of the spec's seed and the step. So a run that was stopped and
+resumed ends in the same numbers as one that was never stopped.
 """
 
 import math
@@ -21,74 +15,63 @@ import torch
 from transformers import get_cosine_schedule_with_warmup
 
 from coupling.errors import StudyError
-from coupling.models import (
-    Loaded,
-)
-from coupling.models.memory import (
-    give_back,
-)
+from coupling.models import Loaded
+from coupling.models.memory import give_back
 from coupling.progress import progress
 from coupling.spec import Spec
 from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint, trainable
 from coupling.training.data import TrainingSet
-from coupling.training.loss import losses
-from coupling.training.passes import passes, size, tokens_in_memory
+from coupling.training.loss import losses, term_weights
+from coupling.training.passes import entry_sizes, passes, tokens_in_memory
 
 
 class Diverged(StudyError, RuntimeError):
-    """Training reached a loss that is not finite; the message names the step. history: the rows up to it."""
+    """Training reached a loss or a gradient that is not finite; the message names the step.
+
+    Attributes:
+        history: The rows of the steps up to that one, as `train` returns them.
+    """
 
     def __init__(self, message: str, history: list[dict[str, float]]):
         super().__init__(message)
         self.history = history
 
 
-def item_order(n: int, size: int, seed: int, step: int) -> np.ndarray:
-    """Indices of the items of `step` (from 1): epochs of n items, each in an order of its own; int64 [size]."""
-    places = np.arange((step - 1) * size, step * size)
-    orders = {e: np.random.default_rng([seed, 3, int(e)]).permutation(n) for e in np.unique(places // n)}
-    return np.array([orders[p // n][p % n] for p in places])
-
-
 def train(
     spec: Spec, loaded: Loaded, data: TrainingSet, folder: Path, evaluate: Callable[[int], TrainingSet | None]
 ) -> list[dict[str, float]]:
-    """Train the adapter of `loaded` for `spec.steps` steps, calling `evaluate(step)` at the spec's evaluation steps; what it
-    returns, if anything, is trained on from there.
+    """Train the adapter of a model for `spec.steps` steps.
 
-    Resumes from the checkpoint in `folder`; `evaluate` is called again for the last step that was due, and must draw
-    nothing at random. Returns one row a step: step, loss, cross_entropy, kl, learning_rate, grad_norm. Raises
-    Diverged where the loss is not finite.
+    Args:
+        spec: Says how to train.
+        loaded: The model with its adapter, whose weights are changed.
+        data: What is trained on.
+        folder: Where the checkpoint is kept. If one is there, training goes on from it.
+        evaluate: Called with the step at each of the spec's evaluation steps, 0 included. If it returns a
+            training set, that one is trained on from there. After a resume it is called again for the last
+            evaluation step that was reached. It must draw nothing at random.
+
+    Returns:
+        One row a step: step (from 1), loss, cross_entropy, kl, taught (means over the step's entries),
+        learning_rate and grad_norm (before clipping).
+
+    Raises:
+        Diverged: If a loss or a gradient is not finite.
+        MemoryCeiling: If one training item does not fit under `spec.memory_gb`.
     """
-    model = loaded.model
-    parameters = [p for _, p in trainable(model)]
-    optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=0.0)
-    step, history, _ = load_checkpoint(folder, model, optimizer)
-    optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
-    schedule = get_cosine_schedule_with_warmup(
-        optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1
-    )
+    optimizer, schedule, step, history = _resumed(spec, loaded.model, folder)
     due = set(spec.evaluation_steps)
     data = evaluate(max(s for s in due if s <= step)) or data
-    sizes = [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
+    sizes = entry_sizes(spec, data)
     tokens = tokens_in_memory(spec, loaded, data, sizes)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
     while step < spec.steps:
         step += 1
         entries = entries_of(spec, data, step)
-        row = {"step": step} | add_gradients(
-            spec, loaded, data, entries, passes([sizes[e] for e in entries], tokens)
-        )
-        row["learning_rate"] = optimizer.param_groups[0]["lr"]
-        row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm))
-        history.append(row)
-        if not math.isfinite(row["loss"]) or not math.isfinite(row["grad_norm"]):
-            raise Diverged(
-                f"loss {row['loss']} at step {step} of {spec.steps}: lower learning_rate={spec.learning_rate}",
-                history,
-            )
-        optimizer.step()
+        parts = passes([sizes[e] for e in entries], tokens)
+        history.append({"step": step} | add_gradients(spec, loaded, data, entries, parts))
+        _move(spec, optimizer, history)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         bar.update()
@@ -96,16 +79,55 @@ def train(
             give_back(spec.memory_gb)
             if anew := evaluate(step):
                 data = anew
-                sizes = [size(data.group(e, spec)) for e in range(len(sizes))]
+                sizes = entry_sizes(spec, data)
         if step in due or time.monotonic() - saved > SECONDS:
-            save_checkpoint(folder, model, optimizer, step, history)
+            save_checkpoint(folder, loaded.model, optimizer, step, history)
             saved = time.monotonic()
     bar.close()
     return history
 
 
+def _resumed(
+    spec: Spec, model: torch.nn.Module, folder: Path
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, int, list[dict[str, float]]]:
+    """Make optimiser and schedule, and bring them and the model to the checkpoint, if there is one.
+
+    Returns:
+        Optimiser, schedule, the number of steps taken so far (0 without a checkpoint), and their rows.
+    """
+    optimizer = torch.optim.AdamW([p for _, p in trainable(model)], lr=spec.learning_rate, weight_decay=0.0)
+    step, history, _ = load_checkpoint(folder, model, optimizer)
+    optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
+    schedule = get_cosine_schedule_with_warmup(
+        optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1
+    )
+    return optimizer, schedule, step, history
+
+
+def _move(spec: Spec, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:
+    """Clip the gradients, complete the last row of the history, and let the optimiser move the weights.
+
+    Raises:
+        Diverged: If the loss or the norm of the gradient is not finite; the weights have not moved then.
+    """
+    row, (group,) = history[-1], optimizer.param_groups
+    row["learning_rate"] = group["lr"]
+    row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(group["params"], spec.max_grad_norm))
+    if not math.isfinite(row["loss"]) or not math.isfinite(row["grad_norm"]):
+        raise Diverged(
+            f"loss {row['loss']} at step {row['step']} of {spec.steps}: "
+            f"lower learning_rate={spec.learning_rate}",
+            history,
+        )
+    optimizer.step()
+
+
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
-    """The entries of a step: `batch_size` items, unless no loss reads them, and as many of those whose behaviour is taught, if there are any."""
+    """Choose the entries of a step (from 1).
+
+    They are `batch_size` items, and as many taught entries where something is taught. There are no items
+    among them where no term of the loss reads items.
+    """
     entries = (
         item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
         if spec.explanation_weight or spec.kl_weight
@@ -116,15 +138,36 @@ def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
     return entries
 
 
+def item_order(n: int, size: int, seed: int, step: int) -> np.ndarray:
+    """Choose the items of a step (from 1).
+
+    Every epoch holds each of n items once, in a random order of its own.
+
+    Returns:
+        Indices below n; int64 [size].
+    """
+    places = np.arange((step - 1) * size, step * size)
+    orders = {e: np.random.default_rng([seed, 3, int(e)]).permutation(n) for e in np.unique(places // n)}
+    return np.array([orders[p // n][p % n] for p in places])
+
+
 def add_gradients(
     spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int], parts: Sequence[slice]
 ) -> dict[str, float]:
-    """Add up the gradients of one step, each part of its entries in a pass of its own; returns its losses, means over the entries."""
-    weights = {
-        "cross_entropy": spec.explanation_weight,
-        "kl": spec.kl_weight,
-        "taught": spec.teach_weight if spec.teach else spec.shift_weight,
-    }
+    """Add the gradients of one step to the adapter's weights, one forward and backward pass after the other.
+
+    Args:
+        spec: Gives the weights of the loss (training/loss.py).
+        loaded: The model with its adapter.
+        data: The training set.
+        entries: The step's entries.
+        parts: Slices of the entries; each is a pass of its own.
+
+    Returns:
+        "loss", and its terms "cross_entropy", "kl" and "taught" without their weights, as means over the
+        step's items (the last: over its taught entries).
+    """
+    weights = term_weights(spec)
     items = sum(e < len(data.seams) for e in entries)
     counts = {"cross_entropy": max(1, items), "kl": max(1, items), "taught": max(1, len(entries) - items)}
     totals = dict.fromkeys(weights, 0.0)

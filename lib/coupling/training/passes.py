@@ -1,14 +1,8 @@
-"""Explanation training: LoRA on fixed labels, with the behaviours held near M0's by a KL term.
+"""How a step of training is split into forward passes that fit in memory.
 
-The loss of a step is, over its items,
-
-    explanation_weight * mean cross-entropy of the label's tokens (the completion alone)
-    + kl_weight * mean of KL(B(M0) || B(M_t)) over x and x without the cue
-    + teach_weight or shift_weight * mean cross-entropy of a taught behaviour, if there is one,
-
-B being the distribution over an item's choices, or, where behaviour is a reply, over the whole vocabulary at the first
-tokens of M0's own reply. Labels and B(M0) are fixed before the first step. Whatever is drawn
-is a function of the seed and the step, so a run that is resumed ends in the numbers of one that was never stopped.
+A step's entries become prefix trees (models/packing.py), whose size is counted in tokens. `tokens_in_memory`
+measures how many tokens one pass may hold, `passes` cuts a step's entries into passes of at most so many.
+Since the gradients of the passes add up, the split changes a step's result by rounding alone.
 """
 
 import math
@@ -16,12 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coupling.models import (
-    Loaded,
-    Seam,
-    fed,
-    prefix_tree,
-)
+from coupling.models import Loaded, Seam, fed, prefix_tree
 from coupling.models.memory import (
     PROCESS_BYTES,
     SLACK,
@@ -36,12 +25,25 @@ from coupling.training.loss import losses
 
 
 def size(group: Sequence[Seam]) -> int:
-    """Tokens of a prefix tree of seams."""
+    """Count the tokens of the prefix tree of some seams; 0 without seams."""
     return len(prefix_tree([ids for s in group for ids in fed(s)])) if group else 0
 
 
+def entry_sizes(spec: Spec, data: TrainingSet) -> list[int]:
+    """Count the tokens of each entry of the training set, items first, then what is taught."""
+    return [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
+
+
 def passes(sizes: Sequence[int], most: int) -> list[slice]:
-    """Slices of a step's items, in order, as few as hold at most `most` tokens each (one item at the least), and even."""
+    """Cut a step's entries, in order, into as few passes of about the same size as memory allows.
+
+    Args:
+        sizes: The tokens of each entry.
+        most: How many tokens a pass may hold. An entry that is larger gets a pass of its own.
+
+    Returns:
+        Slices of the entries, which cover all of them in order.
+    """
     share = sum(sizes) / max(1, math.ceil(sum(sizes) / most))
     parts, start, held = [], 0, 0
     for i, n in enumerate(sizes):
@@ -53,19 +55,31 @@ def passes(sizes: Sequence[int], most: int) -> list[slice]:
 
 
 def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Sequence[int]) -> int:
-    """How many packed tokens one training pass may hold under the spec's memory ceiling. sizes: the entries', by `size`.
+    """Measure how many packed tokens one training pass may hold under the spec's memory ceiling.
 
-    What a pass keeps for its gradients is measured, on copies of the shortest entry. If the longest would not fit, every
-    layer keeps its input alone and is computed again in the backward pass (activation checkpointing). Raises
-    MemoryCeiling, before any training, where that is not enough either.
+    What a pass keeps for its gradients is measured on copies of the shortest entry. If the longest entry
+    would not fit, activation checkpointing is switched on: every layer then keeps its input alone and is
+    computed again in the backward pass.
+
+    Args:
+        spec: Gives the ceiling, `memory_gb`, and the terms of the loss.
+        loaded: The model with its adapter.
+        data: The training set.
+        sizes: The tokens of each entry, as `entry_sizes` gives them.
+
+    Raises:
+        MemoryCeiling: If the longest entry does not fit with checkpointing either; no step has been taken
+            then.
     """
-    shortest, tokens = (
-        int(np.argmin([n or np.inf for n in sizes])),
-        max(sizes),
-    )  # an entry that no loss reads has none
+    # An entry that no term of the loss reads has size 0 and is not the shortest.
+    shortest = int(np.argmin([n or np.inf for n in sizes]))
+    longest = max(sizes)
 
     def kept() -> tuple[float, float]:
-        """Bytes a token, and those that do not grow with the items, such as the output head's weights in the products' precision."""
+        """Measure the bytes kept for each token, and those kept however many entries share the pass.
+
+        An example of the latter is the output head's weight, cast to the precision of the products.
+        """
         one, three = (
             kept_bytes(lambda k=k: sum(losses(spec, loaded, data, [shortest] * k).values()), loaded.model)
             for k in (1, 3)
@@ -75,12 +89,14 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
 
     full, fixed = kept()
     room = spec.memory_gb * 1e9 - PROCESS_BYTES - weight_bytes(loaded.model) - fixed
-    if room < full * SLACK * tokens:
+    if room < full * SLACK * longest:
         layers = loaded.model.config.num_hidden_layers
         checkpoint_layers(loaded.model)
+        # The one layer that is being computed again keeps what it kept without checkpointing.
         full = kept()[0] + full / layers
-        if room < full * SLACK * tokens:
+        if room < full * SLACK * longest:
             raise MemoryCeiling(
-                f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {tokens} tokens: raise it"
+                f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {longest} "
+                "tokens: raise it"
             )
     return int(room / (full * SLACK))

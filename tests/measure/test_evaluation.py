@@ -1,0 +1,80 @@
+"""Behaviours and explanations of one pass, against plain batches."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from coupling.measure.behaviours import behaviours
+from coupling.measure.evaluation import evaluate
+from coupling.measure.explanations import forced_choice, generate
+from coupling.models import Loaded, adapted
+from coupling.tasks import load_items
+from coupling.training.checkpoints import trainable
+from coupling.training.data import training_set
+from coupling.training.loss import losses
+from made_models import ARCHITECTURES, bloom, build
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def any_m0(request, m0):
+    return build(request.param, m0.tokenizer)
+
+
+def test_replies_of_one_pass_are_those_of_plain_batches(spec, any_m0, monkeypatch):
+    """To the detector the random model's replies are no choices, so one that reads their length stands in."""
+    monkeypatch.setattr(
+        "coupling.measure.behaviours.detect", lambda text: {0: None, 1: 0, 2: 1}[len(text) % 3]
+    )
+    items = load_items(spec.model_copy(update={"task": "refusal+hint_qa"}), {})[1]
+    now, said, chosen = evaluate(any_m0, items, "letter", 7, forced=True)
+    plain = dataclasses.replace(any_m0, packs=False)
+    want, texts, forced = evaluate(plain, items, "letter", 5, forced=True)
+    assert said == texts
+    assert chosen == forced
+    assert len(set(chosen)) > 2
+    for a, b in ((now.x, want.x), (now.cf, want.cf)):
+        assert (np.isfinite(a) == np.isfinite(b)).all()
+        assert np.allclose(a[np.isfinite(a)], b[np.isfinite(b)], atol=1e-5)
+    assert {-1, 0, 1} <= set(now.choice("x")[:24])
+    assert (now.choice("x")[:24] == now.x[:24].argmax(1))[now.choice("x")[:24] >= 0].all()
+    assert np.isnan(now.distribution("x")[:24]).all()
+    assert np.isfinite(now.distribution("x")[24:]).all()
+
+
+@pytest.mark.parametrize("label_format", ["letter", "content"])
+def test_behaviours_and_texts_of_one_pass_are_those_of_plain_batches(any_m0, items, label_format):
+    plain = dataclasses.replace(any_m0, packs=False)
+    now, said, chosen = evaluate(any_m0, items[1], label_format, 7, forced=True)
+    want = behaviours(plain, items[1], 7)
+    assert np.allclose(now.x, want.x, atol=1e-5)
+    assert np.allclose(now.cf, want.cf, atol=1e-5)
+    assert said == generate(plain, items[1], label_format, 24)
+    assert chosen == forced_choice(plain, items[1], label_format, 24)
+    assert len(set(said)) > 4  # long and different texts, or this would show little
+
+
+def test_explanations_stop_at_the_end_mark_each_by_itself(spec, m0, items):
+    """After training on labels of different lengths, texts end where the plain ones do."""
+    b0 = behaviours(m0, items[0], 8)
+    texts = ["stays at A" if i % 2 else "changes to B C D" for i in range(len(items[0]))]
+    data = training_set(m0, items[0], b0, texts, {})
+    with adapted(m0, spec) as tuned:
+        optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.03)
+        for _ in range(30):
+            losses(spec.model_copy(update={"kl_weight": 0.0}), tuned, data, range(len(data.seams)))[
+                "cross_entropy"
+            ].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        _, said, _ = evaluate(tuned, items[0], "letter", 8)
+        assert said == generate(tuned, items[0], "letter", 8)
+        assert len({len(t.split()) for t in said}) > 1
+
+
+def test_a_model_that_cannot_take_trees_is_evaluated_in_plain_batches(m0, items):
+    loaded = Loaded(bloom(), m0.tokenizer, torch.float32, packs=False)
+    now, said, chosen = evaluate(loaded, items[1], "letter", 8)
+    assert np.isfinite(now.x).all()
+    assert len(said) == len(items[1])
+    assert not chosen

@@ -1,0 +1,75 @@
+"""Greedy decoding and scores behind a packed pass, against the plain ways."""
+
+import pytest
+import torch
+from coupling.models import (
+    Seam,
+    decoded,
+    encode,
+    generated,
+    pack,
+    packed_logits,
+    plain_logprobs,
+    prefix_tree,
+    tail_scores,
+)
+from coupling.models.decoding import until
+from made_models import ARCHITECTURES, build
+from transformers import DynamicCache
+
+PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 10], [5, 11, 12, 13, 14, 15], [16, 5]]
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def any_m0(request, m0):
+    return build(request.param, m0.tokenizer)
+
+
+def read(loaded, prompts):
+    """A packed pass over prompts: their paths in its cache, the logits behind them, and the cache."""
+    trees = [prefix_tree(prompts[:2]), prefix_tree(prompts[2:])]
+    row, cache = pack(trees, loaded.device), DynamicCache()
+    paths = [
+        [start + p for p in path]
+        for start, tree in zip(row.starts, trees, strict=True)
+        for path in tree.paths
+    ]
+    with torch.no_grad():
+        logits = packed_logits(loaded, row, torch.tensor([path[-1] for path in paths]), cache)
+    return paths, logits, cache
+
+
+def test_generated_is_what_a_loop_without_cache_or_padding_gives(m0, items):
+    prompts = [list(encode(m0.tokenizer, i.prompt)) for i in items[1][:6]]
+    for prompt, found in zip(prompts, generated(m0, prompts, 6), strict=True):
+        ids = list(prompt)
+        while len(ids) - len(prompt) < 6:
+            ids.append(int(m0.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == m0.tokenizer.eos_token_id:
+                ids.pop()
+                break
+        assert found == ids[len(prompt) :]
+
+
+def test_decoded_is_what_transformers_generates_behind_each_prompt_alone(any_m0):
+    paths, logits, cache = read(any_m0, PROMPTS)
+    for limit in (1, 7):
+        found = decoded(any_m0, paths, logits.argmax(1), cache, limit)
+        assert found == [generated(any_m0, [prompt], limit)[0] for prompt in PROMPTS]
+    assert len({tuple(f) for f in found}) > 2
+
+
+def test_tails_score_as_in_plain_batches(any_m0):
+    tails = [[[7], [8, 9, 10], [11]], [[12, 13]], [[5, 5], [6]], [[9], [10]]]
+    paths, logits, cache = read(any_m0, PROMPTS)
+    found = tail_scores(any_m0, paths, logits, cache, tails)
+    want = plain_logprobs(
+        any_m0, [Seam(tuple(p), tuple(map(tuple, t))) for p, t in zip(PROMPTS, tails, strict=True)]
+    )
+    assert found.dtype == torch.float32
+    assert torch.equal(found.isfinite(), want.isfinite())
+    assert torch.allclose(found, want, atol=1e-5)
+
+
+def test_rows_end_before_their_first_end_mark():
+    assert until(torch.tensor([[5, 1, 6, 1], [1, 5, 5, 5], [5, 6, 7, 8]]), 1) == [[5], [], [5, 6, 7, 8]]

