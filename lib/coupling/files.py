@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from coupling.errors import StudyError
 
+FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_DATA")  # environment variables
 BY_CONTENT = "sha256:"  # what a file is called by its content
 
 
@@ -50,6 +51,13 @@ def data_dir() -> Path:
 def tables_dir() -> Path:
     """Where the tables behind the figures are kept: COUPLING_FIGURES, else `figures/` at the top; there `data/`."""
     return figures_dir() / "data"
+
+
+def pin_folders() -> None:
+    """Make the folders that environment variables name absolute, for processes that run in another folder."""
+    for name in FOLDERS:
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).resolve())
 
 
 def figures_dir() -> Path:
