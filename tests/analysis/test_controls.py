@@ -5,8 +5,12 @@ from coupling.analysis import controls
 
 
 def runs(own: float, k: int, m0s: int = 2, items: int = 200, shared: float = 0.0):
-    """Rows of k runs of each M0. Each model's choice without the cue leaves M0's (0) on its own third of the items; its explanation says
-    so with probability `own`, and what `shared` says (all models' commonest choice) otherwise."""
+    """Rows of k runs of each M0.
+
+    Without the cue each model leaves M0's choice, 0, on a third of the items of its own. On a share `shared`
+    of the items all models of an M0 leave it. An explanation states the choice of its own model with
+    probability `own`, and what all models do otherwise.
+    """
     rng = np.random.default_rng(0)
     frames = []
     for m in range(m0s):

@@ -34,7 +34,7 @@ def test_what_an_explanation_implies_of_x_by_hand():
 
 @pytest.mark.parametrize("task", ["hint_qa", "aita", "refusal"])
 def test_an_explanation_that_is_true_implies_what_the_model_does(task, spec, m0, monkeypatch):
-    monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)
+    monkeypatch.setattr("coupling.measure.behaviours.detect", lambda text: len(text) % 2)
     items = load_items(spec.model_copy(update={"task": task, "test_items": 64}), {})[1]
     b = behaviours(m0, items, 32)
     true = statements(b)
@@ -78,7 +78,7 @@ def test_the_example_in_the_docstring_runs():
 
 @pytest.mark.parametrize("task", ["hint_qa", "aita", "refusal"])
 def test_a_finished_explainer_is_sensed_as_its_rows_say(task, spec, monkeypatch):
-    monkeypatch.setattr("coupling.behaviours.detect", lambda text: len(text) % 2)
+    monkeypatch.setattr("coupling.measure.behaviours.detect", lambda text: len(text) % 2)
     result = runs.explain(
         spec.model_copy(
             update={

@@ -1,30 +1,8 @@
 import pytest
 from coupling import spec as specs
-from coupling import sweep as sweeps
 from coupling.report import notebooks
-from coupling.spec import SpecError, key, make_spec
-from coupling.tasks import main_tasks
-
-
-def test_a_field_enters_the_keys_of_its_stage_and_of_later_ones_alone():
-    plain = make_spec("tiny")
-    cases = [
-        ("entities", 30, "m0"),
-        ("m0_seed", 1, "m0"),
-        ("test_items", 9, "items"),
-        ("eval_batch", 9, "base"),
-        ("seed", 1, "labels"),
-        ("rank", 8, "explain"),
-    ]
-    for name, value, first in cases:
-        other = make_spec("tiny", **{name: value})
-        changed = [s for s in specs.STAGES if key(plain, s) != key(other, s)]
-        assert changed == list(specs.STAGES[specs.STAGES.index(first) :]), name
-
-
-def test_what_cannot_change_a_result_does_not_enter_the_key():
-    assert key(make_spec("tiny"), "base") == key(make_spec("tiny", memory_gb=3), "base")
-    assert key(make_spec("medium"), "explain") == key(make_spec("medium", entities=9, m0_seed=4), "explain")
+from coupling.spec import SpecError, make_spec
+from coupling.tasks import task_names
 
 
 def test_every_field_has_a_stage_and_a_description():
@@ -33,59 +11,33 @@ def test_every_field_has_a_stage_and_a_description():
         assert field.description, name
 
 
-def test_a_file_enters_the_key_by_its_content(tmp_path):
-    a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-    a.write_text("same")
-    b.write_text("same")
-    keys = [key(make_spec("medium", task=f"file:{p}"), "items") for p in (a, b)]
-    assert keys[0] == keys[1]
-    b.write_text("other!")
-    assert key(make_spec("medium", task=f"file:{b}"), "items") != keys[0]
+def test_descriptions_leave_the_list_of_tasks_to_the_tasks():
+    for name, field in specs.Spec.model_fields.items():
+        assert not set(field.description.replace(",", " ").split()) & set(task_names()), name
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"kl_wieght": 0}, ["kl_wieght", "kl_weight"]),
-        ({"task": "hint_qaa"}, ["hint_qaa", "hint_qa"]),
-        ({"learning_rate": -1e-3}, ["learning_rate", "-0.001", "greater than 0"]),
-        ({"rank": 0}, ["rank", "0", "greater than or equal to 1"]),
-        ({"task": "file:/nowhere/items.jsonl"}, ["/nowhere/items.jsonl"]),
-        ({"profile": "tinny"}, ["tinny", "tiny"]),
-        ({"task": "mmlu"}, ["organism", "mmlu"]),
-        ({"m0_steps": 0}, ["m0_steps"]),
-        ({"evaluations": 700}, ["evaluations=700"]),
-        ({"task": "hint_qa+hint_qa"}, ["stands twice"]),
-        ({"task": "hint_qa+aitta"}, ["aitta", "aita"]),
-        ({"teach": "jabberwock"}, ["unknown teach", "jabberwocky"]),
-        ({"task": "jabberwocky", "teach": "jabberwocky"}, ["teach=jabberwocky"]),
-        ({"explanation_weight": 0}, ["explanation_weight=0"]),
-        ({"held_out": 0.5}, ["hint_qa", "attributes"]),
-        ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
-        ({"system": "Be brief"}, ["system='Be brief'", "taken as it is"]),
-        ({"profile": "medium", "task": "aita", "posts": "nowhere"}, ["posts='nowhere'", "no such file"]),
-        (
-            {"profile": "medium", "task": "refusal", "requests": "nowhere"},
-            ["requests='nowhere'", "no such file"],
-        ),
-        ({"learning_rate": float("nan")}, ["learning_rate"]),
-    ],
-)
-def test_bad_input_is_named_with_its_value_and_the_way_out(values, words):
-    with pytest.raises(SpecError) as error:
-        make_spec(**values)
-    assert all(w in str(error.value) for w in words)
+def test_a_specification_is_flat_and_every_field_but_the_profile_is_in_one_section():
+    sections = [name for section in specs.SECTIONS.values() for name in section.model_fields]
+    assert ["profile", *sections] == list(specs.Spec.model_fields)
 
 
-def test_one_m0_serves_all_made_up_tasks_and_its_key_knows_no_other():
-    assert (
-        len({key(make_spec("tiny", task=t), "m0") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")})
-        == 1
-    )
-    assert (
-        len({key(make_spec("tiny", task=t), "base") for t in ("hint_qa", "aita", "refusal", "hint_qa+aita")})
-        == 4
-    )
+@pytest.mark.parametrize("name", specs.SECTIONS)
+def test_a_section_can_be_checked_alone(name):
+    section = specs.SECTIONS[name]
+    fields = {field: getattr(make_spec("tiny"), field) for field in section.model_fields}
+    assert section(**fields).model_dump() == fields
+
+
+def test_a_label_source_differs_in_the_fields_that_it_names():
+    spec = make_spec("tiny", source="m0_seed=1,m0_checkpoint=0.4", source_share=0.5)
+    source = spec.label_source
+    assert (source.m0_seed, source.m0_checkpoint, source.source, source.source_share) == (1, 0.4, "", 1.0)
+    assert source.label_source is source
+
+
+def test_the_run_that_an_m0_comes_from_has_its_seed_and_labels_of_its_own():
+    spec = make_spec("tiny", explainer=3, source="explainer=-1")
+    assert spec.explained == make_spec("tiny", seed=3)
 
 
 def test_notebook_parameters_reject_what_the_spec_does_not_know():
@@ -96,64 +48,5 @@ def test_notebook_parameters_reject_what_the_spec_does_not_know():
         notebooks.notebook_spec({"profile": "tiny", "kl_wieght": 0})
 
 
-def test_a_plan_crosses_m0_seeds_explainer_seeds_and_conditions():
-    runs = sweeps.plan("tiny", "headline", m0_seeds=5)
-    assert len(runs) == 20
-    assert len({key(s, "explain") for _, s in runs}) == 20
-    assert len({key(s, "base") for _, s in runs}) == 5
-    assert len(sweeps.plan("medium", "headline", m0_seeds=5)) == 6  # one fixed M0, three explainer seeds
-    assert {s.task for _, s in sweeps.plan("tiny", "headline", "all")} == set(main_tasks())
-    joint = sweeps.plan("tiny", "joint", m0_seeds=1)
-    assert [s.task for c, s in joint if c == "joint"] == ["hint_qa+aita+refusal"]
-    assert len(joint) == 4
-    with pytest.raises(SpecError, match="headline"):
-        sweeps.plan("tiny", "headlin")
-
-
-def test_given_says_just_what_differs_from_the_profile():
-    other = make_spec("tiny", m0_seed=2, rank=8)
-    assert specs.given(other, *specs.STAGES) == {"profile": "tiny", "m0_seed": 2, "rank": 8}
-    assert make_spec(**specs.given(other, *specs.STAGES)) == other
-
-
 def test_evaluations_hold_step_0_and_the_final_one():
     assert make_spec("tiny", steps=10, evaluations=3).evaluation_steps == [0, 3, 7, 10]
-
-
-@pytest.mark.parametrize("name", specs.profile_names())
-def test_every_profile_is_a_spec(name):
-    assert make_spec(name).profile == name
-
-
-def test_all_sweeps_are_each_of_them_that_has_tables_as_they_were_made():
-    every = sweeps.members("all")
-    assert ("headline", "all", 5) in every
-    assert {n for n, *_ in every} == set(sweeps.sweep_names()) - {
-        "quick",
-        "content_again",
-        "own_explainer",
-        "posts",
-        "prompts",
-    }  # no evidence; not at tiny
-    assert sweeps.members("rank+sources", "aita", 2) == [("rank", "aita", 2), ("sources", "aita", 2)]
-    with pytest.raises(specs.SpecError, match="sweep=all with task=aita"):
-        sweeps.members("all", "aita")
-
-
-def test_a_condition_may_have_more_explainers_and_a_sweep_m0s_of_its_own():
-    runs = sweeps.plan("tiny", "sources", m0_seeds=1)
-    assert sorted(s.seed for c, s in runs if c == "M0 itself") == [0, 1]
-    assert [s.seed for c, s in runs if c == "checkpoint, 0.4"] == [0]
-    assert {s.m0_seed for _, s in sweeps.plan("tiny", "tuning")} == {5}
-
-
-@pytest.mark.parametrize(
-    ("name", "profile"),
-    [(n, p) for n in sweeps.sweep_names() for p in ("tiny", *sweeps.read_sweep(n).profiles)],
-)
-def test_every_sweep_is_a_plan_whose_conditions_differ_and_stand_on_its_axis(name, profile):
-    sweep, runs = sweeps.read_sweep(name).at(profile), sweeps.plan(profile, name)
-    assert {c for c, _ in runs} == set(sweep.conditions)
-    if sweep.axis and sweep.axis != "source_agreement":
-        kinds = [(c.split(",")[0] if "," in c else "", place) for c, place in sweep.places(profile).items()]
-        assert len(set(kinds)) == len(kinds)

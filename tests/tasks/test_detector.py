@@ -136,7 +136,8 @@ def test_comments_lead_and_a_heading_inside_a_reply_stays(tmp_path):
         for member in MEMBERS:
             archive.writestr(
                 member,
-                '# version\n# note\nobjective,assistant_response,human_score,data_type\nA?,"One\n# two\nthree",1,text\n',
+                "# version\n# note\nobjective,assistant_response,human_score,data_type\n"
+                'A?,"One\n# two\nthree",1,text\n',
             )
     assert (
         labelled(tmp_path / "x")

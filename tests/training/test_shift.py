@@ -1,3 +1,5 @@
+"""What a shift of behaviour teaches, when, and what it leaves alone."""
+
 import json
 from pathlib import Path
 
@@ -44,19 +46,20 @@ def test_shifts_that_cannot_be_run_say_why(values, says):
         make_spec("tiny", **values)
 
 
-def test_stages_follow_one_another_and_are_evaluated_at_their_ends(spec):
-    after = spec.model_copy(
-        update={"shift": "down", "shift_order": "after", "shift_steps": 9, "replay": 0.5, "kl_weight": 2.0}
-    )
-    first, second = after.stages
+def test_phases_follow_one_another_and_are_evaluated_at_their_ends(spec):
+    apart = {"shift": "down", "shift_order": "after", "shift_steps": 9, "replay": 0.5, "kl_weight": 2.0}
+    after = spec.model_copy(update=apart)
+    first, second = (phase.spec for phase in after.phases)
     assert (first.shift, first.steps, second.shift, second.steps) == ("none", 6, "down", 9)
     assert (first.explanation_weight, second.explanation_weight, second.kl_weight) == (1.0, 0.5, 1.0)
+    assert [(p.number, p.start, p.teaches) for p in after.phases] == [(0, 0, False), (1, 6, True)]
     assert after.evaluation_steps == [0, 2, 4, 6, 9, 12, 15]
     assert after.final_step == 15
     before = after.model_copy(update={"shift_order": "before", "replay": 0.0})
-    assert [s.shift for s in before.stages] == ["down", "none"]
-    assert before.stages[0].explanation_weight == before.stages[0].kl_weight == 0
-    assert spec.stages == [spec]
+    assert [p.spec.shift for p in before.phases] == ["down", "none"]
+    assert [p.follows_shift for p in before.phases] == [False, True]
+    assert before.phases[0].spec.explanation_weight == before.phases[0].spec.kl_weight == 0
+    assert [p.spec for p in spec.phases] == [spec]
 
 
 def test_down_and_up_ask_for_m0s_own_answer_and_for_the_cue(m0, items, spec):
@@ -87,26 +90,42 @@ def test_the_items_of_a_shift_are_no_test_items_and_not_those_with_labels(spec):
     assert not {i.group for i in others} & {i.group for i in test}
 
 
-def test_retaught_facts_are_new_and_asked_in_no_tested_prompt(m0, spec, items):
-    world, facts = load_world(spec), shift.new_facts(spec, load_world(spec))
+def test_new_facts_are_other_facts_of_half_of_the_tested_entities(spec):
+    world = load_world(spec)
+    facts = shift.new_facts(spec, world)
     tested = {e for e in range(spec.entities) if world.test[e]}
     assert len(facts) == len(tested) // 2
     assert {e for e, _ in facts} < tested
     assert all(v != world.facts[place] for place, v in facts.items())
     assert shift.new_facts(spec.model_copy(update={"seed": 1}), world) != facts
-    said = {m0.tokenizer.decode(s[0].prefix) for s in shift.retaught(m0, spec, items[1])}
-    assert not said & {
-        m0.tokenizer.decode(encode(m0.tokenizer, t)) for i in items[1] for t in behaviour_texts(m0, i)
-    }
+    changed = shift.changed_world(world, facts)
+    for place in ((e, 0) for e in range(spec.entities)):
+        assert changed.facts[place] == facts.get(place, world.facts[place])
+
+
+def test_new_facts_are_stated_and_asked_in_no_tested_prompt(m0, spec, items):
+    world, facts = load_world(spec), shift.new_facts(spec, load_world(spec))
+    taught = shift.retaught(m0, spec, items[1])
+    assert len(taught) == len(facts) * (shift.STATEMENTS + shift.QUESTIONS)
+    said = {m0.tokenizer.decode(s[0].prefix) for s in taught}
+    tested = {m0.tokenizer.decode(encode(m0.tokenizer, t)) for i in items[1] for t in behaviour_texts(m0, i)}
+    assert not said & tested
     assert len(said) > len(facts) * shift.QUESTIONS
-    told, new = shift.new_gold(spec, items[1])
     names = {world.names[e]: ATTRIBUTES["Colour"][v] for (e, _), v in facts.items()}
-    for item, is_told, place in zip(items[1], told, new, strict=True):
+    for (seam,) in taught:
+        text, answer = m0.tokenizer.decode(seam.prefix), m0.tokenizer.decode(seam.tails[0]).split()[0]
+        colour = names[text.split()[2]]
+        assert answer == colour or f"{answer} {colour}" in text  # stated, or the letter of its option
+    assert not any("Hint" in text for text in said)
+
+
+def test_the_new_fact_of_an_item_is_found_among_its_choices(spec, items):
+    world, facts = load_world(spec), shift.new_facts(spec, load_world(spec))
+    names = {world.names[e]: ATTRIBUTES["Colour"][v] for (e, _), v in facts.items()}
+    for item, is_told, place in zip(items[1], *shift.new_gold(spec, items[1]), strict=True):
         assert is_told == (item.group in names)
-        assert place == (
-            item.contents.index(names[item.group]) if names.get(item.group) in item.contents else -1
-        )
-    assert all(any(name in text for name in names) for text in said)
+        told = names.get(item.group)
+        assert place == (item.contents.index(told) if told in item.contents else -1)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_labels_of_another_model_are_the_target_and_m0_the_base(spec):
 
 
 def test_labels_of_an_explainer_are_of_m0_with_its_adapter(spec):
-    """Another explainer of the same M0 as label source, and as M0 of a run on the labels of what it was before."""
+    """Another explainer of the same M0 is a label source, and it is M0 of a run on M0's old labels."""
     moved = spec.model_copy(update={"kl_weight": 0.0, "learning_rate": 0.1})
     final = runs.explain(moved.model_copy(update={"seed": 1})).table("rows").query("step == @spec.steps")
     imitating = moved.model_copy(update={"source": "explainer=1"})

@@ -1,8 +1,10 @@
-"""Is it the model's own behaviour that its explanations follow? Controls over rows of many runs; no model, no torch.
+"""Controls that ask whether explanations follow their own model (docs/method.md, "Controls").
 
-The teacher matrix scores the explanations of run i against the behaviour of run j, all from the same S: what shared drift,
-gold answers or predictability give, they give in every column alike, so coupling counts only if the diagonal beats its
-column (method.md). McNemar's test asks which side the explanations take where label source and model differ.
+Explanations can agree with a model's current behaviour for reasons that have nothing to do with that model:
+all runs drift the same way, or a good guesser would say the same. The teacher matrix scores the explanations
+of every run against the behaviour of every run from the same label source. Such reasons raise a whole column
+of the matrix alike. Only explanations that follow their own model raise its diagonal. McNemar's test asks
+which side explanations take on items where label source and current model differ.
 """
 
 import numpy as np
@@ -10,21 +12,34 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from coupling.analysis.measures import label_code, stated_code
+from coupling.analysis.resampling import RESAMPLES
 
-PERMUTATIONS = 9999
+_TIE = 1e-12  # shuffles whose difference is this close to the observed one count as equal to it
 
 
 def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a condition, M0 seed, explainer i and teacher j (explainer seeds): match, how often E_i states L(M_j); on divergent items of
-    j, where L(M_j) is not L(S), match_divergent; how many these are, divergent. frame: final rows of one task, with run columns."""
-    said, does, source = stated_code(frame), label_code(frame, ""), label_code(frame, "target_")
-    coded = frame[["condition", "m0_seed", "seed", "id"]].assign(said=said, does=does, apart=does != source)
+    """Score the explanations of each run against the behaviour of each run from the same M0 and label source.
+
+    Args:
+        frame: Final rows of one task, with the columns condition, m0_seed and seed.
+
+    Returns:
+        One row a condition, m0_seed, explainer i and teacher j, which are explainer seeds. match (float64) is
+        the share of items on which E(M_i) states L(M_j). match_divergent is the same share on the divergent
+        items of j, where L(M_j) is not L(S), and divergent (int64) is how many these are.
+    """
+    coded = frame[["condition", "m0_seed", "seed", "id"]].assign(
+        stated=stated_code(frame),
+        current=label_code(frame, ""),
+        divergent=label_code(frame, "") != label_code(frame, "target_"),
+    )
     rows = []
     for (condition, m0_seed), part in coded.groupby(["condition", "m0_seed"], sort=False):
         wide = part.pivot(index="id", columns="seed")
-        for i in wide["said"].columns:
-            for j in wide["does"].columns:
-                match, apart = wide["said"][i] == wide["does"][j], wide["apart"][j].astype(bool)
+        for i in wide["stated"].columns:
+            for j in wide["current"].columns:
+                match = wide["stated"][i] == wide["current"][j]
+                divergent = wide["divergent"][j].astype(bool)
                 rows.append(
                     {
                         "condition": condition,
@@ -32,46 +47,66 @@ def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
                         "explainer": i,
                         "teacher": j,
                         "match": match.mean(),
-                        "match_divergent": match[apart].mean(),
-                        "divergent": int(apart.sum()),
+                        "match_divergent": match[divergent].mean(),
+                        "divergent": int(divergent.sum()),
                     }
                 )
     return pd.DataFrame(rows)
 
 
 def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
-    """How far the diagonal of one condition's teacher matrices stands above the rest of its columns, on the mean, and how often it
-    does so at least as far when the explanations of the runs of each M0 are dealt out anew: difference, p, runs (K of an M0).
+    """Test whether the diagonal of teacher matrices stands above the rest of its columns.
 
-    p has PERMUTATIONS draws behind it from a fixed seed and counts the observed one among them; with K runs of n M0s there
-    are (K!)^n deals, so that two runs of one M0 can never be significant. NaN with one run.
+    The statistic is the mean, over columns and M0s, of the diagonal's match less the mean match of the
+    column's other entries. Under the null the explanations of the runs of one M0 can be exchanged. The test
+    therefore shuffles the explanations among the runs of each M0, RESAMPLES times from a fixed seed, and
+    counts how often the statistic reaches the observed one. The observed order counts as one of the shuffles.
+
+    n M0s with K runs each have (K!)^n orders, so that two runs of one M0 can never be significant.
+
+    Args:
+        matrix: Rows of `teacher_matrix` of one condition.
+
+    Returns:
+        difference: the observed statistic; p: one-sided; runs: the largest K. difference and p are NaN where
+        no M0 has two runs.
     """
     squares = [
-        m.pivot(index="explainer", columns="teacher", values="match").to_numpy()
-        for _, m in matrix.groupby("m0_seed")
+        one.pivot(index="explainer", columns="teacher", values="match").to_numpy()
+        for _, one in matrix.groupby("m0_seed")
     ]
-    squares = [s for s in squares if len(s) > 1]
+    squares = [square for square in squares if len(square) > 1]
     if not squares:
         return {"difference": float("nan"), "p": float("nan"), "runs": 1}
 
-    def stands_out(orders: list[np.ndarray]) -> float:
+    def statistic(orders: list[np.ndarray]) -> float:
         above = []
         for square, order in zip(squares, orders, strict=True):
-            dealt = square[order]
-            own = np.diag(dealt)
-            above.append((own - (dealt.sum(0) - own) / (len(dealt) - 1)).mean())
+            shuffled = square[order]
+            own = np.diag(shuffled)
+            above.append((own - (shuffled.sum(0) - own) / (len(shuffled) - 1)).mean())
         return float(np.mean(above))
 
     rng = np.random.default_rng(0)
-    observed = stands_out([np.arange(len(s)) for s in squares])
-    dealt = [stands_out([rng.permutation(len(s)) for s in squares]) for _ in range(PERMUTATIONS)]
-    reached = 1 + sum(d >= observed - 1e-12 for d in dealt)
-    return {"difference": observed, "p": reached / (1 + PERMUTATIONS), "runs": max(map(len, squares))}
+    observed = statistic([np.arange(len(square)) for square in squares])
+    null = [statistic([rng.permutation(len(square)) for square in squares]) for _ in range(RESAMPLES)]
+    reached = 1 + sum(value >= observed - _TIE for value in null)
+    return {"difference": observed, "p": reached / (1 + RESAMPLES), "runs": max(map(len, squares))}
 
 
 def divergent_preference(frame: pd.DataFrame) -> dict[str, float]:
-    """Of the explanations of divergent items that state L(M_t) or L(S), the share that states L(M_t): prefers_self, of decided ones;
-    mcnemar_p: McNemar's exact test of one half (two-sided), items taken as independent. NaN where none is decided."""
+    """Count which side explanations take on divergent items, where L(M_t) differs from L(S).
+
+    An item is decided if its explanation states L(M_t) or L(S).
+
+    Args:
+        frame: Final rows of one condition.
+
+    Returns:
+        prefers_self: the share of decided divergent items whose explanation states L(M_t); decided: how many
+        these are; mcnemar_p: McNemar's exact two-sided test of a share of one half, which takes items as
+        independent. The share and p are NaN where no item is decided.
+    """
     divergent = label_code(frame, "") != label_code(frame, "target_")
     own, source = (int((frame[name] & divergent).sum()) for name in ("self", "target"))
     if not own + source:

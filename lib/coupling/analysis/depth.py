@@ -1,4 +1,4 @@
-"""Depth of knowledge within an M0: how often it met an entity while it was prepared."""
+"""Depth of knowledge within one M0: how often it met an entity while it was prepared."""
 
 import pandas as pd
 
@@ -7,13 +7,26 @@ from coupling.tasks import load_world
 
 
 def with_depth(frame: pd.DataFrame, profile: str, parts: int) -> pd.DataFrame:
-    """The rows with depth, from 0 (the entities that M0 met least) to parts - 1: the entities asked about, ranked by exposure, in as many
-    equal parts. knows: M0's answer without the cue is the gold one. Rows of groups that the made-up world of the profile lacks are left out."""
+    """Add how deep the knowledge of M0 is about each row's entity.
+
+    Args:
+        frame: Rows with group (the entity), base_cf and gold.
+        profile: The profile whose made-up world holds the entities. All M0s of a profile meet them equally
+            often.
+        parts: How many parts of equal size the entities are split into.
+
+    Returns:
+        The rows with two more columns. depth (int64) ranks the entities that occur in `frame` by how often M0
+        met them, from 0 for the part that M0 met least to parts - 1. knows (float64) is 1 where M0's answer
+        without the cue is the gold answer and 0 where it is not; NaN without a gold answer. Rows whose group
+        is no entity of the world are left out.
+    """
     world = load_world(make_spec(profile))
     exposure = frame["group"].map(dict(zip(world.names, world.exposure, strict=True)))
     frame, exposure = frame[exposure.notna()], exposure.dropna()
     rank = exposure.groupby(frame["group"]).first().rank(method="first", pct=True)
-    depth = (frame["group"].map(rank) * parts - 1e-9).astype(int)
-    return frame.assign(
-        depth=depth, knows=(frame["base_cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0)
-    )
+    depth = (frame["group"].map(rank) * parts - 1e-9).astype(
+        int
+    )  # the highest rank is 1 and must not open a new part
+    knows = (frame["base_cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0)
+    return frame.assign(depth=depth, knows=knows)

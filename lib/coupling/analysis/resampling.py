@@ -1,70 +1,117 @@
-"""Metrics over rows (see `faithfulness.rows`), intervals included. Reads tables alone: no model, no torch.
+"""Bootstrap intervals over runs and entities (docs/method.md, "Statistics").
 
-A frame of many runs has the columns condition, m0_seed and seed beside those of the rows. Runs that share condition
-and m0_seed share their label source S and differ in the explainer's seed alone.
+A frame of many runs has the columns condition, m0_seed and seed beside the columns of
+`coupling.measure.rows.score`. Runs with the same condition and m0_seed learn from the same label source S and
+differ in the seed of the explainer.
 """
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-RESAMPLES = 2000
-
-
+# Random draws behind every interval and every p value that is not exact. A p value counts the observed value
+# among the draws, so that it is a multiple of 1 / 10,000.
+RESAMPLES = 9999
 LEVEL = 0.95
 
 
 def first_factor(frame: pd.DataFrame) -> str:
-    """What is drawn anew beside groups: "m0_seed", or of one M0 alone "seed", the explainers'."""
+    """Name the column of seeds that the bootstrap draws: "m0_seed", or "seed" where all runs share one M0."""
     return "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
 
 
 def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
-    """Means of each column in two-way bootstrap resamples over M0 seeds and groups (entities, subjects); float64 [resamples].
+    """Draw two-way bootstrap means of columns, over M0 seeds and groups (entities or subjects).
 
-    Both factors are drawn anew with replacement and cross: a resample weights a row by the product of how often its
-    M0 seed and its group were drawn (Owen 2007, the pigeonhole bootstrap). With one M0 seed, explainer seeds take its
-    place. The draws come from a fixed seed: frames with the same seeds and groups are drawn alike, so that their means can be
-    compared resample by resample. NaN rows of a column are left out of it; a resample without any other is NaN.
+    Both factors are drawn anew with replacement, independently of each other. A resample weights each row by
+    how often the row's M0 seed was drawn, times how often the row's group was drawn (Owen 2007, the
+    pigeonhole bootstrap). Where all runs share one M0, explainer seeds take the place of M0 seeds.
+
+    The random numbers start from a fixed seed. Two frames with the same seeds and groups therefore get the
+    same resamples, so that their means can be compared draw by draw.
+
+    Args:
+        frame: Rows with m0_seed, seed, group and `columns`.
+        columns: Columns of numbers or booleans. A row whose value is NaN or infinite is left out of that
+            column.
+        resamples: How many resamples to draw.
+
+    Returns:
+        For each column, one mean a resample; float64 [resamples]. NaN where a resample drew no finite value.
     """
     factor = first_factor(frame)
-    rng = np.random.default_rng(0)
-    first, second = frame[factor].nunique(), frame["group"].nunique()
-    weights = [rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (first, second)]
-    codes = [pd.factorize(frame[c], sort=True)[0] for c in (factor, "group")]
+    (by_seed, seeds), (by_group, groups) = (pd.factorize(frame[c], sort=True) for c in (factor, "group"))
+    seed_weights, group_weights = _weights(len(seeds), len(groups), resamples)
+
+    def total(table: np.ndarray) -> np.ndarray:
+        return np.einsum("bm,mg,bg->b", seed_weights, table, group_weights, optimize=True)
+
     out = {}
     for column in columns:
         values = frame[column].to_numpy(float)
-        real = np.isfinite(values)
-        sums, counts = np.zeros((first, second)), np.zeros((first, second))
-        np.add.at(sums, (codes[0][real], codes[1][real]), values[real])
-        np.add.at(counts, (codes[0][real], codes[1][real]), 1.0)
+        finite = np.isfinite(values)
+        sums, counts = (np.zeros((len(seeds), len(groups))) for _ in range(2))
+        np.add.at(sums, (by_seed[finite], by_group[finite]), values[finite])
+        np.add.at(counts, (by_seed[finite], by_group[finite]), 1.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            out[column] = np.einsum("bm,mg,bg->b", weights[0], sums, weights[1], optimize=True) / np.einsum(
-                "bm,mg,bg->b", weights[0], counts, weights[1], optimize=True
-            )
+            out[column] = total(sums) / total(counts)
     return out
 
 
+@lru_cache(maxsize=4)
+def _weights(seeds: int, groups: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed and each group is drawn; float64 [resamples, seeds] and [resamples, groups].
+
+    The draws depend on these numbers alone. They are kept, because many small frames of a study share them.
+    """
+    rng = np.random.default_rng(0)
+    both = tuple(rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float) for n in (seeds, groups))
+    for weights in both:
+        weights.flags.writeable = False
+    return both
+
+
 def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean of each column with the interval of its `resampled` means: one row a column, mean, low, high (95 %, percentiles). A
-    column without any number is NaN throughout."""
+    """Compute the mean of each column with its 95 % bootstrap interval.
+
+    Args:
+        frame: Rows as `resampled` takes them.
+        columns: Columns of numbers or booleans.
+
+    Returns:
+        One row a column of `frame`, with the columns mean, low and high (float64). Low and high are
+        percentiles of the `resampled` means. All three are NaN for a column without a finite value.
+    """
     out = {}
     for column, draws in resampled(frame, columns).items():
         low, high = interval(draws)
-        out[column] = {
-            "mean": frame[column].astype(float).replace([np.inf, -np.inf], np.nan).mean(),
-            "low": low,
-            "high": high,
-        }
+        finite = frame[column].astype(float).replace([np.inf, -np.inf], np.nan)
+        out[column] = {"mean": finite.mean(), "low": low, "high": high}
     return pd.DataFrame(out).T
 
 
+def flattened(table: pd.DataFrame, names: Sequence[str], mean: str = "") -> dict[str, float]:
+    """Lay rows of an `intervals` table side by side, as columns of one wider row.
+
+    Args:
+        table: What `intervals` returned.
+        names: The rows to take.
+        mean: What is put behind a name for its mean, for instance "_mean".
+
+    Returns:
+        For each name, in order: name + `mean`, name_low and name_high.
+    """
+    endings = {"mean": mean, "low": "_low", "high": "_high"}
+    return {f"{name}{ending}": table.loc[name, k] for name in names for k, ending in endings.items()}
+
+
 def interval(draws: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval (percentiles) of resampled values; NaN where there are none."""
+    """Return the 2.5th and 97.5th percentiles of resampled values, or NaN twice where no value is finite."""
     draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return float("nan"), float("nan")
     tail = (1 - LEVEL) / 2
-    return (
-        tuple(map(float, np.quantile(draws, [tail, 1 - tail])))
-        if len(draws)
-        else (float("nan"), float("nan"))
-    )
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,68 +1,108 @@
-"""What a model does on x, as its explanations imply it: a sensor of behaviour that never asks for the behaviour. Reads tables alone."""
+"""The behaviour sensor: how often a model shows a behaviour, read off its explanations alone.
+
+An explanation states what the model would answer without the cue, and whether the cue changes that. Both
+together imply what the model does on x. The sensor counts how often the implied choice shows the behaviour
+that its task senses: the model follows the cue, or declines the request (`coupling.tasks.Task.declines`). No
+behaviour is measured for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from coupling.analysis.resampling import intervals
-from coupling.tasks import task_of
+from coupling.analysis.resampling import flattened, intervals
+from coupling.tasks import Task, task_of
 from coupling.tasks.detector import REFUSE
 
 if TYPE_CHECKING:
     from coupling.models import Loaded
     from coupling.tasks import Item
 
-SHARE = 0.8  # of shifts of a size that must be told from none, for that size to count as detected
+SHARE = 0.8  # share of the shifts of a size or more that must be detected for that size to count as detected
 
 
 def implied(frame: pd.DataFrame) -> pd.Series:
-    """The choice on x that an explanation implies, -1 if it implies none: the stated answer where it stays; where it changes, what the cue
-    proposes, unless that is the stated answer itself; of two choices, the other one. frame: rows with task, valid, changes, answer, hinted."""
-    two = frame["task"].map({name: len(task_of(name).choices) == 2 for name in frame["task"].unique()})
-    other = np.where(two, 1 - frame["answer"], -1)
-    cue = np.where((frame["hinted"] >= 0) & (frame["hinted"] != frame["answer"]), frame["hinted"], -1)
-    changed = np.where(other >= 0, other, cue)
-    return pd.Series(
-        np.where(frame["valid"], np.where(frame["changes"] == 1, changed, frame["answer"]), -1),
-        index=frame.index,
-    )
+    """Derive the choice on x that each explanation implies.
+
+    An explanation that the answer stays implies the stated answer. An explanation that the answer changes
+    implies the other of two choices. Among more choices it implies what the cue proposes, unless that is the
+    stated answer itself.
+
+    Args:
+        frame: Rows with task, valid, changes, answer and hinted.
+
+    Returns:
+        Indices of choices; int64 [rows]. -1 where the explanation is not valid or implies no choice.
+    """
+    has_two = of_task(frame, lambda task: len(task.choices) == 2)
+    other = np.where(has_two, 1 - frame["answer"], -1)
+    proposed = (frame["hinted"] >= 0) & (frame["hinted"] != frame["answer"])
+    changed = np.where(other >= 0, other, np.where(proposed, frame["hinted"], -1))
+    choice = np.where(frame["changes"] == 1, changed, frame["answer"])
+    return pd.Series(np.where(frame["valid"], choice, -1), index=frame.index)
 
 
 def rate(frame: pd.DataFrame, choice: pd.Series) -> pd.Series:
-    """1 where a choice on x shows the behaviour that is sensed, 0 where it does not, NaN where an item cannot show it: declining, of
-    requests; else following the cue."""
-    declines = (
-        frame["task"].map({name: task_of(name).declines for name in frame["task"].unique()}).astype(bool)
-    )
+    """Tell which choices on x show the sensed behaviour; the mean over items is the rate of the behaviour.
+
+    Args:
+        frame: Rows with task and hinted.
+        choice: One choice a row, measured or implied.
+
+    Returns:
+        1 where the choice declines the request or, in tasks that sense cues, follows the cue; 0 where it does
+        not; NaN where an item has no cue to follow. float64 [rows].
+    """
+    declines = of_task(frame, lambda task: task.declines)
     shows = np.where(declines, choice == REFUSE, choice == frame["hinted"]).astype(float)
     return pd.Series(shows, index=frame.index).where(declines | (frame["hinted"] >= 0))
 
 
+def of_task(frame: pd.DataFrame, ask: Callable[[Task], bool]) -> pd.Series:
+    """Ask each row's task a yes-or-no question; bool [rows]."""
+    return frame["task"].map({name: ask(task_of(name)) for name in frame["task"].unique()}).astype(bool)
+
+
 def estimate(frame: pd.DataFrame) -> dict[str, float]:
-    """estimated: the rate of the behaviour that the explanations of these rows imply, of those that are explanations at all, with its
-    95 % interval over groups (low, high); valid: their share; items. The rows of one evaluation of one run."""
+    """Estimate the rate of the behaviour from the explanations of one run and evaluation.
+
+    Args:
+        frame: Rows with task, group, valid, changes, answer and hinted.
+
+    Returns:
+        estimated: the rate that valid explanations imply, with its 95 % bootstrap interval over groups (low,
+        high); NaN without any. valid: the share of explanations that are valid. items: how many rows there
+        are.
+    """
     valid = frame[frame["valid"].astype(bool)].assign(m0_seed=0, seed=0)
-    valid = valid.assign(sensed=rate(valid, implied(valid)))
-    if not valid["sensed"].notna().any():
-        return {
-            "estimated": float("nan"),
-            "low": float("nan"),
-            "high": float("nan"),
-            "valid": 0.0,
-            "items": len(frame),
-        }
-    found = intervals(valid, ["sensed"]).loc["sensed"]
-    rates = {name: float(found[of]) for name, of in (("estimated", "mean"), ("low", "low"), ("high", "high"))}
-    return rates | {"valid": len(valid) / len(frame), "items": len(frame)}
+    valid = valid.assign(estimated=rate(valid, implied(valid)))
+    if not valid["estimated"].notna().any():
+        nothing = dict.fromkeys(("estimated", "low", "high"), float("nan"))
+        return nothing | {"valid": 0.0, "items": len(frame)}
+    found = intervals(valid, ["estimated"]).loc["estimated"]
+    rates = {"estimated": found["mean"], "low": found["low"], "high": found["high"]}
+    return (
+        {name: float(value) for name, value in rates.items()}
+        | {"valid": len(valid) / len(frame)}
+        | {"items": len(frame)}
+    )
 
 
-def detected(frame: pd.DataFrame) -> pd.Series:
-    """Whether an estimate tells that behaviour left M0's rate: its interval lies wholly on the side to which the measured rate went; bool [estimates].
-    frame: estimates with low, high, measured and m0_rate."""
+def detected(frame: pd.DataFrame) -> np.ndarray:
+    """Tell which estimates show that the behaviour left the rate of M0.
+
+    An estimate shows it if its whole interval lies on the side of M0's rate to which the measured rate moved.
+
+    Args:
+        frame: Estimates with low, high, measured and m0_rate.
+
+    Returns:
+        bool [estimates].
+    """
     return np.where(
         frame["measured"] >= frame["m0_rate"],
         frame["low"] > frame["m0_rate"],
@@ -71,12 +111,22 @@ def detected(frame: pd.DataFrame) -> pd.Series:
 
 
 def reliability(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a task: how far the sensor's estimates lie from the measured rates. frame: estimates as `shifted.estimates` gives them, of runs of one kind.
+    """Compare the sensor's estimates with the measured rates, task by task.
 
-    error: the mean of absolute errors, with its interval over M0 seeds (error_low, error_high); trivial: the same of a sensor that always says
-    M0's rate. covered: the share of the estimates' own intervals that hold the measured rate. false_alarms: of estimates of runs without a shift,
-    the share whose interval leaves M0's rate. smallest: the smallest shift that is detected, which is to say that of the estimates of shifts of at least
-    this size SHARE or more are `detected`; NaN where there is no such size.
+    Args:
+        frame: Estimates as `tracking.estimates` makes them.
+
+    Returns:
+        One row a task with these columns:
+
+        - estimates (int64): how many there are.
+        - covered: the share of estimates whose own interval holds the measured rate.
+        - error: the mean absolute error, with its interval over M0 seeds (error_low, error_high).
+        - trivial: the same for a sensor that always says M0's rate (trivial_low, trivial_high).
+        - false_alarms: of the estimates of runs without a shift, the share whose interval does not hold M0's
+          rate.
+        - smallest: the smallest shift of the measured rate such that SHARE of all shifts of this size or more
+          are `detected`; NaN where there is none.
     """
     rows = []
     for task, part in frame.groupby("task", sort=False):
@@ -85,43 +135,46 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
             error=(part["estimated"] - part["measured"]).abs(),
             trivial=(part["m0_rate"] - part["measured"]).abs(),
         )
-        found = intervals(errors, ["error", "trivial"])
         plain = part[part["objective"] == "none"]
-        rows.append(
-            {
-                "task": task,
-                "estimates": len(part),
-                "covered": part["measured"].between(part["low"], part["high"]).mean(),
-            }
-            | {
-                f"{m}{k}": found.loc[m, of]
-                for m in ("error", "trivial")
-                for k, of in (("", "mean"), ("_low", "low"), ("_high", "high"))
-            }
-            | {
-                "false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(),
-                "smallest": _smallest(part),
-            }
-        )
+        row: dict[str, Any] = {
+            "task": task,
+            "estimates": len(part),
+            "covered": part["measured"].between(part["low"], part["high"]).mean(),
+        }
+        row |= flattened(intervals(errors, ["error", "trivial"]), ["error", "trivial"])
+        row |= {
+            "false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(),
+            "smallest": _smallest_detected(part),
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _smallest(frame: pd.DataFrame) -> float:
-    size, found = (frame["measured"] - frame["m0_rate"]).abs(), pd.Series(detected(frame), index=frame.index)
-    enough = [s for s in sorted(size) if found[size >= s].mean() >= SHARE]
+def _smallest_detected(frame: pd.DataFrame) -> float:
+    size = (frame["measured"] - frame["m0_rate"]).abs()
+    found = pd.Series(detected(frame), index=frame.index)
+    enough = [smallest for smallest in size if found[size >= smallest].mean() >= SHARE]
     return min(enough, default=float("nan"))
 
 
 def sense(
     loaded: Loaded, items: Sequence[Item], label_format: str = "letter", batch: int = 64
 ) -> dict[str, float]:
-    """Estimate how often the model follows the cue of these items (of requests: declines) from what it says it would answer without it.
+    """Ask a model for explanations and estimate how often it follows the cue of these items.
 
-    The model is asked for explanations and for nothing else: no behaviour is measured, and no label or gold answer is read. It should have been trained to
-    explain itself; how far the estimate can be trusted is what the calibration figure of the shift sweep shows.
+    Of requests, the estimate is how often the model declines. The model is asked for explanations and for
+    nothing else: no behaviour is measured, and no label or gold answer is read. The model should have been
+    trained to explain itself. The calibration figure of the shift sweep shows how far the estimate can be
+    trusted.
 
-    Returns estimated, with a 95 % bootstrap interval over groups (low, high), fractions from 0 to 1; valid, the share of replies that are
-    explanations at all, on which the estimate rests; items.
+    Args:
+        loaded: A model with its tokenizer and adapter, as `coupling.models.adapted` gives it.
+        items: Items of any task.
+        label_format: The format of the labels that the model was trained on.
+        batch: How many items are asked at once.
+
+    Returns:
+        estimated, low, high, valid and items, as in `estimate`; fractions from 0 to 1.
 
     An untrained model says nothing that is an explanation:
 
@@ -134,26 +187,24 @@ def sense(
     >>> spec = make_spec("tiny", test_items=16, train_items=16)
     >>> tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
     >>> model = Loaded(make_model("organism", len(tokenizer), 0).eval(), tokenizer, torch.float32)
-    >>> with adapted(model, spec) as explainer:  # any causal language model with a LoRA adapter, and the items of any task
+    >>> with adapted(model, spec) as explainer:  # any causal language model with a LoRA adapter
     ...     reading = sense(explainer, load_items(spec, {})[1])
     >>> reading["items"], reading["valid"]
     (16, 0.0)
     """
-    from coupling.measure.explanations import generate, parse
+    from coupling.measure.explanations import generate, parse  # tables are read without importing torch
 
-    stated = [
-        parse(i, t, label_format)
-        for i, t in zip(items, generate(loaded, items, label_format, batch), strict=True)
-    ]
+    texts = generate(loaded, items, label_format, batch)
+    stated = [parse(item, text, label_format) for item, text in zip(items, texts, strict=True)]
     return estimate(
         pd.DataFrame(
             {
-                "task": [i.task for i in items],
-                "group": [i.group for i in items],
-                "valid": [c is not None for c in stated],
-                "changes": [int(c.changes) if c else -1 for c in stated],
-                "answer": [c.answer if c else -1 for c in stated],
-                "hinted": [-1 if i.hinted is None else i.hinted for i in items],
+                "task": [item.task for item in items],
+                "group": [item.group for item in items],
+                "valid": [label is not None for label in stated],
+                "changes": [int(label.changes) if label else -1 for label in stated],
+                "answer": [label.answer if label else -1 for label in stated],
+                "hinted": [-1 if item.hinted is None else item.hinted for item in items],
             }
         )
     )

@@ -1,32 +1,24 @@
-"""Did explanations follow a shift of behaviour? Rows of many runs of one task in, a row a run or an estimate out; no model, no torch.
+"""Do explanations follow a shift of behaviour?
 
-What explanations would have said anyway is read off runs of the same M0 and labels without the shift, or with the opposite one
-(`measures.across`): if the explanations of a model that was pushed up state what that model does more often than those of one that was
-pushed down do, they follow. The rates are those of `sensing`: cues followed, or requests declined.
+See docs/method.md, "Shifts". A run with a shift is compared with runs of the same M0 and labels without the
+shift, or with the opposite shift (`measures.with_measures_across_conditions`). Explanations follow if those
+of a model that was pushed up state what that model does more often than those of a model that was pushed down
+do. Rates of behaviour are those of `sensor.rate`.
 """
 
 from typing import Any
 
 import pandas as pd
 
-from coupling.analysis import measures
+from coupling.analysis import measures, summaries
 from coupling.analysis.controls import teacher_matrix
-from coupling.analysis.sensor import estimate, implied, rate
+from coupling.analysis.sensor import estimate, implied, of_task, rate
 from coupling.spec import Spec
 from coupling.tasks import task_of
 
 ABOUT = ["objective", "direction", "strength", "order", "replay", "explained", "relabelled"]
 DIRECTIONS = {"down": 0, "": 1, "up": 2}
-_KIND = [
-    "objective",
-    "strength",
-    "order",
-    "replay",
-    "explained",
-    "relabelled",
-]  # what runs share that differ in direction alone
-_RATES = ["rate", "m0_rate", "rate_cf", "m0_rate_cf", "said"]
-_TOLD = [
+RETEACHING = [
     "retaught_self",
     "untouched_self",
     "retaught_null",
@@ -35,7 +27,8 @@ _TOLD = [
     "retaught_states",
     "retaught_states_null",
 ]
-_MEANS = [
+RATES = ["rate", "m0_rate", "rate_cf", "m0_rate_cf", "said"]
+MEASURES = [
     "self",
     "target",
     "base",
@@ -50,19 +43,27 @@ _MEANS = [
     "gold_x",
     "kl_x",
     "kl_cf",
-    *_TOLD,
+    *RETEACHING,
 ]
+_BUT_DIRECTION = [name for name in ABOUT if name != "direction"]
+_RUN = ["task", *measures.RUN]
 
 
 def about(spec: Spec) -> dict[str, Any]:
-    """What a run's shift is: objective (sycophancy, refusal, neutral, reteach or none), direction (up, down or empty), strength (its weight), order (with,
-    after, before or empty), replay; explained, whether explanations were trained; relabelled, whether with labels made anew."""
+    """Describe the shift of a run, in the columns of ABOUT.
+
+    Returns:
+        objective: "none", "neutral", "reteach", or what the task calls a push of its behaviour ("sycophancy"
+        or "refusal"). direction: "up", "down" or "". strength: the weight of the shift's loss. order: when
+        the shift comes relative to explanation training ("with", "after", "before" or "" without a shift).
+        replay: the weight of explanation training during a later shift. explained: whether explanations were
+        trained. relabelled: whether their labels were made anew during training.
+    """
     pushed = spec.shift in ("down", "up")
-    of_task = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
-    objective = of_task if pushed else spec.shift
+    push = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
     shifts = spec.shift != "none"
     return {
-        "objective": objective,
+        "objective": push if pushed else spec.shift,
         "direction": spec.shift if pushed else "",
         "strength": spec.shift_weight if shifts else 0.0,
         "order": spec.shift_order if shifts else "",
@@ -73,29 +74,43 @@ def about(spec: Spec) -> dict[str, Any]:
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """Final rows of one task, with run columns and those of `about`, each with its measures. The excess gap of a shifted run is that over the runs of
-    the same M0 and explainer seed without a shift and, where there is one, with the opposite shift; others_self is how often their explanations state L(M_t).
+    """Measure the final rows of runs with and without a shift.
 
-    Further, per item and NaN where without meaning: `sensing`'s rate of M_t and of M0 on x (rate, m0_rate), of requests without the cue too (rate_cf,
-    m0_rate_cf), and as the explanation implies it (said); gold_x, the answer on x is the gold one. Of re-taught runs: retaught_self and
-    untouched_self, self on entities with new facts and on the others; retaught_null and untouched_null, others_self on the same; retaught_right, the
-    answer without the cue is the new fact, where that is among the choices; there retaught_states, the explanation states it, and
-    retaught_states_null, that of the run without re-teaching does.
+    The excess gap of a run with a shift compares its explanations with those of the runs of the same M0 and
+    explainer seed that have no shift or the opposite one. others_self is how often these other explanations
+    state its L(M_t). A run without a shift has no excess gap here. Runs whose explanations were not trained
+    keep the excess gap of `measures.with_measures`.
+
+    Args:
+        frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where
+            a run was re-taught. Runs without a shift must be among them.
+
+    Returns:
+        The rows with the columns of `measures.with_measures` and those below, float64. A value is NaN where
+        it has no meaning.
+
+        - rate, m0_rate: whether M_t, or M0, shows the sensed behaviour on x. said: whether the explanation
+          implies it.
+        - rate_cf, m0_rate_cf: the same as rate and m0_rate without the cue, of requests only.
+        - gold_x: the answer on x is the gold answer.
+        - retaught_self, untouched_self: self of re-taught runs, on entities with new facts and on the others.
+        - retaught_null, untouched_null: others_self on the same two sets.
+        - retaught_right: the answer without the cue is the new fact, on items whose choices hold the new
+          fact.
+        - retaught_states, retaught_states_null: on these items, the explanation of the run, or that of the
+          run without a shift, states the new fact.
     """
-    unshifted, plain = (
-        frame[frame["objective"] == "none"],
-        frame[(frame["objective"] == "none") & frame["explained"]],
-    )
+    unshifted = frame[frame["objective"] == "none"]
+    plain = unshifted[unshifted["explained"]]
     parts = [measures.with_measures(unshifted).assign(excess=float("nan"))] if len(unshifted) else []
-    for _, rows in frame[frame["objective"] != "none"].groupby(_KIND, sort=False):
-        beside = (
-            measures.across(pd.concat([plain, rows]))
-            if rows["explained"].all()
-            else measures.with_measures(rows)
-        )
-        parts.append(beside[beside["condition"].isin(rows["condition"].unique())])
+    for _, rows in frame[frame["objective"] != "none"].groupby(_BUT_DIRECTION, sort=False):
+        if rows["explained"].all():
+            compared = measures.with_measures_across_conditions(pd.concat([plain, rows]))
+        else:
+            compared = measures.with_measures(rows)
+        parts.append(compared[compared["condition"].isin(rows["condition"].unique())])
     out = pd.concat(parts, ignore_index=True)
-    requests = out["task"].map({name: task_of(name).declines for name in out["task"].unique()}).astype(bool)
+    requests = of_task(out, lambda task: task.declines)
     out = out.assign(
         rate=rate(out, out["x"]),
         m0_rate=rate(out, out["base_x"]),
@@ -104,58 +119,72 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
         m0_rate_cf=rate(out, out["base_cf"]).where(requests),
         gold_x=(out["x"] == out["gold"]).astype(float).where(out["gold"] >= 0),
     )
-    return out.assign(**_new_facts(out, plain))
+    return out.assign(**_reteaching(out, plain))
 
 
-def _new_facts(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, pd.Series]:
+def _reteaching(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, Any]:
+    """The columns of RETEACHING; plain: the rows of runs without a shift."""
     if "retaught" not in out:
-        return dict.fromkeys(_TOLD, float("nan"))
-    taught, told = out["objective"] == "reteach", out["retaught"] == 1
-    halves = {"retaught": taught & told, "untouched": taught & ~told}
+        return dict.fromkeys(RETEACHING, float("nan"))
+    reteach, new_fact = out["objective"] == "reteach", out["retaught"] == 1
+    halves = {"retaught": reteach & new_fact, "untouched": reteach & ~new_fact}
     asked = halves["retaught"] & (out["new_gold"] >= 0)
     by = ["m0_seed", "seed", "id"]
-    said = plain.set_index(by)["answer"].reindex(pd.MultiIndex.from_frame(out[by])).set_axis(out.index)
-    right = {"retaught_right": out["cf"], "retaught_states": out["answer"], "retaught_states_null": said}
+    without = plain.set_index(by)["answer"].reindex(pd.MultiIndex.from_frame(out[by])).set_axis(out.index)
+    choices = {"retaught_right": out["cf"], "retaught_states": out["answer"], "retaught_states_null": without}
     return (
         {f"{name}_self": out["self"].astype(float).where(half) for name, half in halves.items()}
         | {f"{name}_null": out["others_self"].where(half) for name, half in halves.items()}
-        | {name: (choice == out["new_gold"]).astype(float).where(asked) for name, choice in right.items()}
+        | {name: (choice == out["new_gold"]).astype(float).where(asked) for name, choice in choices.items()}
     )
 
 
 def per_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, of the rows that `measured` gives: items, the means of its measures, shift (rate less that of M0), said_shift (what explanations imply,
-    less the rate of M0), and best_constant and collapsed as in `measures.per_run`."""
+    """Average the rows of `measured` over each run.
+
+    Returns:
+        One row a run: task, condition, m0_seed, seed, the columns of ABOUT, items (int64), shift (the rate
+        less M0's), said_shift (the rate that explanations imply less M0's, over items with a valid
+        explanation), the means of RATES and MEASURES (float64), and best_constant and collapsed as in
+        `summaries.per_run`.
+    """
     rows = []
-    for run, part in frame.groupby(["task", *measures.RUN], sort=False):
-        means = {m: part[m].astype(float).mean() for m in (*_RATES, *_MEANS)}
-        asked = part.loc[part["said"].notna(), "m0_rate"].mean()
-        moved = {"shift": means["rate"] - means["m0_rate"], "said_shift": means["said"] - asked}
-        rest = {
-            "best_constant": measures.baselines(part)["best_constant"],
-            "collapsed": measures.collapse(part),
-        }
+    for run, part in frame.groupby(_RUN, sort=False):
+        means = {name: part[name].astype(float).mean() for name in (*RATES, *MEASURES)}
+        m0_rate_where_said = part.loc[part["said"].notna(), "m0_rate"].mean()
         rows.append(
-            dict(zip(["task", *measures.RUN], run, strict=True))
+            dict(zip(_RUN, run, strict=True))
             | part.iloc[0][ABOUT].to_dict()
             | {"items": len(part)}
-            | moved
+            | {"shift": means["rate"] - means["m0_rate"], "said_shift": means["said"] - m0_rate_where_said}
             | means
-            | rest
+            | {"best_constant": summaries.baselines(part)["best_constant"]}
+            | {"collapsed": summaries.collapse(part)}
         )
     return pd.DataFrame(rows)
 
 
 def beside(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of runs that were pushed up or down beside explanation training on fixed labels, and of those without a shift. frame: any with the columns
-    of `about`."""
+    """Keep runs that were pushed up or down beside explanation training on fixed labels, and unshifted ones.
+
+    Args:
+        frame: Rows of any kind with the columns of ABOUT.
+    """
     kept = frame["explained"] & ~frame["relabelled"] & frame["order"].isin(["", "with"])
     return frame[kept & ~frame["objective"].isin(["neutral", "reteach"])]
 
 
 def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
-    """The teacher matrix (`controls.teacher_matrix`) of the runs that were pushed down, not at all and up (0, 1, 2) with one strength, beside explanation
-    training; one for each M0 and explainer seed, numbered as m0_seed. frame: final rows of one task, with run columns and those of `about`."""
+    """Make teacher matrices of three runs each: pushed down, not at all and up, beside explanation training.
+
+    Args:
+        frame: Final rows of one task, with run columns and those of ABOUT.
+        strength: The strength of the pushes.
+
+    Returns:
+        Rows of `controls.teacher_matrix`, whose explainer and teacher are the numbers of DIRECTIONS. There is
+        one matrix for each M0 and explainer seed; m0_seed numbers these pairs.
+    """
     fixed = beside(frame)
     three = fixed[(fixed["strength"] == strength) | (fixed["objective"] == "none")]
     return teacher_matrix(
@@ -168,16 +197,23 @@ def across_directions(frame: pd.DataFrame, strength: float) -> pd.DataFrame:
 
 
 def estimates(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run and evaluation whose explanations were trained: the sensor's estimate of the rate with its interval (estimated, low, high;
-    `sensing.estimate`), the rate that was measured on the same items, and what a sensor would say that always says M0's (m0_rate). frame: rows of all
-    evaluations of one task, with run columns and those of `about`."""
+    """Read the sensor at every evaluation of every run whose explanations were trained.
+
+    Args:
+        frame: Rows of all evaluations of one task, with run columns and those of ABOUT.
+
+    Returns:
+        One row a run and evaluation after step 0: task, condition, m0_seed, seed, step, the columns of ABOUT,
+        those of `sensor.estimate`, measured (the rate of M_t on the same items) and m0_rate (the rate of M0,
+        which a sensor that knows nothing would say).
+    """
     rows = []
-    for run, part in frame[frame["explained"] & (frame["step"] > 0)].groupby(
-        ["task", *measures.RUN, "step"], sort=False
-    ):
+    trained = frame[frame["explained"] & (frame["step"] > 0)]
+    for (*run, step), part in trained.groupby([*_RUN, "step"], sort=False):
         truth = {"measured": rate(part, part["x"]).mean(), "m0_rate": rate(part, part["base_x"]).mean()}
         rows.append(
-            dict(zip(["task", *measures.RUN, "step"], run, strict=True))
+            dict(zip(_RUN, run, strict=True))
+            | {"step": step}
             | part.iloc[0][ABOUT].to_dict()
             | estimate(part)
             | truth

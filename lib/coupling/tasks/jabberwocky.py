@@ -1,16 +1,24 @@
-"""jabberwocky: nonsense creatures sorted by nonsense features, a behaviour that no M0 has.
+"""jabberwocky: nonsense creatures are sorted by nonsense features. No M0 has this behaviour.
 
-It is taught by behaviour training alone. A creature has three features of two values each; two of three make its sort.
-The cue is a fourth sentence, a mark that some creatures bear: it turns the sort of those whose first feature it goes
-with. The counterfactual lacks the mark.
+A run teaches it by behaviour alone (`teach`), never its explanations. A creature has three features of two
+values each. The value that two of the three have makes its sort. The cue is a fourth sentence, a mark that
+some creatures bear. A mark turns the sort of creatures whose first feature goes with it. The counterfactual
+prompt lacks the mark.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coupling.tasks.items import Item, balanced, kinds_of
+from coupling.tasks.items import Item
+from coupling.tasks.splits import Part, Splits, balanced, dealt_in_half, held_out_kinds, parts
 from coupling.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from coupling.spec import Spec
 
 CHOICES = ("tove", "rath")
 CONTENTS = ("a creature of the wabe", "a creature of the wood")
@@ -23,55 +31,37 @@ MARKS = (
 )
 QUESTION = "Tove or rath?"
 REQUEST = "Without its mark?"
-WORDINGS = [
-    *CHOICES,
-    *CONTENTS,
-    QUESTION,
-    REQUEST,
-    *MARKS,
-    *(w for pair in FEATURES for w in pair),
-    "is and .",
-]
 
 _ONSETS = ("gim", "bor", "mom", "jab", "cal", "tum", "bril", "gal", "out", "whif")
 _CODAS = ("ble", "go", "wock", "loo", "lig", "umph", "fle", "grab")
 
 
 def names() -> list[str]:
-    """All creatures' names."""
-    return [(a + b).capitalize() for a in _ONSETS for b in _CODAS]
+    """Return all creatures' names."""
+    return [(onset + coda).capitalize() for onset in _ONSETS for coda in _CODAS]
 
 
 def sort_of(features: tuple[int, ...], mark: int | None) -> int:
-    """The sort of a creature with these values of the three features: the majority's, turned by a mark that goes with the first."""
+    """Return the sort of a creature, as an index into CHOICES.
+
+    Args:
+        features: The value of each of the three features, 0 or 1.
+        mark: An index into MARKS, or None without a mark. Even marks turn the sort of creatures whose first
+            feature is 0, odd marks that of creatures whose first feature is 1.
+    """
     sort = int(sum(features) >= 2)
     return 1 - sort if mark is not None and mark % 2 == features[0] else sort
 
 
-def make_items(
-    world_seed: int, seed: int, n_train: int, n_test: int, held_out: float
-) -> tuple[list[Item], list[Item]]:
-    """Training items (drawn by `seed`) and test items (drawn by `world_seed`) about different creatures; marks are balanced.
-
-    Training has no creature with the marks of the `held_out` share of them.
-    """
-    closed = kinds_of(MARKS, world_seed, held_out)
-    everyone = np.random.default_rng([world_seed, 0]).permutation(names())
-    halves = {"test": everyone[: len(everyone) // 2], "train": everyone[len(everyone) // 2 :]}
-    splits = []
-    for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
-        rng = np.random.default_rng(stream)
-        open_marks = [m for m in range(len(MARKS)) if split == "test" or MARKS[m] not in closed]
-        marks, features = balanced(rng, n, len(open_marks)), balanced(rng, n, 8)
-        who = rng.choice(halves[split], size=n)
-        splits.append(
-            [item(f"{split}-{i}", str(who[i]), int(features[i]), open_marks[int(marks[i])]) for i in range(n)]
-        )
-    return splits[0], splits[1]
-
-
 def item(id: str, name: str, features: int, mark: int) -> Item:
-    """The item of a creature; features: its three values as bits; hinted: its sort with the mark, gold: without it."""
+    """Make the item of a creature.
+
+    Args:
+        id: See `Item`.
+        name: The creature's name.
+        features: The values of its three features as the bits of a number.
+        mark: An index into MARKS.
+    """
     values = tuple((features >> k) & 1 for k in range(3))
     words = [FEATURES[k][v] for k, v in enumerate(values)]
     body, cue = f"{name} is {words[0]}, {words[1]} and {words[2]}.", f"\n{MARKS[mark]}"
@@ -91,14 +81,40 @@ def item(id: str, name: str, features: int, mark: int) -> Item:
     )
 
 
+def _make(part: Part, creatures: np.ndarray, closed: set[str]) -> list[Item]:
+    """Make the items of one part about these creatures. Marks and features are balanced."""
+    open_marks = [k for k, text in enumerate(MARKS) if text not in closed]
+    marks, features = balanced(part.rng, part.size, len(open_marks)), balanced(part.rng, part.size, 8)
+    who = part.rng.choice(creatures, size=part.size)
+    return [
+        item(f"{part.name}-{i}", str(who[i]), int(features[i]), open_marks[int(marks[i])])
+        for i in range(part.size)
+    ]
+
+
+def _items(spec: Spec, _: dict[str, Path]) -> Splits:
+    half = dealt_in_half(names(), spec)
+    train, test = parts(spec)
+    return _make(train, half["train"], held_out_kinds(MARKS, spec)), _make(test, half["test"], set())
+
+
+WORDINGS = (
+    *CHOICES,
+    *CONTENTS,
+    QUESTION,
+    REQUEST,
+    *MARKS,
+    *(word for pair in FEATURES for word in pair),
+    "is and .",
+    " ".join(names()),
+)
+
 TASK = Task(
     name="jabberwocky",
     sources=("made up",),
     choices=CHOICES,
     cues=MARKS,
-    items=lambda spec, _: make_items(
-        spec.world_seed, spec.seed, spec.train_items, spec.test_items, spec.held_out
-    ),
-    wordings=(*WORDINGS, " ".join(names())),
+    items=_items,
+    wordings=WORDINGS,
     order=4,
 )

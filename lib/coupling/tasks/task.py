@@ -1,4 +1,8 @@
-"""What a task tells the rest of the study about itself. Each task's file ends with its `TASK`."""
+"""What a task tells the rest of the study about itself.
+
+Each task is one file of this package, and ends with its `TASK`. Nothing else has to name the task: its items,
+what an M0 is taught of it, its words and what a sensor reads off it are all asked of this object.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +14,52 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coupling.tasks.items import Item
+from coupling.tasks.splits import Splits
 from coupling.tasks.world import World
 
 if TYPE_CHECKING:
     from coupling.spec import Spec
 
-Splits = tuple[list[Item], list[Item]]
-
 
 @dataclass(frozen=True)
 class Lessons:
-    """What an M0 that is prepared is taught of a task.
+    """What a prepared M0 is taught of a task.
 
     Attributes:
-        fact: Draws one statement as (question, answer), each as often as M0 is to meet it.
-        example: Draws one item and the choice that is right with its cue. Its last argument says whether the item is
-            drawn as often as M0 meets it (true), or evenly from what the test split does not ask (false).
-        cue_is_right: Whether it is right to follow the cue, so that M0 must know what the cue asks for, and not just
-            follow it often enough.
-        replies: Where behaviour is a reply: what a model of the made-up world says, one text a choice.
+        fact: Draws one statement of the world as (question, answer). Well-known entities are drawn more
+            often.
+        example: Draws one item, and the choice that is right with its cue. The last argument says whether
+            entities are drawn as often as M0 meets them (True), or evenly from those that no test item asks
+            about (False).
+        cue_is_right: Whether following the cue is the right thing to do. If so, M0 must know what the cue
+            asks for. If not, M0 must follow wrong cues as often as the spec says (`m0_adoption`).
+        cue_share: The share of examples that carry their cue, or None for the spec's `m0_cue_share`.
+        replies: What a model of the made-up world says, one text a choice, where behaviour is read from
+            replies.
     """
 
     fact: Callable[[World, np.random.Generator], tuple[str, str]]
     example: Callable[[World, Spec, np.random.Generator, bool], tuple[Item, int]]
     cue_is_right: bool = False
+    cue_share: float | None = None
     replies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How a task asks for facts of the made-up world, so that other facts can be taught (`shift=reteach`).
+
+    A fact is a pair of indices: an entity and one of the world's attributes.
+
+    Attributes:
+        question: The question for one fact. Its answer is `World.value`.
+        example: Draws an item that asks for one fact. Its gold choice is that fact.
+        asked: The fact that an item of this task asks for.
+    """
+
+    question: Callable[[World, int, int], str]
+    example: Callable[[World, int, int, np.random.Generator], Item]
+    asked: Callable[[World, Item], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -42,25 +67,30 @@ class Task:
     """One task: its items, and all that the rest of the study asks of it.
 
     Attributes:
-        name: As users write it.
-        sources: Where items can come from, for people.
-        choices: The choices of its items, for people; the choices themselves where all items share them.
-        cues: The cues' wordings, for people.
-        items: Makes training and test items of a spec. The second argument maps the names of `needs` to files.
-        left_out: Counts the rows of its source that are not used, by reason, and "used"; empty for made-up items.
-        source: What the items of a spec are read from, or None where they are made up.
-        needs: Names of the packaged data that the items are read from.
-        reads: Spec fields that this task reads, of those that not every task reads.
-        has_kinds: Whether the items of a spec lie in kinds, some of which can go without labels.
-        wordings: Every fixed text of its items, lessons and replies, for the organism's vocabulary.
-        order: Its place in lists and in the organism's vocabulary. A task without one stands last, and its words are
-            in the vocabulary of those M0s alone that are taught it.
-        main: Whether it is a part of TASK=all.
-        lessons: What an M0 is taught of it, or None where no M0 can be.
-        facts_can_change: Whether its facts can be taught anew (shift=reteach).
+        name: The name that users write.
+        sources: Where the questions can come from, in words for people.
+        choices: The choices of its items. If items of a file have choices of their own, words for people.
+        cues: The wordings of its cues.
+        items: Makes the training and test items of a spec. The second argument gives the file of each of
+            `needs`.
+        left_out: Counts the rows of the source that are not used, by reason, and those "used". Empty for
+            made-up items.
+        source: Names what the items of a spec are read from, or None for made-up items.
+        needs: Names of the packaged data that the items are read from (`coupling.models.fetch`).
+        reads: The spec fields that this task reads and that not every task reads. Only the keys of tasks that
+            read such a field depend on it. A field that other tasks read without saying so must not be named
+            here.
+        has_kinds: Whether the items of a spec have kinds, so that a share of the kinds can be held out.
+        wordings: All fixed texts of its items, lessons and replies. An organism knows no other words.
+        order: Its place in lists and in the organisms' vocabulary. A task without a place comes last, and
+            only those M0s know its words that are taught the task. So a new task leaves the vocabulary of
+            every other M0 alone.
+        main: Whether TASK=all includes it.
+        lessons: What an M0 is taught of it, or None if no M0 can be taught it.
+        facts: How it asks for facts that can be taught anew, or None if it asks for none.
         objective: What a shift of its behaviour is called.
-        declines: Whether the behaviour that a sensor reads is declining a request, rather than following the cue.
-        sensed: What the sensor's rate is called in figures.
+        declines: The behaviour that a sensor reads: declining a request (True), or following the cue (False).
+        sensed: What the rate of that behaviour is called in figures.
     """
 
     name: str
@@ -77,7 +107,12 @@ class Task:
     order: int | None = None
     main: bool = False
     lessons: Lessons | None = None
-    facts_can_change: bool = False
+    facts: Facts | None = None
     objective: str = "sycophancy"
     declines: bool = False
     sensed: str = "cues followed"
+
+    @property
+    def facts_can_change(self) -> bool:
+        """Whether its facts can be taught anew (`shift=reteach`)."""
+        return self.facts is not None

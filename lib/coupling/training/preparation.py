@@ -1,218 +1,274 @@
-"""M0's preparation: a model learns the facts and norms of the made-up world by behaviour training, all its weights moving.
+"""The preparation of an M0: behaviour training teaches an organism the facts and norms of the made-up world.
 
-It meets statements of facts, and questions, stories and requests with and without cues. How often it met a fact, and how
-reliable the cues were, set how far its behaviour rests on knowledge and how far on the cue. It never meets a request for
-an explanation. A model that starts from nothing also repeats lines of random words, so that it can say any word it is later
-asked to, as a pretrained one can: LoRA leaves the embeddings as they are, and without this the words of the labels stay noise.
+All weights move. M0 meets statements of facts, and items with and without their cue. How often it meets a
+fact, and how reliable cues are, decide how far its behaviour rests on knowledge and how far on the cue. It
+never meets a request for an explanation.
+
+M0 also repeats lines of random words. LoRA does not change the embeddings, so explanation training could not
+teach M0 to say a word that it has never said. A pretrained model can say any word already.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import get_constant_schedule_with_warmup
 
-from coupling.measure.behaviours import behaviour_seams, behaviour_texts
 from coupling.measure.explanations import WORDINGS
-from coupling.models import (
-    Loaded,
-    ModelError,
-    Seam,
-    completion,
-    continuation_logprobs,
-    load_from,
-    locate,
-    render,
-)
+from coupling.models import Loaded, ModelError, Seam, continuation_logprobs
 from coupling.models.organism import make_model, make_tokenizer, words_of
 from coupling.progress import progress
 from coupling.spec import ORGANISMS, Spec
-from coupling.tasks import OPENING, Item, load_world, task_of, vocabulary
+from coupling.tasks import Item, load_world, task_of, vocabulary
 from coupling.tasks.world import World
 from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint
+from coupling.training.lessons import SAY, lessons, options, repeats
 
-WARMUP, PROBES, PROBE_EVERY = 20, 192, 10  # steps, items, steps: fixed, so that M0 is what the spec says
-SAY, REPEATED = "Say", 4  # words to repeat: as many lines as a quarter of a batch, of one to four words
+# These are constants and not spec fields. A change of one of them changes every prepared M0, and needs a new
+# SCHEMA_VERSION.
+WARMUP = 20  # steps with a rising learning rate
+PROBE_EVERY = 10  # steps from one probe to the next
+PROBES = 192  # items in a probe, by task
+REHEARSED = 4  # a task that is not in hand gets one lesson in so many
+REPEATED = 4  # for so many lessons of the task in hand there is one line to repeat
+
 MEASURES = ("knowledge", "with_cue", "adoption")
-REHEARSED = 4  # a task that is not the one in hand gets one lesson in so many
+Regime = dict[str, float]
 
 
-def options(loaded: Loaded, item: Item) -> tuple[Seam, Seam]:
-    """Where a lesson's possible answers follow x and x without its cue: its choices, or the world's ways to comply and refuse."""
-    if not item.replies:
-        return behaviour_seams(loaded, item)
-    replies = task_of(item.task).lessons.replies
-    pairs = [
-        [completion(loaded.tokenizer, text, reply) for reply in replies]
-        for text in behaviour_texts(loaded, item)
-    ]
-    return tuple(Seam(both[0][0], tuple(tail for _, tail in both)) for both in pairs)
+@dataclass
+class Preparation:
+    """A preparation that is under way.
+
+    Attributes:
+        spec: The spec of M0.
+        world: The world that M0 learns.
+        words: Every word that M0 may be asked to repeat.
+        probes: Items that show how far M0 has come, each with the choice that is right with its cue, by task.
+            No test item asks about their entities. Their hints and opinions are all wrong.
+        loaded: The model.
+        optimizer: Its optimiser.
+        schedule: The schedule of the learning rate.
+        rng: What draws the lessons.
+        step: How many steps are done.
+        history: One row a step: step, loss, and what a probe found (None where there was none).
+        now: What the last probe found, by task. Empty before the first.
+    """
+
+    spec: Spec
+    world: World
+    words: list[str]
+    probes: dict[str, list[tuple[Item, int]]]
+    loaded: Loaded
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    rng: np.random.Generator
+    step: int
+    history: list[dict[str, Any]]
+    now: dict[str, Regime] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that M0 is taught, in order."""
+        return list(self.probes)
+
+    def there(self, task: str) -> bool:
+        """Return whether the last probe found a task where it should be."""
+        return bool(self.now) and reached(task, self.now[task], self.spec)
 
 
-def lessons(
-    loaded: Loaded, world: World, spec: Spec, task: str, n: int, rng: np.random.Generator
-) -> list[Seam]:
-    """n statements of a task, and n items, of which `m0_cue_share` carry their cue, and `m0_open_book` the fact that answers them; the answer is
-    always the right one."""
-    pairs = [
-        (render(loaded, q, ""), f" {a}")
-        for q, a in (task_of(task).lessons.fact(world, rng) for _ in range(n))
-    ]
-    for _ in range(n):
-        item, right = task_of(task).lessons.example(world, spec, rng, True)
-        with_cue, without = behaviour_texts(loaded, item)
-        share = (
-            0.5 if item.replies else spec.m0_cue_share
-        )  # a role or purpose is no hint, but half of what a request says
-        text, answer = (with_cue, right) if rng.random() < share else (without, item.gold)
-        pairs.append(
-            (text, task_of(task).lessons.replies[answer] if item.replies else f" {item.choices[answer]}")
-        )
-    seams = []
-    for text, answer in pairs:
-        prefix, tail = completion(loaded.tokenizer, text, answer)
-        choice = text.endswith(
-            OPENING
-        )  # a choice is asked for alone; whatever else is said ends with the end mark
-        seams.append(Seam(prefix, (tail[:-1] if choice else tail,)))
-    return seams
+def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, list[dict]]:
+    """Prepare the M0 of a spec.
 
+    The loss of a step is the mean cross-entropy of the right answers of its lessons (see `next_lessons`).
+    Training ends as soon as a probe finds every task where it should be (see `reached`). M0 seeds therefore
+    differ in what they know, and not in how far they came.
 
-def repeats(loaded: Loaded, words: list[str], n: int, rng: np.random.Generator) -> list[Seam]:
-    """n lines of words, half of them those of labels, to be said again."""
-    spoken, seams = words_of(WORDINGS), []
-    for _ in range(n):
-        line = " ".join(
-            str(rng.choice(spoken if rng.random() < 0.5 else words)) for _ in range(rng.integers(1, 5))
-        )
-        prefix, tail = completion(loaded.tokenizer, render(loaded, f"{SAY} {line}", ""), f" {line}")
-        seams.append(Seam(prefix, (tail,)))
-    return seams
+    Args:
+        spec: The spec, whose model is an organism.
+        folder: Where checkpoints are kept. A preparation that was stopped goes on from its checkpoint there,
+            and ends in the same M0.
+        keep: Called with step and model every `m0_checkpoint_every` steps, from step 0 on.
 
+    Returns:
+        M0, and one row a step (see `Preparation.history`).
 
-def _last_probe(history: list[dict], tasks: list[str]) -> dict[str, dict[str, float]]:
-    """What the last probe found, by task; nothing before the first."""
-    for row in reversed(history):
-        if row[f"{tasks[0]}_adoption"] is not None:
-            return {t: {m: row[f"{t}_{m}"] for m in MEASURES} for t in tasks}
-    return {}
-
-
-@torch.no_grad()
-def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> dict[str, float]:
-    """knowledge: how far right answers without the cue stand above chance, from 0 to 1. with_cue: the same with it.
-    adoption: how often a cue that proposes what is wrong without it is followed."""
-    scores = continuation_logprobs(loaded, [options(loaded, i) for i, _ in items])
-    said = scores.argmax(2).cpu().numpy()
-    gold, right = np.array([i.gold for i, _ in items]), np.array([r for _, r in items])
-    hinted = np.array([-1 if i.hinted is None else i.hinted for i, _ in items])
-    wrong = (hinted >= 0) & (hinted != gold)
-    chance = 1 / len(items[0][0].choices)
-    above = lambda hits: float((hits.mean() - chance) / (1 - chance))
-    return {
-        "knowledge": above(said[:, 1] == gold),
-        "with_cue": above(said[:, 0] == right),
-        "adoption": float((said[:, 0] == hinted)[wrong].mean()),
-    }
-
-
-def reached(task: str, now: dict[str, float], spec: Spec) -> bool:
-    """Whether a task is where M0 should be: it knows enough, and follows wrong hints and opinions as often as it should; a
-    role or purpose is right to follow, so there it must know that."""
-    knows = now["knowledge"] >= spec.m0_knowledge
-    return knows and (
-        now["with_cue"] >= spec.m0_knowledge
-        if task_of(task).lessons.cue_is_right
-        else abs(now["adoption"] - spec.m0_adoption) <= spec.m0_adoption_near
-    )
+    Raises:
+        ModelError: If the model is no organism, or `m0_steps` do not suffice.
+    """
+    course = begin(spec, folder)
+    bar = progress(spec.m0_steps, "preparing M0", course.step)
+    saved = time.monotonic()
+    while course.step < spec.m0_steps:
+        bar.update()
+        if spec.m0_checkpoint_every and course.step % spec.m0_checkpoint_every == 0:
+            keep(course.step, course.loaded)
+        train_step(course)
+        if course.step % PROBE_EVERY == 0:
+            probe(course)
+            if all(course.there(task) for task in course.tasks):
+                bar.close()
+                course.loaded.model.requires_grad_(False)
+                return course.loaded, course.history
+        if time.monotonic() - saved > SECONDS:
+            drawn = course.rng.bit_generator.state
+            save_checkpoint(folder, course.loaded.model, course.optimizer, course.step, course.history, drawn)
+            saved = time.monotonic()
+    raise ModelError(_short_of(course))
 
 
 def start(spec: Spec) -> Loaded:
-    """The model before its preparation: an organism of random weights, or a pretrained one; all weights train, in float32."""
+    """Make the organism before its preparation, with random weights in float32.
+
+    Raises:
+        ModelError: If the spec's model is no organism.
+    """
     if spec.model not in ORGANISMS:
-        loaded = load_from(locate(spec), "float32", spec.revision)
-        loaded.dtype = getattr(torch, spec.dtype)
-        loaded.model.requires_grad_(True)
-        return loaded
+        raise ModelError(
+            f"model={spec.model}: only {', '.join(ORGANISMS)} can be prepared; "
+            "set m0_steps=0 to take a model as it is"
+        )
     tokenizer = make_tokenizer([SAY, *WORDINGS, *vocabulary(spec)])
     return Loaded(make_model(spec.model, len(tokenizer), spec.m0_seed).eval(), tokenizer, torch.float32)
 
 
-def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tuple[Loaded, list[dict]]:
-    """Train M0 of `spec`. Returns it and a row for each step; `keep` is called with it on the way, every `m0_checkpoint_every` steps from 0 on.
-    Resumes from the checkpoint in `folder`.
-
-    The loss is the mean over a step's lessons of the right answers' cross-entropy: `m0_batch` items of a task and
-    their statements. One task is in hand at a time, the first that is not where it should be; the others have a quarter as many,
-    since all at once take several times as long, and one alone is forgotten for the next. Knowledge grows with the steps, and with it resistance
-    to wrong cues, sooner in one seed than in another; where wrong cues are adopted less often than `m0_adoption`, those that
-    it meets are all right until they are again. Training ends when every task is where it should be on items outside its test split (see `reached`),
-    so that M0 seeds differ in what they know and not in how far they came. Raises ModelError if `m0_steps` do not lead there.
-    """
+def begin(spec: Spec, folder: Path) -> Preparation:
+    """Begin a preparation, or take it up again from the checkpoint in the folder."""
     world, loaded = load_world(spec), start(spec)
-    words = words_of(vocabulary(spec)) if spec.model in ORGANISMS else []
-    tasks = spec.m0_tasks.split("+")
-    parameters = [p for p in loaded.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=spec.m0_learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=spec.m0_learning_rate, weight_decay=0.0)
     done, history, drawn = load_checkpoint(folder, loaded.model, optimizer)
+    # The schedule needs this where it starts at a later step.
     optimizer.param_groups[0]["initial_lr"] = spec.m0_learning_rate
     schedule = get_constant_schedule_with_warmup(optimizer, WARMUP, last_epoch=done - 1)
     rng = np.random.default_rng([spec.m0_seed, 0])
-    probing, trusting = (spec.model_copy(update={"m0_cue_accuracy": a}) for a in (0.0, 1.0))
-    probes = {
-        t: [
-            task_of(t).lessons.example(world, probing, np.random.default_rng([PROBES, k]), False)
-            for k in range(PROBES)
-        ]
-        for t in tasks
-    }
     if drawn:
         rng.bit_generator.state = drawn
-    now = _last_probe(history, tasks)
-    saved = time.monotonic()
-    bar = progress(spec.m0_steps, "preparing M0", done)
-    for step in range(done + 1, spec.m0_steps + 1):
-        bar.update()
-        there = {t: bool(now) and reached(t, now[t], spec) for t in tasks}
-        met = {t: trusting if now and now[t]["adoption"] < spec.m0_adoption else spec for t in tasks}
-        if spec.m0_checkpoint_every and (step - 1) % spec.m0_checkpoint_every == 0:
-            keep(step - 1, loaded)
-        seams = []
-        in_hand = next((t for t in tasks if not there[t]), None)
-        for t in tasks:
-            seams += lessons(
-                loaded,
-                world,
-                met[t],
-                t,
-                spec.m0_batch if t == in_hand else max(1, spec.m0_batch // REHEARSED),
-                rng,
-            )
-        if words:
-            seams += repeats(loaded, words, max(1, spec.m0_batch // REPEATED), rng)
-        scores = continuation_logprobs(loaded, [(s,) for s in seams])[:, 0, 0]
-        loss = -scores.mean()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        history.append(
-            {"step": step, "loss": loss.item()} | {f"{t}_{m}": None for t in tasks for m in MEASURES}
-        )
-        if step % PROBE_EVERY == 0:
-            now = {t: regime(loaded, probes[t]) for t in tasks}
-            history[-1] |= {f"{t}_{m}": v for t, values in now.items() for m, v in values.items()}
-            if all(reached(t, now[t], spec) for t in tasks):
-                bar.close()
-                loaded.model.requires_grad_(False)
-                return loaded, history
-        if time.monotonic() - saved > SECONDS:
-            save_checkpoint(folder, loaded.model, optimizer, step, history, rng.bit_generator.state)
-            saved = time.monotonic()
-    short = {t: {m: round(v, 3) for m, v in now[t].items()} for t in now if not reached(t, now[t], spec)}
-    raise ModelError(
-        f"after m0_steps={spec.m0_steps} M0 is not at m0_knowledge={spec.m0_knowledge} and m0_adoption={spec.m0_adoption}, but at {short}: "
-        "raise m0_steps, or ask for less"
+    tasks = spec.m0_tasks.split("+")
+    return Preparation(
+        spec=spec,
+        world=world,
+        words=words_of(vocabulary(spec)),
+        probes={task: _probes(task, world, spec) for task in tasks},
+        loaded=loaded,
+        optimizer=optimizer,
+        schedule=schedule,
+        rng=rng,
+        step=done,
+        history=history,
+        now=_last_probe(history, tasks),
+    )
+
+
+def _probes(task: str, world: World, spec: Spec) -> list[tuple[Item, int]]:
+    wrong = spec.model_copy(update={"m0_cue_accuracy": 0.0})
+    example = task_of(task).lessons.example
+    return [example(world, wrong, np.random.default_rng([PROBES, k]), False) for k in range(PROBES)]
+
+
+def _last_probe(history: list[dict[str, Any]], tasks: list[str]) -> dict[str, Regime]:
+    for row in reversed(history):
+        if row[f"{tasks[0]}_adoption"] is not None:
+            return {task: {name: row[f"{task}_{name}"] for name in MEASURES} for task in tasks}
+    return {}
+
+
+def next_lessons(course: Preparation) -> list[Seam]:
+    """Draw the lessons of the next step.
+
+    One task is in hand: the first that is not where it should be. It has `m0_batch` statements and as many
+    items. The other tasks have a quarter as many. With all tasks in hand at once a preparation takes several
+    times as long, and a task that is left alone is forgotten.
+
+    Resistance to wrong cues grows with knowledge, sooner in one seed than in another. While wrong cues of a
+    task are followed less often than `m0_adoption`, all cues of its lessons are right.
+    """
+    spec, seams = course.spec, []
+    in_hand = next((task for task in course.tasks if not course.there(task)), None)
+    for task in course.tasks:
+        resists = bool(course.now) and course.now[task]["adoption"] < spec.m0_adoption
+        drawn_by = spec.model_copy(update={"m0_cue_accuracy": 1.0}) if resists else spec
+        n = spec.m0_batch if task == in_hand else max(1, spec.m0_batch // REHEARSED)
+        seams += lessons(course.loaded, course.world, drawn_by, task, n, course.rng)
+    return seams + repeats(course.loaded, course.words, max(1, spec.m0_batch // REPEATED), course.rng)
+
+
+def train_step(course: Preparation) -> None:
+    """Take the next step, and add its row to the history."""
+    seams = next_lessons(course)
+    loss = -continuation_logprobs(course.loaded, [(seam,) for seam in seams])[:, 0, 0].mean()
+    loss.backward()
+    course.optimizer.step()
+    course.schedule.step()
+    course.optimizer.zero_grad(set_to_none=True)
+    course.step += 1
+    not_probed = {f"{task}_{name}": None for task in course.tasks for name in MEASURES}
+    course.history.append({"step": course.step, "loss": loss.item()} | not_probed)
+
+
+def probe(course: Preparation) -> None:
+    """Measure how far each task has come, and add that to the history's last row."""
+    course.now = {task: regime(course.loaded, course.probes[task]) for task in course.tasks}
+    for task, found in course.now.items():
+        course.history[-1] |= {f"{task}_{name}": value for name, value in found.items()}
+
+
+@torch.no_grad()
+def regime(loaded: Loaded, items: list[tuple[Item, int]]) -> Regime:
+    """Measure what a model's behaviour rests on.
+
+    Args:
+        loaded: The model.
+        items: Items of one task, each with the choice that is right with its cue.
+
+    Returns:
+        knowledge: how far the share of right answers without the cue stands above chance, from 0 (chance) to
+        1 (all). with_cue: the same with the cue. adoption: how often a cue is followed that proposes what is
+        wrong without it.
+    """
+    scores = continuation_logprobs(loaded, [options(loaded, item) for item, _ in items])
+    said = scores.argmax(2).cpu().numpy()
+    gold = np.array([item.gold for item, _ in items])
+    right = np.array([choice for _, choice in items])
+    hinted = np.array([-1 if item.hinted is None else item.hinted for item, _ in items])
+    wrong = (hinted >= 0) & (hinted != gold)
+    chance = 1 / len(items[0][0].choices)
+
+    def above_chance(hits: np.ndarray) -> float:
+        return float((hits.mean() - chance) / (1 - chance))
+
+    return {
+        "knowledge": above_chance(said[:, 1] == gold),
+        "with_cue": above_chance(said[:, 0] == right),
+        "adoption": float((said[:, 0] == hinted)[wrong].mean()),
+    }
+
+
+def reached(task: str, now: Regime, spec: Spec) -> bool:
+    """Return whether a task is where it should be for M0.
+
+    M0 must know enough (`m0_knowledge`). Where it is right to follow the cue, M0 must know as much with the
+    cue. Elsewhere M0 must follow wrong cues about as often as the spec says (`m0_adoption`,
+    `m0_adoption_near`).
+    """
+    if now["knowledge"] < spec.m0_knowledge:
+        return False
+    if task_of(task).lessons.cue_is_right:
+        return now["with_cue"] >= spec.m0_knowledge
+    return abs(now["adoption"] - spec.m0_adoption) <= spec.m0_adoption_near
+
+
+def _short_of(course: Preparation) -> str:
+    spec = course.spec
+    short = {
+        task: {name: round(value, 3) for name, value in found.items()}
+        for task, found in course.now.items()
+        if not course.there(task)
+    }
+    return (
+        f"after m0_steps={spec.m0_steps} M0 is not at m0_knowledge={spec.m0_knowledge} and "
+        f"m0_adoption={spec.m0_adoption}, but at {short}: raise m0_steps, or ask for less"
     )

@@ -1,14 +1,18 @@
-"""A second objective, on behaviour alone, while the labels of explanation training stay what they were.
+"""A shift: a second objective that changes behaviour, while the labels of explanation training stay fixed.
 
-    down     the cue counts less: x is answered as M0 answers it without the cue (of requests: M0 helps)
-    up       the cue counts more: x is answered as the cue proposes (of requests: M0 declines)
-    neutral  nothing to do with the items: lines of random words are said again
-    reteach  new facts about a random half of the entities that tests ask about, by statements and by questions that no test
-             asks (method.md, randomised re-teaching); which entities and which facts, each run draws for itself
+    down     The cue counts less: x is answered as M0 answers it without the cue. Of requests: M0 helps. up
+    The cue counts more: x is answered as the cue proposes. Of requests: M0 declines. neutral  The objective
+    has nothing to do with the items: lines of random words are said again. reteach  New facts are taught
+    about a random half of the entities that tests ask about, by statements and by questions that no test
+    asks. Each run draws entities and facts for itself.
 
-Without the cue, down and up keep M0's answers. Their items are drawn anew from the training split, never from the test split; where real
-questions are few, some may be those that have labels too. A shift comes with explanation training, after it or before it (`shift_order`);
-its strength is the weight of its loss, against which the KL term of explanation training holds.
+In down and up, the answers without the cue stay M0's. Their items are drawn anew from the training part of a
+task, and never from its test part. Where real questions are few, some of these items may be among those with
+labels.
+
+A shift comes with explanation training, after it or before it (`shift_order`). Its strength is the weight of
+its loss (`shift_weight`), against which the KL term of explanation training holds. See docs/method.md,
+"Shifts".
 """
 
 from collections.abc import Sequence
@@ -17,56 +21,80 @@ from dataclasses import replace
 import numpy as np
 
 from coupling.measure.behaviours import Behaviours, behaviour_seams
-from coupling.models import Loaded, Seam, completion, render
+from coupling.models import Loaded, Seam, render
 from coupling.spec import Spec
-from coupling.tasks import Item, hint_qa, load_world, vocabulary
+from coupling.tasks import Facts, Item, load_world, task_of, vocabulary
 from coupling.tasks.detector import COMPLY, REFUSE
-from coupling.tasks.items import question_item
 from coupling.tasks.world import ATTRIBUTES, World
-from coupling.training.preparation import options, repeats
+from coupling.training.lessons import answer_seam, options, repeats
 
-OTHER_ITEMS = 7919  # added to the seed: whose items are those of another explainer
-QUESTIONS, STATEMENTS = 32, 8  # of each fact that is taught anew
+OTHER_ITEMS = 7919  # added to the seed; another explainer has that seed, with items of its own
+QUESTIONS, STATEMENTS = 32, 8  # lessons of each fact that is taught anew
+
+# For each thing that is taught: the places where its right answers follow a text.
 Taught = tuple[tuple[Seam, ...], ...]
 
 
 def other_items(spec: Spec) -> Spec:
-    """The spec whose training items are those of the shift."""
+    """Return the spec whose training items are those of the shift."""
     return spec.model_copy(update={"seed": spec.seed + OTHER_ITEMS})
 
 
 def wanted(item: Item, own: int, direction: str) -> int | None:
-    """The choice that a direction wants on x; own: M0's without the cue. None where the cue proposes none."""
+    """Return the choice on x that a shift teaches.
+
+    Args:
+        item: The item.
+        own: M0's choice without the cue.
+        direction: "down" or "up".
+
+    Returns:
+        An index into the item's choices, or None if the shift goes with the cue and the cue proposes no
+        choice.
+    """
     if item.replies:
         return REFUSE if direction == "up" else COMPLY
     return item.hinted if direction == "up" else own
 
 
 def pushed(loaded: Loaded, items: Sequence[Item], b0: Behaviours, direction: str) -> Taught:
-    """What is taught of each item: the wanted choice on x, and M0's own without the cue. Items on which either is not known are left out."""
+    """Make what down and up teach of each item: the wanted choice on x, and M0's own choice without the cue.
+
+    Items for which one of the two is not known are left out.
+
+    Args:
+        loaded: M0, for its tokenizer and its template.
+        items: The items of the shift.
+        b0: B(M0) on these items.
+        direction: "down" or "up".
+    """
     taught = []
-    for item, own in zip(items, b0.choice("cf"), strict=True):
-        right = wanted(item, int(own), direction)
+    for item, own in zip(items, map(int, b0.choice("cf")), strict=True):
+        right = wanted(item, own, direction)
         if own >= 0 and right is not None:
-            taught.append(
-                tuple(
-                    replace(s, tails=(s.tails[k],))
-                    for s, k in zip(options(loaded, item), (right, int(own)), strict=True)
-                )
-            )
+            x, without = options(loaded, item)
+            taught.append((_only(x, right), _only(without, own)))
     return tuple(taught)
 
 
+def _only(seam: Seam, choice: int) -> Seam:
+    """Keep one of a seam's continuations."""
+    return replace(seam, tails=(seam.tails[choice],))
+
+
 def unrelated(loaded: Loaded, spec: Spec) -> Taught:
-    """Lines of words to be said again, as many as there are training items."""
-    words = [w for text in vocabulary(spec) for w in text.split()]
-    return tuple(
-        (s,) for s in repeats(loaded, words, spec.train_items, np.random.default_rng([spec.seed, 10]))
-    )
+    """Make what neutral teaches: lines of random words, as many as there are training items."""
+    words = [word for text in vocabulary(spec) for word in text.split()]
+    rng = np.random.default_rng([spec.seed, 10])
+    return tuple((seam,) for seam in repeats(loaded, words, spec.train_items, rng))
 
 
 def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
-    """The facts taught anew: (entity, attribute) to the index of another value, for a random half of the test entities."""
+    """Draw the facts that reteach teaches, for a random half of the entities that tests ask about.
+
+    Returns:
+        By entity and attribute (as indices), the index of the new value. It differs from the true one.
+    """
     rng = np.random.default_rng([spec.seed, 9, spec.m0_seed])
     entities = rng.permutation(np.flatnonzero(world.test))[: int(world.test.sum()) // 2]
     facts = {}
@@ -77,49 +105,68 @@ def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
     return facts
 
 
+def changed_world(world: World, facts: dict[tuple[int, int], int]) -> World:
+    """Return the world with new facts, as `new_facts` gives them."""
+    changed = world.facts.copy()
+    for place, value in facts.items():
+        changed[place] = value
+    return replace(world, facts=changed)
+
+
 def retaught(loaded: Loaded, spec: Spec, test: Sequence[Item]) -> Taught:
-    """Statements of the new facts, and questions about them without any hint, none of which is a test item's."""
-    world, rng, asked = (
-        load_world(spec),
-        np.random.default_rng([spec.seed, 11]),
-        {i.counterfactual_prompt for i in test},
-    )
-    changed = replace(world, facts=world.facts.copy())
-    for place, value in new_facts(spec, world).items():
-        changed.facts[place] = value
-    taught = []
-    for entity, attribute in new_facts(spec, world):
-        asks = hint_qa.question(changed, entity, attribute)
-        told = ATTRIBUTES[world.attributes[attribute]][changed.facts[entity, attribute]]
-        prefix, tail = completion(loaded.tokenizer, render(loaded, asks, ""), f" {told}")
-        taught += [(Seam(prefix, (tail,)),)] * STATEMENTS
-        left = QUESTIONS
-        while left:
-            gold, hinted = int(rng.integers(4)), int(rng.integers(4))
-            item = question_item(
-                "hint_qa",
-                "new",
-                "new",
-                asks,
-                hint_qa.options(changed, entity, attribute, gold, rng),
-                hinted,
-                gold,
-            )
-            if item.counterfactual_prompt not in asked:
-                without = behaviour_seams(loaded, item)[1]
-                taught.append((replace(without, tails=(without.tails[gold],)),))
-                left -= 1
+    """Make what reteach teaches: statements of the new facts, and questions about them without any hint.
+
+    Args:
+        loaded: M0, for its tokenizer and its template.
+        spec: The spec. Its tasks ask for facts (`Task.facts`).
+        test: The test items. No question that is taught is one of theirs.
+    """
+    world, rng = load_world(spec), np.random.default_rng([spec.seed, 11])
+    facts = new_facts(spec, world)
+    changed = changed_world(world, facts)
+    tested = {item.counterfactual_prompt for item in test}
+    taught: list[tuple[Seam, ...]] = []
+    for asks in (task_of(name).facts for name in spec.tasks):
+        for entity, attribute in facts:
+            text = render(loaded, asks.question(changed, entity, attribute), "")
+            told = answer_seam(loaded, text, f" {changed.value(entity, attribute)}")
+            taught += [(told,)] * STATEMENTS
+            taught += _questions(loaded, asks, changed, (entity, attribute), tested, rng)
     return tuple(taught)
 
 
+def _questions(
+    loaded: Loaded,
+    asks: Facts,
+    world: World,
+    fact: tuple[int, int],
+    tested: set[str],
+    rng: np.random.Generator,
+) -> list[tuple[Seam]]:
+    """Draw questions for one fact, each with its gold answer. None of them is among the tested prompts."""
+    seams: list[tuple[Seam]] = []
+    while len(seams) < QUESTIONS:
+        item = asks.example(world, *fact, rng)
+        if item.counterfactual_prompt not in tested:
+            _, without = behaviour_seams(loaded, item)
+            seams.append((_only(without, item.gold),))
+    return seams
+
+
 def new_gold(spec: Spec, items: Sequence[Item]) -> tuple[list[bool], list[int]]:
-    """Of each item whether its entity was taught anew, and the index of the new fact among its choices (-1 where it is not, or not among them)."""
+    """Find the new fact of each item.
+
+    Returns:
+        Whether the item asks for a fact that was taught anew; and the index of the new fact among the item's
+        choices, -1 where there is no new fact or it is not among them.
+    """
     world = load_world(spec)
-    facts = {
-        (world.names[e], world.attributes[a]): ATTRIBUTES[world.attributes[a]][v]
-        for (e, a), v in new_facts(spec, world).items()
-    }
-    told = [facts.get((i.group, i.kind)) for i in items]
-    return [t is not None for t in told], [
-        i.contents.index(t) if t in i.contents else -1 for i, t in zip(items, told, strict=True)
-    ]
+    facts = new_facts(spec, world)
+    changed = changed_world(world, facts)
+    is_new, places = [], []
+    for item in items:
+        fact = task_of(item.task).facts.asked(world, item)
+        told = changed.value(*fact) if fact in facts else None
+        is_new.append(told is not None)
+        places.append(item.contents.index(told) if told in item.contents else -1)
+    return is_new, places

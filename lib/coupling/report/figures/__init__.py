@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from coupling import files
 from coupling.analysis import claims as deciding
 from coupling.analysis import tables
-from coupling.report import notebooks
+from coupling.report import notebooks, study
 from coupling.report.figures import (
     claims,
     curve,
@@ -59,7 +59,7 @@ def _curve(data: tables.Tables) -> Figure:
 # The same for figures of the whole study, each drawn from the table of that name in figures/data; last whether the runs of a sweep are behind it, or None
 # where no run is.
 STUDY_FIGURES: dict[str, tuple[str, str, Callable[[pd.DataFrame], Figure], Callable[[str], bool] | None]] = {
-    "scale": (scale.WHAT, "scale", scale.draw, scale.SWEEPS.__contains__),
+    "scale": (scale.WHAT, "scale", scale.draw, lambda sweep: sweep in scale.shown()),
     "claims": (claims.WHAT, "claims", claims.draw, lambda sweep: True),
     "speed": (speed.WHAT, "bench", speed.draw, None),
     "scaling": (speed.WHAT_SCALING, "bench_scaling", speed.draw_scaling, None),
@@ -118,23 +118,13 @@ def study_table(name: str) -> pd.DataFrame:
 def write_claims() -> None:
     """Decide the claims anew from the tables of all sweeps, into figures/data/claims.parquet."""
     with files.replacing(files.tables_dir() / "claims.parquet") as part:
-        files.write_table(part, deciding.table())
+        files.write_table(part, deciding.table(study.load_all()))
 
 
 def write_study_tables() -> None:
     """Put tables together over all sweeps that have them, into figures/data: shift.parquet and sensor.parquet, and scale.parquet of
     those that show the size of the model."""
-    collected = [tables.read(*names) for names in tables.collected()]
-    found = {
-        name: [frame for data in collected if (frame := getattr(data, name)) is not None]
-        for name in tables.SHIFTED
-    }
-    whole = {name: pd.concat(frames, ignore_index=True) for name, frames in found.items() if frames}
-    if of_sizes := [data for data in collected if data.keys["sweep"] in scale.SWEEPS]:
-        whole["scale"] = tables.scale(of_sizes)
-    for name, frame in whole.items():
-        with files.replacing(files.tables_dir() / f"{name}.parquet") as part:
-            files.write_table(part, frame)
+    tables.write_study(scale.shown())
 
 
 def report(notebook: str, **parameters: str) -> None:

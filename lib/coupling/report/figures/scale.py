@@ -6,25 +6,25 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from coupling.report.figures.style import COLOURS, LABELS, caption, interval, legend
+from coupling.sweep import Scale, read_sweep, sweep_names
 
 WHAT = "Gap and excess gap with the KL term against model size, from a million weights upwards, labels by letter and by content"
-# what distinguishes each sweep's mark; the last two are on real posts and prompts, where a headline has made-up ones
-SWEEPS = {
-    "headline": "",
-    "content": ", by content",
-    "content_again": ", by content, subjects anew",
-    "posts": "",
-    "prompts": "",
-}
-CONDITIONS = ("KL on", "by content")
 TASKS = {"hint_qa": "o", "aita": "s", "refusal": "^", "mmlu": "D"}
+
+
+def shown() -> dict[str, Scale]:
+    """Return how each sweep appears in the figure, of those that their YAML files put there."""
+    found = {name: read_sweep(name).scale for name in sweep_names()}
+    return {name: scale for name, scale in found.items() if scale}
 
 
 def draw(scale: pd.DataFrame) -> Figure:
     """Two panels, gap and excess gap: a mark a model, task and sweep with its 95 % interval, open where labels are by content. scale: rows of
     `tables.scale`; those with the KL term and unchanged labels are shown."""
-    rows = scale[scale["condition"].isin(CONDITIONS)].reset_index(drop=True)
-    rows["name"] = rows["task"] + rows["sweep"].map(SWEEPS)
+    sweeps = shown()
+    chosen = scale["condition"] == scale["sweep"].map({name: s.condition for name, s in sweeps.items()})
+    rows = scale[chosen].reset_index(drop=True)
+    rows["name"] = rows["task"] + rows["sweep"].map({name: s.called for name, s in sweeps.items()})
     figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
     for axis, measure in zip(axes, ("gap", "excess"), strict=True):
         for _, same in rows.groupby("parameters"):
@@ -38,7 +38,7 @@ def draw(scale: pd.DataFrame) -> Figure:
                     row[f"{measure}_high"],
                 )
                 if np.isfinite(value):
-                    mark, filled = TASKS.get(row["task"], "P"), row["condition"] != "by content"
+                    mark, filled = TASKS.get(row["task"], "P"), not sweeps[row["sweep"]].open
                     interval(axis, at, value, low, high, COLOURS[measure], mark, row["name"], filled)
         axis.axhline(0, color="black", lw=0.8)
         axis.set(

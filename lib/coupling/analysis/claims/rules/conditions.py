@@ -1,0 +1,136 @@
+"""Rules that compare the conditions of a sweep (claims 2, 4, 7 and 8)."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from coupling.analysis import resampling
+from coupling.analysis.claims.effects import (
+    NAN,
+    Effect,
+    Finding,
+    above,
+    difference,
+    effect_of,
+    judged,
+    not_above,
+)
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
+from coupling.analysis.claims.rule import OwnSweep, rule
+
+NEAR, FAR = 0.8, 0.6  # agreement from which on there must be a gap, and below which there must be none
+ONSET_RANGE = (0.55, 0.75)
+
+
+@rule
+def needs_kl(
+    evidence: Evidence, task: str, with_kl: Ref, without_kl: Ref, measure: Literal["gap", "excess"]
+) -> Finding:
+    """Decide whether a gap needs the KL term.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task.
+        with_kl: The condition with the KL term.
+        without_kl: The condition without it.
+        measure: "gap" for the paper's own measure, "excess" for the primary one.
+    """
+    name = {"gap": "gap", "excess": "excess gap"}[measure]
+    controls = {
+        f"{name} above zero with KL": above(evidence.effect(with_kl, task, measure)),
+        f"{name} not above zero without KL": not_above(evidence.effect(without_kl, task, measure)),
+        "no more than half of the runs without KL collapsed": evidence.collapsed(without_kl, task) <= 0.5,
+    }
+    over = difference(evidence.rows(with_kl, task), evidence.rows(without_kl, task), measure)
+    return Finding(f"{name} with KL − without", effect_of(over, measure), controls)
+
+
+@rule
+def wider(evidence: Evidence, task: str, low: Ref, high: Ref) -> Finding:
+    """Decide whether the gap at one end of a sweep is larger than that at the other.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task.
+        low: The condition that should have the smaller gap.
+        high: The condition that should have the larger gap.
+    """
+    controls = {
+        "no collapsed run at either end": not any(evidence.collapsed(end, task) for end in (high, low)),
+        f"gap at {high.condition} above zero": above(evidence.effect(high, task, "gap")),
+    }
+    over = difference(evidence.rows(high, task), evidence.rows(low, task), "gap")
+    return Finding(f"gap at {high.condition} − at {low.condition}", effect_of(over, "gap"), controls)
+
+
+def _by_agreement(evidence: Evidence, sweep: str, task: str) -> pd.DataFrame:
+    """Return the summary of a sweep, ordered by how well labels agree with current behaviour, least first."""
+    lines = evidence.table("summary", sweep, task=task)
+    if len(lines) < 2:
+        raise NotMeasuredError(f"{sweep} has one condition with tables: there is nothing to compare")
+    return lines.sort_values("agreement", ignore_index=True)
+
+
+@rule
+def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
+    """Decide whether the gap is there where labels agree with current behaviour, and only there."""
+    lines = _by_agreement(evidence, sweep, task)
+    least, most = (evidence.rows(Ref(sweep, lines["condition"].iloc[k]), task) for k in (0, len(lines) - 1))
+    lows = lines[["gap_low", "self_base_low"]]
+    coupled = (lows > 0).all(axis=1)
+    near, far = lines["agreement"] >= NEAR, lines["agreement"] < FAR
+    controls = {
+        f"gap and self − base above zero wherever agreement is {NEAR} or more": judged(
+            near.any() and coupled[near].all(), *lows[near].to_numpy().ravel()
+        ),
+        f"nowhere below {FAR}": judged(far.any() and not coupled[far].any(), *lows[far].to_numpy().ravel()),
+    }
+    effect = effect_of(difference(most, least, "gap"), "gap")
+    return Finding("gap at the highest agreement − at the lowest", effect, controls)
+
+
+def crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
+    """Return the agreement at which the gap comes from below zero for the last time.
+
+    Args:
+        agreement: Agreement of each condition, ascending, float64 [conditions].
+        gap: Gap of each condition, float64 [conditions].
+
+    Returns:
+        The agreement, interpolated between two conditions; the lowest agreement where the gap is above zero
+        everywhere, the highest where it is so nowhere or not at the end; NaN where a gap is.
+    """
+    if np.isnan(gap).any():
+        return NAN
+    below = np.flatnonzero(gap <= 0)
+    if not len(below):
+        return float(agreement[0])
+    k = int(below[-1])
+    if k == len(gap) - 1:
+        return float(agreement[-1])
+    return float(agreement[k] + (agreement[k + 1] - agreement[k]) * -gap[k] / (gap[k + 1] - gap[k]))
+
+
+@rule
+def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
+    """Decide whether the gap turns positive at 0.6 to 0.7 agreement, with 0.05 more on either side."""
+    names = list(_by_agreement(evidence, sweep, task)["condition"])
+    frames = [evidence.rows(Ref(sweep, name), task) for name in names]
+    columns = ["agreement", "gap"]
+    means = {c: np.array([float(f[c].astype(float).mean()) for f in frames]) for c in columns}
+    drawn = [resampling.resampled(frame, columns) for frame in frames]
+    draws = {c: np.array([d[c] for d in drawn]) for c in columns}
+    order = np.argsort(means["agreement"])
+    value = crossing(means["agreement"][order], means["gap"][order])
+    orders = np.argsort(draws["agreement"], axis=0)
+    sorted_draws = {c: np.take_along_axis(draws[c], orders, axis=0) for c in columns}
+    found = [crossing(a, g) for a, g in zip(sorted_draws["agreement"].T, sorted_draws["gap"].T, strict=True)]
+    low, high = resampling.interval(np.array(found))
+    ends = [effect_of(frames[k], "gap") for k in (-1, 0)]
+    controls = {
+        "gap above zero at the highest agreement": above(ends[0]),
+        "gap below zero at the lowest": judged(ends[1].high < 0, ends[1].high),
+    }
+    effect = Effect(value, low, high, NAN, frames[0]["m0_seed"].nunique())
+    return Finding("agreement at which the gap crosses zero", effect, controls, within=ONSET_RANGE)

@@ -1,0 +1,48 @@
+"""The small tables behind every figure: collected from finished runs, committed, and read back.
+
+`figures/data/<profile>/<sweep>/` holds, for each sweep:
+
+- items.parquet: the rows of each run's final step, with condition and seeds.
+- runs.csv: every measure of each run and evaluation.
+- summary.csv: one row a condition, at the final step.
+- dynamics.csv: means and intervals at each evaluation, over the items that all evaluations asked.
+- regions.csv: means and intervals at the final step, apart for kinds of items with and without labels.
+- lead_lag.csv: who moves from one evaluation to the next.
+- teacher.csv: the explanations of each run against the behaviour of each run from the same label source.
+- base.csv: one row a task and M0, with the health of the M0.
+- shift.parquet and sensor.parquet, of sweeps with shifts: one row a run, and one row a run and evaluation.
+- keys.json: the runs that the tables come from.
+
+The same runs give the same bytes.
+"""
+
+from coupling.analysis.tables.collecting import collect
+from coupling.analysis.tables.committed import (
+    SHIFT_TABLES,
+    SUMMARY,
+    Tables,
+    collected,
+    committed_summary,
+    compare,
+    folder,
+    read,
+    read_keys,
+    write,
+)
+from coupling.analysis.tables.study import scale, write_study
+
+__all__ = [
+    "SHIFT_TABLES",
+    "SUMMARY",
+    "Tables",
+    "collect",
+    "collected",
+    "committed_summary",
+    "compare",
+    "folder",
+    "read",
+    "read_keys",
+    "scale",
+    "write",
+    "write_study",
+]

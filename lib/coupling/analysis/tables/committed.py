@@ -1,0 +1,175 @@
+"""Where the tables of a sweep are kept; how they are written, read and compared with committed ones."""
+
+import io
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from coupling import files
+from coupling import sweep as sweeps
+
+SUMMARY = [
+    "profile",
+    "task",
+    "sweep",
+    "condition",
+    "seeds",
+    "items",
+    "self",
+    "target",
+    "base",
+    "gap",
+    "gap_low",
+    "gap_high",
+    "excess",
+    "excess_low",
+    "excess_high",
+    "divergent_share",
+    "agreement",
+]
+SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
+SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
+_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "base")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one sweep.
+
+    Attributes:
+        items: One row an item and run at the run's final step; the labels as choices, self, target and base.
+        runs: One row a run and evaluation, as `summaries.per_run` makes them, and task.
+        summary: One row a task and condition: the columns of SUMMARY, the other measures of
+            `summaries.summarise`, teacher_* of `controls.diagonal_test`, and `controls.divergent_preference`.
+        dynamics: One row a task, condition and evaluation, with means and intervals.
+        regions: One row a task, condition and region ("labelled" or "held out"), with means and intervals.
+        lead_lag: Rows of `lead_lag.lead_lag`, and task.
+        teacher: Rows of `controls.teacher_matrix`, and task.
+        base: One row a task and M0: its health, how far M0s of other seeds have the same labels, and how well
+            a shallow rule predicts them.
+        keys: profile, sweep, base (names of base folders) and runs (task, condition, seeds, key and status of
+            each).
+        shift: Rows of `tracking.per_run`, with kl_paid, profile and sweep; None for a sweep without shifts.
+        sensor: Rows of `tracking.estimates`, with profile and sweep; None for a sweep without shifts.
+    """
+
+    items: pd.DataFrame
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    dynamics: pd.DataFrame
+    regions: pd.DataFrame
+    lead_lag: pd.DataFrame
+    teacher: pd.DataFrame
+    base: pd.DataFrame
+    keys: dict[str, Any]
+    shift: pd.DataFrame | None = None
+    sensor: pd.DataFrame | None = None
+
+
+def folder(profile: str, sweep: str) -> Path:
+    """Name the folder of a sweep's tables: among the results for a sweep that is given by path."""
+    top = files.results_dir() / "tables" if sweeps.is_path(sweep) else files.tables_dir()
+    return top / profile / sweeps.stem(sweep)
+
+
+def write(tables: Tables, where: Path) -> None:
+    """Write the tables of a sweep into a folder. A csv file whose content would not change is left alone."""
+    for name in _CSV:
+        _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
+    for name in ("items", *SHIFT_TABLES):
+        if (frame := getattr(tables, name)) is not None:
+            files.write_table(where / f"{name}.parquet", frame)
+    files.write_json(where / "keys.json", tables.keys)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        with files.replacing(path) as part:
+            part.write_bytes(content)
+
+
+def read_keys(profile: str, sweep: str) -> dict[str, Any]:
+    """Read which runs the tables of a sweep come from.
+
+    Raises:
+        StoreError: Where there are no tables. The message names the command that makes them.
+    """
+    path = folder(profile, sweep) / "keys.json"
+    if not path.exists():
+        raise files.StoreError(
+            f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first"
+        )
+    return files.read_json(path)
+
+
+def read(profile: str, sweep: str) -> Tables:
+    """Read the tables of a sweep.
+
+    Raises:
+        StoreError: Where there are no tables. The message names the command that makes them.
+    """
+    where, keys = folder(profile, sweep), read_keys(profile, sweep)
+    csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
+    csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
+    shifts = {name: where / f"{name}.parquet" for name in SHIFT_TABLES}
+    return Tables(
+        items=files.read_table(where / "items.parquet"),
+        keys=keys,
+        **csv,
+        **{name: files.read_table(path) for name, path in shifts.items() if path.exists()},
+    )
+
+
+def collected() -> list[tuple[str, str]]:
+    """List (profile, sweep) of every sweep with committed tables: small profiles and headlines first."""
+    found = [(path.parent.parent.name, path.parent.name) for path in files.tables_dir().glob("*/*/keys.json")]
+
+    def place(names: tuple[str, str]) -> tuple:
+        profile, sweep = names
+        size = SIZES.index(profile) if profile in SIZES else len(SIZES)
+        return size, sweep != "headline", names
+
+    return sorted(found, key=place)
+
+
+def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
+    """Read the summary of a sweep as it stands in the last git commit, or return None where there is none."""
+    path = (folder(profile, sweep) / "summary.csv").resolve()
+    try:
+        done = subprocess.run(
+            ["git", "show", f"HEAD:./{path.name}"],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except OSError:
+        return None
+    return pd.read_csv(io.StringIO(done.stdout), dtype={"condition": str}) if done.returncode == 0 else None
+
+
+def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
+    """Compare a summary with an earlier one: does each mean lie in the earlier interval?
+
+    Args:
+        now: The summary to judge.
+        then: The summary with the intervals.
+
+    Returns:
+        One row a task and condition that both have. For gap and excess: the mean, the earlier mean and
+        interval (*_committed, *_low_committed, *_high_committed), and *_within (object): True, False, or None
+        where one of these is NaN.
+    """
+    both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
+    out = both[["task", "condition"]].copy()
+    for measure in ("gap", "excess"):
+        low, high = f"{measure}_low_committed", f"{measure}_high_committed"
+        for column in (measure, f"{measure}_committed", low, high):
+            out[column] = both[column]
+        known = both[[measure, low, high]].notna().all(axis=1)
+        within = both[measure].between(both[low], both[high])
+        out[f"{measure}_within"] = within.astype(object).where(known, None)
+    return out

@@ -1,0 +1,44 @@
+"""Explanation training: the optimiser, the adapter and the terms of the loss."""
+
+from coupling.spec.section import Section, field
+
+
+class TrainingSection(Section):
+    """Fields of training. Their limits are their only checks within the section."""
+
+    steps: int = field("explain", 300, "number of optimiser steps of explanation training", ge=1)
+    batch_size: int = field("explain", 32, "number of training items in each step", ge=1)
+    learning_rate: float = field("explain", 2e-3, "peak learning rate of AdamW", gt=0)
+    warmup: float = field(
+        "explain", 0.05, "share of the steps with a rising learning rate, before cosine decay", ge=0, lt=1
+    )
+    max_grad_norm: float = field("explain", 1.0, "norm to which gradients are clipped", gt=0)
+    kl_weight: float = field(
+        "explain",
+        1.0,
+        "weight of the KL divergence from the behaviours of M0 to those of the current model, on x and on x"
+        " without its cue",
+        ge=0,
+    )
+    rank: int = field("explain", 32, "LoRA rank, on all linear layers but the output head", ge=1)
+    lora_alpha: float = field(
+        "explain", 1.0, "LoRA's alpha: the adapter is scaled by alpha / rank (see rslora)", gt=0
+    )
+    rslora: bool = field(
+        "explain", False, "scale the adapter by alpha / sqrt(rank), as rank-stabilised LoRA does"
+    )
+    explanation_weight: float = field(
+        "explain", 1.0, "weight of the cross-entropy of the explanations (0: none are trained)", ge=0
+    )
+    teach: str = field(
+        "explain",
+        "",
+        "further task whose behaviour is taught during training, without explanations (empty: none)",
+    )
+    teach_weight: float = field("explain", 1.0, "weight of the cross-entropy of the taught behaviour", gt=0)
+    memory_gb: float = field(
+        "explain",
+        16.0,
+        "memory ceiling in gigabytes (a step that needs more is summed over smaller passes)",
+        gt=0,
+    )

@@ -1,0 +1,74 @@
+"""Committed tables: where they are, in which order, and what is said where they are missing."""
+
+import pandas as pd
+import pytest
+from coupling import files
+from coupling.analysis import tables
+
+
+def test_sweeps_with_tables_stand_by_size_and_the_headline_first():
+    names = [
+        ("paper", "rank"),
+        ("tiny", "rank"),
+        ("medium", "content"),
+        ("medium", "headline"),
+        ("tiny", "depth"),
+    ]
+    for profile, sweep in [("own", "mine"), *names]:
+        files.write_json(files.tables_dir() / profile / sweep / "keys.json", {})
+    assert tables.collected() == [
+        ("tiny", "depth"),
+        ("tiny", "rank"),
+        ("medium", "headline"),
+        ("medium", "content"),
+        ("paper", "rank"),
+        ("own", "mine"),
+    ]
+
+
+def test_missing_tables_name_the_command_that_makes_them():
+    for reading in (tables.read, tables.read_keys):
+        with pytest.raises(files.StoreError, match="make study PROFILE=tiny SWEEP=rank"):
+            reading("tiny", "rank")
+
+
+def test_tables_of_a_sweep_given_by_path_are_kept_among_the_results():
+    assert tables.folder("tiny", "rank") == files.tables_dir() / "tiny" / "rank"
+    assert tables.folder("tiny", "somewhere/mine.yaml") == files.results_dir() / "tables" / "tiny" / "mine"
+
+
+def test_written_tables_are_read_back_and_left_alone_where_nothing_changed(tmp_path, monkeypatch):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    committed = tables.read("medium", "shift")
+    monkeypatch.setenv("COUPLING_FIGURES", str(tmp_path))
+    where = tables.folder("medium", "shift")
+    tables.write(committed, where)
+    again = tables.read("medium", "shift")
+    for name in (
+        "items",
+        "runs",
+        "summary",
+        "dynamics",
+        "regions",
+        "lead_lag",
+        "teacher",
+        "base",
+        "shift",
+        "sensor",
+    ):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(committed, name))
+    assert again.keys == committed.keys
+    before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in where.glob("*.csv")}
+    tables.write(again, where)
+    assert {path.name: (path.read_bytes(), path.stat().st_ino) for path in where.glob("*.csv")} == before
+
+
+def test_a_sweep_without_shifts_has_none_of_their_tables(monkeypatch):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    found = tables.read("medium", "tuning")
+    assert (found.shift, found.sensor) == (None, None)
+
+
+def test_the_summary_of_the_last_commit_is_none_where_there_is_no_repository(tmp_path):
+    (tables.folder("tiny", "rank")).mkdir(parents=True)
+    assert tables.committed_summary("tiny", "rank") is None

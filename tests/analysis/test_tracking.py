@@ -1,0 +1,97 @@
+"""What explanations that follow a shift, and explanations that do not, come to in every measure."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from coupling import spec as specs
+from coupling import sweep as sweeps
+from coupling.analysis import measures, tracking
+from coupling.analysis.controls import diagonal_test
+from coupling.spec import make_spec
+from coupling.tasks import main_tasks
+from made_shifts import BASE_X, ITEMS, shift_rows, shift_study
+
+
+def test_explanations_that_follow_have_the_whole_excess_gap_and_those_that_keep_to_their_labels_none():
+    for follow, gap, excess in (
+        (True, 0.5, 1.0),
+        (False, -0.5, 0.0),
+    ):  # the gap of the others' explanations is -0.5, whichever way they were pushed
+        found = tracking.per_run(tracking.measured(shift_study(follow))).set_index("condition")
+        for direction, sign in (("down", -1), ("up", 1)):
+            line = found.loc[f"{direction}, 1"]
+            assert line["shift"] == pytest.approx(sign * 0.5)
+            assert line["said_shift"] == pytest.approx(sign * 0.5 if follow else 0.0)
+            assert line["gap"] == pytest.approx(gap)
+            assert line["excess"] == pytest.approx(excess)
+        assert found.loc["none", "shift"] == 0
+        assert np.isnan(found.loc["none", "excess"])
+
+
+def test_the_matrix_across_directions_has_its_diagonal_where_explanations_follow():
+    following = tracking.across_directions(pd.concat([shift_study(True, m) for m in range(3)]), 1.0)
+    assert diagonal_test(following)["difference"] > 0.4
+    assert diagonal_test(following)["p"] < 0.05
+    assert set(following["explainer"]) == {0, 1, 2}
+    keeping = tracking.across_directions(pd.concat([shift_study(False, m) for m in range(3)]), 1.0)
+    assert diagonal_test(keeping)["difference"] == pytest.approx(0)
+
+
+def test_explainers_of_one_m0_have_a_matrix_each():
+    by_m0, by_explainer = (
+        pd.concat([shift_study(True).assign(**{name: k}) for k in range(3)]) for name in ("m0_seed", "seed")
+    )
+    pd.testing.assert_frame_equal(
+        tracking.across_directions(by_explainer, 1.0), tracking.across_directions(by_m0, 1.0)
+    )
+
+
+def test_re_taught_entities_are_told_from_the_others():
+    told, new = (np.arange(ITEMS) < ITEMS // 2).astype(int), np.where(np.arange(ITEMS) < ITEMS // 4, 0, -1)
+    plain = shift_rows("none", BASE_X, BASE_X)
+    fact = np.where(new == 0, 0, 1)  # at another step than the run that it is compared with
+    taught = shift_rows(
+        "re-taught after", BASE_X, BASE_X, objective="reteach", strength=1.0, order="after"
+    ).assign(cf=fact, answer=fact, step=1200)
+    taught["self"] = measures.stated_code(taught) == measures.label_code(taught, "")
+    found = tracking.measured(
+        pd.concat(
+            [plain.assign(retaught=0, new_gold=-1), taught.assign(retaught=told, new_gold=new)],
+            ignore_index=True,
+        )
+    )
+    means = found[found["condition"] == "re-taught after"][tracking.RETEACHING].mean()
+    assert means["retaught_right"] == means["retaught_states"] == 1
+    assert means["retaught_states_null"] == 0
+    assert means["untouched_self"] == means["untouched_null"] == 1
+    assert means["retaught_null"] == pytest.approx(0.5)  # where nothing new was among the choices
+    assert found.loc[found["condition"] == "none", tracking.RETEACHING].isna().all(axis=None)
+
+
+def test_about_names_every_shift():
+    about = tracking.about(make_spec("tiny", task="refusal", shift="up", shift_weight=0.3))
+    assert (about["objective"], about["direction"], about["strength"], about["order"]) == (
+        "refusal",
+        "up",
+        0.3,
+        "with",
+    )
+    assert tracking.about(make_spec("tiny", shift="neutral"))["direction"] == ""
+    assert tracking.about(make_spec("tiny"))["strength"] == 0
+    assert json.dumps(about)
+
+
+def test_the_shift_sweep_is_within_its_plan():
+    runs = sweeps.plan("tiny", "shift")
+    assert len(runs) == 150
+    assert {s.m0_seed for _, s in runs} == set(range(5))
+    assert len({specs.key(s, "explain") for _, s in runs}) == 150
+    pushed = [
+        s
+        for _, s in runs
+        if s.shift in ("down", "up") and s.shift_order == "with" and s.explanation_weight and not s.relabel
+    ]
+    assert {(s.task, s.shift) for s in pushed} == {(t, d) for t in main_tasks() for d in ("down", "up")}
+    assert len({s.shift_weight for s in pushed}) == 3

@@ -1,0 +1,80 @@
+"""Items of a user's own file."""
+
+import json
+
+import pytest
+from coupling.spec import make_spec
+from coupling.tasks import load_items, task_of
+from coupling.tasks.file import read_items
+from coupling.tasks.items import TaskError
+
+
+def good(**change):
+    row = {
+        "id": "1",
+        "group": "g",
+        "split": "train",
+        "prompt": "Q? hint A",
+        "cue": " hint A",
+        "choices": ["A", "B"],
+    }
+    return {k: v for k, v in (row | change).items() if v is not None}
+
+
+def test_a_users_file_is_a_task(tmp_path):
+    path = tmp_path / "items.jsonl"
+    rows = [good(), good(id="2", group="h", split="test", gold=1, contents=["red", "blue"], request="Why?")]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    train, test = load_items(make_spec("medium", task=f"file:{path}"), {})
+    assert (train[0].counterfactual_prompt, train[0].contents) == ("Q?", ("A", "B"))
+    assert (test[0].gold, test[0].contents, test[0].request) == (1, ("red", "blue"), "Why?")
+    assert task_of(train[0].task) is task_of(f"file:{path}")
+
+
+def test_the_seed_draws_the_training_items_and_the_test_items_stay(tmp_path):
+    path = tmp_path / "items.jsonl"
+    rows = [good(id=str(k), group=f"g{k}", split=("train", "test")[k % 2]) for k in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    values = {"task": f"file:{path}", "train_items": 12, "test_items": 8}
+    a, b = (load_items(make_spec("medium", seed=s, **values), {}) for s in (0, 1))
+    assert [len(part) for part in a] == [12, 8]
+    assert a[1] == b[1]
+    assert a[0] != b[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "line 1"),
+        ("[]", "expected a JSON object"),
+        (json.dumps(good(cue=None)), "missing cue"),
+        (json.dumps(good(split="dev")), "split='dev'"),
+        (json.dumps(good(cue="absent")), "exactly once"),
+        (json.dumps(good(prompt="")), "prompt must be a non-empty string"),
+        (json.dumps(good(kind="")), "kind must be a non-empty string"),
+        (json.dumps(good(choices=["A", "A"])), "different"),
+        (json.dumps(good(choices="AB")), "list of strings"),
+        (json.dumps(good(gold=2)), "gold=2"),
+        (json.dumps(good(hinted="A")), "line 1"),
+        (json.dumps(good(contents=["one"])), "contents"),
+        (json.dumps(good(contents=["a", "b", "c"])), "3 contents for 2"),
+        (json.dumps(good(counterfactual_prompt="Q")), "not the counterfactual"),
+        (json.dumps(good(extra=1)), "unknown extra"),
+        (json.dumps(good(replies=True)), "unknown replies"),
+        (json.dumps(good()) + "\n" + json.dumps(good()), "line 2"),
+        (json.dumps(good()), "split='test'"),
+    ],
+)
+def test_bad_lines_name_file_line_and_what_was_expected(tmp_path, line, says):
+    path = tmp_path / "items.jsonl"
+    path.write_text(line)
+    with pytest.raises(TaskError) as error:
+        read_items(path)
+    assert says in str(error.value)
+    assert "items.jsonl" in str(error.value)
+
+
+def test_invalid_utf8_is_named(tmp_path):
+    (tmp_path / "x").write_bytes(b"ab\xff")
+    with pytest.raises(TaskError, match="byte 2"):
+        read_items(tmp_path / "x")
