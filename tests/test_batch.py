@@ -18,19 +18,17 @@ from coupling.spec import make_spec
 ROOT = Path(__file__).parents[1]
 
 
-def snakemake(*config, where=ROOT):
+def snakemake(*config):
     """Let the batch engine say what it would do."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile")]
     options = ["--dry-run", "--cores", "64", "--printshellcmds", "--nolock", "--resources", "gpu=8"]
-    return subprocess.run(
-        [*command, "--config", *config, *options], capture_output=True, text=True, cwd=where
-    )
+    return subprocess.run([*command, "--config", *config, *options], capture_output=True, text=True, cwd=ROOT)
 
 
-def planned(*config, where=ROOT):
+def planned(*config):
     """What the batch engine would do, as it prints it."""
-    done = snakemake(*config, where=where)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = snakemake(*config)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     return done.stdout + done.stderr
 
 
@@ -43,9 +41,18 @@ def inputs(plan, rule):
 def own_sweep(folder, **fields):
     """A user's own sweep of two runs at the smallest size, as a file in a folder."""
     conditions = {"KL on": {"kl_weight": 1.0}, "KL off": {"kl_weight": 0.0}}
-    about = {"title": "My sweep", "m0_seeds": 1, "seeds": 1, "notebooks": ["10_headline"]}
+    about = {
+        "title": "My sweep",
+        "question": "Is it mine?",
+        "m0_seeds": 1,
+        "seeds": 1,
+        "figures": ["headline"],
+    }
+    about |= {"profiles": {"tiny": None}}
     path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(about | {"values": SMALL, "conditions": conditions} | fields))
+    path.write_text(
+        yaml.safe_dump(about | {"values": SMALL, "conditions": conditions} | fields, sort_keys=False)
+    )
     return path
 
 
@@ -89,23 +96,23 @@ def test_reading_the_snakefile_deletes_nothing_and_a_damaged_result_is_an_error(
     files.write_json(damaged / "manifest.json", {"files": {"rows.parquet": "0"}})
     done = snakemake(f"sweep={sweep}")
     assert done.returncode
-    assert f"{damaged} is damaged" in done.stderr
-    assert "coupling clear --damaged" in done.stderr
+    assert f"{damaged} is damaged" in done.stdout + done.stderr
+    assert "coupling clear --damaged" in done.stdout + done.stderr
     assert (damaged / "manifest.json").exists()
 
 
 def test_two_sweeps_of_one_name_are_refused(tmp_path):
     own_sweep(tmp_path).rename(tmp_path / "headline.yaml")
-    done = snakemake("sweep=headline.yaml+headline", where=tmp_path)
+    done = snakemake(f"sweep={tmp_path}/headline.yaml+headline")
     assert done.returncode
-    assert "have one name" in done.stderr
+    assert "have one name" in done.stdout + done.stderr
 
 
-def test_a_path_is_meant_from_where_the_user_stands_and_reaches_notebooks_absolute(tmp_path):
+def test_paths_reach_notebooks_absolute(tmp_path):
     rows = [
         {
-            "id": str(k),
-            "group": str(k),
+            "id": f"{k}",
+            "group": f"{k}",
             "prompt": "Q? hint A",
             "cue": " hint A",
             "choices": ["A", "B"],
@@ -114,10 +121,27 @@ def test_a_path_is_meant_from_where_the_user_stands_and_reaches_notebooks_absolu
         for k, s in enumerate(("train", "test"))
     ]
     (tmp_path / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    own_sweep(tmp_path, values={}, tasks=["file:items.jsonl"])
-    plan = planned("sweep=mine.yaml", "profile=medium", where=tmp_path)
+    here = os.path.relpath(tmp_path, ROOT)
+    own_sweep(tmp_path, values={}, profiles={"medium": None}, tasks=[f"file:{here}/items.jsonl"])
+    plan = planned(f"sweep={here}/mine.yaml", "profile=medium")
     assert plan.count(f'"task": "file:{tmp_path}/items.jsonl"') >= 3
     assert f'"sweep": "{tmp_path}/mine.yaml"' in plan
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["make -C", "make"])
+def test_make_takes_paths_from_where_the_user_stands(tmp_path, inside):
+    where, options = (ROOT, []) if inside else (tmp_path, ["-C", str(ROOT)])
+    for name in ("mine.yaml", "items.jsonl"):
+        (tmp_path / name).touch()
+    here = os.path.relpath(tmp_path, where)
+    command = ["make", "-n", "-o", ".venv/ready", *options, "study"]
+    words = [f"SWEEP={here}/mine.yaml+headline", f"TASK=file:{here}/items.jsonl"]
+    environment = os.environ | {"PWD": str(where)}  # as a shell would set it
+    done = subprocess.run([*command, *words], cwd=where, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"sweep=(.*)\+headline task=file:(.*) seeds=", done.stdout).groups()
+    assert [Path(path).resolve() for path in found] == [tmp_path / "mine.yaml", tmp_path / "items.jsonl"]
+    assert all(Path(path).is_absolute() for path in found)
 
 
 def study(sweep, *words):
