@@ -10,15 +10,15 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "Models": "m0", "Result": "result", "base": "make", "explain": "make", "explainer": "make", "items_of": "result",
-    "prepared": "make",
+    "Models": "m0", "Result": "result", "base": "make", "explain": "make", "explainer": "make",
+    "items_of": "result", "prepared": "make",
 }  # fmt: skip
 
 __all__ = ["Models", "Result", "base", "explain", "explainer", "items_of", "prepared"]
 
 
 def __getattr__(name: str) -> Any:
-    """A public name of the package, from the module that holds it; this module is imported now (PEP 562)."""
+    """A public name of the package. The module that holds it is imported now (PEP 562)."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

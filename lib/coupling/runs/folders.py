@@ -21,9 +21,8 @@ from coupling.files import StoreError, read_json, results_dir, root, sha256, wri
 from coupling.spec import Spec, key
 
 MANIFEST = "manifest.json"
-NOTEBOOK = (
-    "notebook.ipynb"  # the executed notebook in the folder of a run is its log and no part of the result
-)
+# The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
+NOTEBOOK = "notebook.ipynb"
 PACKAGES = (
     "torch",
     "transformers",
@@ -38,7 +37,7 @@ PACKAGES = (
 
 
 def m0_folder(spec: Spec) -> Path:
-    """The folder of the prepared M0 of a spec, with the checkpoints on the way there. All tasks share it."""
+    """The folder of the prepared M0 of a spec, with its checkpoints. All tasks share it."""
     whole = spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1})
     return _folder(spec, f"m0-{_model_slug(spec)}-m{spec.m0_seed}-{key(whole, 'm0')}")
 
@@ -83,7 +82,7 @@ def _model_slug(spec: Spec) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; another process waits. The kernel frees the lock when a process dies."""
+    """Hold a folder while other processes wait. The system frees the lock when this process dies."""
     with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -139,7 +138,7 @@ def clear(folder: Path) -> None:
 
 
 def provenance() -> dict[str, Any]:
-    """What made a result beside its spec: versions of packages, git commit and whether it is clean, hardware, time."""
+    """What made a result beside its spec: package versions, git commit, hardware and time."""
     status = _output("git", "status", "--porcelain")
     return {
         "packages": {name: metadata.version(name) for name in PACKAGES},
@@ -157,9 +156,10 @@ def provenance() -> dict[str, Any]:
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The name of this machine's CPU, from the file that Linux has, else from the command that macOS has.
+    """The name of this machine's CPU.
 
-    Where neither tells it, this is the architecture alone.
+    It comes from the file that Linux has, or from the command that macOS has. Where neither gives a name,
+    this is the architecture.
     """
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -169,7 +169,7 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints at the top of the study; None where it is missing, fails, or takes half a minute."""
+    """What a command prints at the top of the study; None where it is missing, fails or takes over 30 s."""
     try:
         done = subprocess.run(command, cwd=root(), capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Forget results, so that the next batch computes them again. Nothing else in the library deletes a finished result."""
+"""Forget results, so that the next batch computes them again. No other module deletes finished results."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,7 +43,7 @@ def _all(specs: Iterable[Spec]) -> list[graph.Node]:
 
 
 def _shared(spec: Spec) -> list[Path]:
-    """The files that explainers of one M0 share, of this run, of its label source, and of the items of its shift."""
+    """The shared files of a run, of its label source, and of the items that its shift takes."""
     specs = [spec, spec.label_source]
     if spec.shift in ("down", "up"):
         from coupling.training.shift import other_items  # torch is imported for these runs alone

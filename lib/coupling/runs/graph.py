@@ -51,18 +51,18 @@ class Node:
 
     @cached_property
     def generation(self) -> int:
-        """How many explanation trainings, one on top of the other, the node stands on; its own one counts too."""
+        """The number of explanation trainings in the longest chain that ends at the node, itself included."""
         below = max((need.generation for need in self.needs), default=0)
         return below + (self.kind == "explainer")
 
 
 def m0(spec: Spec) -> Node:
-    """The prepared M0 of a spec. It is always the whole preparation, even if the spec asks for an earlier checkpoint."""
+    """The prepared M0 of a spec. It is the whole preparation, even if the spec asks for a checkpoint."""
     return Node("m0", spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1}))
 
 
 def base(spec: Spec) -> Node:
-    """The base of a spec. It leaves out the items of a behaviour that is taught later, since M0 does not know it."""
+    """The base of a spec. It leaves out a behaviour that is taught later, since M0 does not know it."""
     return Node("base", spec.model_copy(update={"teach": ""}))
 
 
@@ -101,6 +101,6 @@ def order(nodes: Iterable[Node], done: Callable[[Node], bool] = lambda node: Fal
 
 
 def _models(spec: Spec) -> list[Node]:
-    """The nodes that hold the weights of a spec's M0: its preparation, and the explainer that M0 has become."""
+    """The nodes that hold the weights of an M0: its preparation, and the explainer that serves as M0."""
     prepared = [m0(spec)] if spec.m0_steps else []
     return [*prepared, explainer(spec.explained)] if spec.explainer >= 0 else prepared

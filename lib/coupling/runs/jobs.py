@@ -77,7 +77,7 @@ def _name(node: Node) -> str:
 
 
 def parameters(node: Node) -> dict[str, Any]:
-    """The parameters of the notebook that makes a base or an explainer: the fields that differ from the profile.
+    """The parameters of the notebook that makes a node: the fields of its spec that differ from the profile.
 
     A base takes no field of the explanation training, unless its M0 is an explainer, whose training they
     describe.
@@ -87,7 +87,7 @@ def parameters(node: Node) -> dict[str, Any]:
 
 
 def from_anywhere(spec: Spec) -> Spec:
-    """The same spec with absolute paths, for a notebook that runs in another folder. Every key stays as it is."""
+    """The same spec with absolute paths, for a notebook that runs in another folder. No key changes."""
     values = {
         name: str(Path(path).resolve())
         for name in ("posts", "requests")

@@ -1,4 +1,4 @@
-"""Make a node of the graph with everything that it needs. This is the one place where the library computes runs."""
+"""Make a node of the graph, after everything that it needs. The library computes runs here alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def base(spec: Spec, force: bool = False, models: Models | None = None) -> Resul
 
 
 def explain(spec: Spec, force: bool = False, models: Models | None = None) -> Result:
-    """The explainer of a spec: labels, LoRA training and evaluations; see `coupling.runs.explainers` and `made`."""
+    """The explainer of a spec, trained and evaluated; see `coupling.runs.explainers` and `made`."""
     return made(graph.explainer(spec), force, models)
 
 

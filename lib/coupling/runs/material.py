@@ -1,4 +1,4 @@
-"""What an explainer is made from: training items with their fixed labels, test items, and the behaviours of M0 and S.
+"""What an explainer is made from: items, their fixed labels, and the behaviours of M0 and S.
 
 The behaviours of M0 on the training items are computed once and kept in `results/<profile>/behaviours/`.
 All explainers with the same M0 and the same training items read them from there.
@@ -108,7 +108,7 @@ def _on_training_items(spec: Spec, items: list[Item], models: Models) -> Behavio
 
 
 def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
-    """M0's replies on the training items that are answered by a reply; see `held_replies`."""
+    """The replies of M0 on the training items that are answered by a reply; see `held_replies`."""
     if not any(i.replies for i in items):
         return {}
     path = folders.shared_file(spec, ".safetensors")
@@ -121,7 +121,11 @@ def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tenso
 def _labelled(
     items: list[Item], base: Behaviours, source: Behaviours
 ) -> tuple[list[Item], Behaviours, Behaviours]:
-    """The items that have a label, because M0 and S each take one of the choices, and both behaviours on them."""
+    """Leave out items that have no label, because M0 or S takes none of the choices.
+
+    Returns:
+        The items that are left, and the behaviours of M0 and of S on them.
+    """
     known = np.flatnonzero(base.known() & source.known())
     return [items[k] for k in known], base.take(known), source.take(known)
 
@@ -129,7 +133,7 @@ def _labelled(
 def _shallow_rules(
     spec: Spec, items: list[Item], b: Behaviours, test: list[Item], b0: Behaviours
 ) -> dict[str, float]:
-    """The accuracy of a shallow rule that predicts L(M0), by task, from 0 to 1; NaN where no item has a label."""
+    """The accuracy of a shallow rule that predicts L(M0), 0 to 1, by task; NaN where no item has a label."""
     path = folders.shared_file(spec, ".json")
     if not path.exists():
         rules = {}
