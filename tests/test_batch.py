@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SMALL
 from coupling import files
 from coupling.runs import folders, graph
 from coupling.spec import make_spec
+from own_sweeps import own_sweep
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,24 +36,6 @@ def inputs(plan, rule):
     """The folders whose manifests a rule of a plan waits for."""
     found = re.search(rf"^rule {rule}:\n    input: (.*)\n", plan, re.M)
     return [Path(path).parent for path in found[1].split(", ")] if found else []
-
-
-def own_sweep(folder, **fields):
-    """A user's own sweep of two runs at the smallest size, as a file in a folder."""
-    conditions = {"KL on": {"kl_weight": 1.0}, "KL off": {"kl_weight": 0.0}}
-    about = {
-        "title": "My sweep",
-        "question": "Is it mine?",
-        "m0_seeds": 1,
-        "seeds": 1,
-        "figures": ["headline"],
-    }
-    about |= {"profiles": {"tiny": None}}
-    path = folder / "mine.yaml"
-    path.write_text(
-        yaml.safe_dump(about | {"values": SMALL, "conditions": conditions} | fields, sort_keys=False)
-    )
-    return path
 
 
 def test_profiles_of_the_batch_engine_are_read():
