@@ -1,6 +1,10 @@
-# Commands: study test figures bench lab lock clean. Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX
+# Commands: study figures test bench lab lock clean
+# Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
+#
+# Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
+# the shell and so with the exported PATH; without it, it would look commands up in the PATH that make itself was given.
 SHELL   := /bin/bash
-PYTHON  ?= python3.11
+PYTHON  ?= $(notdir $(firstword $(shell command -v python3.11 python3.12 python3.13) python3))
 PROFILE ?= tiny
 SWEEP   ?= headline
 TASK    ?=
@@ -10,33 +14,45 @@ GPUS    ?=
 FORCE   ?=
 REUSE   ?=
 FIGURE  ?=
-BIN     := .venv/bin
+UPGRADE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Paths are meant from where the user stands. That is $(PWD), also where `make -C` was called from another folder.
+empty    :=
+space    := $(empty) $(empty)
+absolute  = $(firstword $(wildcard $(PWD)/$(1)) $(abspath $(1)))
+own       = $(filter %.yaml %.yml,$(1))
+override SWEEP := $(subst $(space),+,$(foreach name,$(subst +, ,$(SWEEP)),$(if $(call own,$(name)),$(call absolute,$(name)),$(name))))
+override TASK  := $(if $(filter file:%,$(TASK)),file:$(call absolute,$(patsubst file:%,%,$(TASK))),$(TASK))
+
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
-# GPUS=8: so many runs at once, each on a GPU of its own; else as many as cores and memory allow.
-# SNAKEMAKE_PROFILE=env/slurm hands the runs to a cluster instead of this machine's cores
+STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
+# GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
+# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
 SNAKEMAKE_PROFILE ?= env/local
+RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
 
 .PHONY: study figures test bench lab lock clean
 
+# FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten.
 study: .venv/ready
 	@mkdir -p results && touch results/.batch
-	@$(if $(FORCE),coupling clear $(WHICH))
-	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) \
-	  --resources $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(python -c "from coupling.memory import machine_megabytes; print(machine_megabytes())")) --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
+	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
+	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) --resources $(RESOURCES) \
+	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
 	@coupling status $(WHICH) --since results/.batch
-	@python -c "from coupling import figures, pages; figures.write_study_tables(); figures.write_claims(); figures.study_figure('claims'); figures.study_figure('scale'); pages.write_index(); pages.write_readme()"
+	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 
 figures: .venv/ready
 	@coupling figures $(if $(FIGURE),--only $(FIGURE))
 
 test: .venv/ready
-	@python -m ruff check . && python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	@ruff format --check . && ruff check . && lint-imports
+	@python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-# Parts that are there are kept (results/bench); FORCE=1 takes all of them again.
+# Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
 bench: .venv/ready
 	@$(if $(FORCE),rm -rf results/bench)
 	@coupling bench && coupling figures --only speed
@@ -44,14 +60,16 @@ bench: .venv/ready
 lab: .venv/ready
 	@jupyter lab --notebook-dir notebooks
 
-# The lock is resolved with torch in sight, so that versions fit it, and leaves out torch and its GPU libraries.
+# Resolved with torch in sight, so that versions fit it. The lock leaves out torch and its GPU libraries, since a machine takes
+# the build of torch that fits it. Pins that still fit are kept; UPGRADE=1 takes the newest versions.
 lock:
-	cd env && uv pip compile --upgrade --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
+	cd env && uv pip compile $(if $(UPGRADE),--upgrade) --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
 	  $$(grep -v '^#' gpu-libraries.txt | sed 's/^/--no-emit-package /') -o requirements.lock requirements.in
 
-# Rebuilt only when the lock's content changed (its checksum is kept in .venv/ready), whatever its date.
+# Rebuilt only where the content of the lock changed. Its checksum is kept in .venv/ready; dates of files do not count.
+SHA256 = $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 .venv/ready: env/requirements.lock env/torch.txt
-	@sum=$$(cat $^ | sha256sum); \
+	@sum=$$(cat $^ | $(SHA256)); \
 	if [ "$$sum" != "$$(cat $@ 2>/dev/null)" ]; then \
 	  rm -rf .venv && $(PYTHON) -m venv .venv && \
 	  pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r env/torch.txt && \

@@ -127,9 +127,17 @@ def plan(
 def memory(
     profile: Profile = "paper",
     model: Annotated[str, typer.Option(help="in place of the profile's")] = "",
+    machine: Annotated[
+        bool, typer.Option("--machine", help="print this machine's memory in MB instead")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
+    if machine:
+        from coupling.models.memory import machine_megabytes
+
+        print(machine_megabytes())
+        return
     from coupling.training import estimate
 
     found = estimate.needed(specs.make_spec(profile, **({"model": model} if model else {})))
@@ -179,13 +187,19 @@ def bench() -> None:
 
 @app.command()
 def clear(
-    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    damaged: Annotated[bool, typer.Option("--damaged", help="only results that are damaged")] = False,
 ) -> None:
-    """Forget the finished runs of a sweep and their base models, so that the next batch computes them again."""
-    for *_, s in _runs(profile, sweep, task, seeds):
-        bases = [of(m) for m in (s, s.label_source) for of in (folders.m0_folder, folders.base_folder)]
-        for folder in (*bases, folders.run_folder(s)):
-            folders.clear(folder)
+    """Forget the runs of a sweep and everything that they need, so that the next batch computes them again."""
+    from coupling.runs import forget
+
+    wanted = [spec for *_, spec in _runs(profile, sweep, task, seeds)]
+    found = (forget.forget_damaged if damaged else forget.forget)(wanted)
+    if found or not damaged:
+        print(f"{len(found)} results forgotten" + (f", for instance {found[0]}" if found else ""))
 
 
 @app.command()

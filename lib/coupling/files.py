@@ -1,7 +1,4 @@
-"""Where results live: run folders with a manifest written last, tables, checksums.
-
-A folder is complete if and only if its manifest is there and every file in it has the checksum that it names.
-"""
+"""Files of the study: the folders that they lie in, and reading and writing that is whole or fails."""
 
 import hashlib
 import json
@@ -18,50 +15,70 @@ import pyarrow.parquet as pq
 
 from coupling.errors import StudyError
 
-BY_CONTENT = "sha256:"  # what a file is called by its content
+FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_DATA")  # environment variables
+BY_CONTENT = "sha256:"  # begins the name of a file that is named by its content
 
 
 class StoreError(StudyError, RuntimeError):
-    """A result that is missing or damaged; the message names it and the command that makes it."""
+    """A result is missing or damaged. The message names the file and the way out."""
 
 
 def root() -> Path:
-    """The top of the study: the nearest folder from here upwards that holds `lib/coupling`, else this folder."""
+    """The top of the study: the nearest folder from the working directory upwards that holds `lib/coupling`.
+
+    Where there is none, this is the working directory.
+    """
     here = Path.cwd().resolve()
     return next((p for p in (here, *here.parents) if (p / "lib" / "coupling").is_dir()), here)
 
 
 def results_dir() -> Path:
-    """Where runs are kept: COUPLING_RESULTS, else `results/` at the top of the study."""
+    """Where runs are kept: the folder named by COUPLING_RESULTS, else `results/` at the top of the study."""
     return Path(os.environ.get("COUPLING_RESULTS") or root() / "results")
 
 
 def cache_dir() -> Path:
-    """Where downloads are kept: COUPLING_CACHE, else the user's cache folder."""
+    """Where downloads are kept: the folder that COUPLING_CACHE names, else one in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coupling"
     return Path(os.environ.get("COUPLING_CACHE") or default)
 
 
 def data_dir() -> Path:
-    """Where files of one's own lie that runs name by their content: COUPLING_DATA, else `data/` at the top of the study."""
+    """Where a user keeps files that runs name by their content.
+
+    It is the folder that COUPLING_DATA names, else `data/` at the top of the study.
+    """
     return Path(os.environ.get("COUPLING_DATA") or root() / "data")
 
 
+def figures_dir() -> Path:
+    """Where figures are kept: the folder named by COUPLING_FIGURES, else `figures/` at the top."""
+    return Path(os.environ.get("COUPLING_FIGURES") or root() / "figures")
+
+
 def tables_dir() -> Path:
-    """Where the tables behind the figures are kept: COUPLING_FIGURES, else `figures/` at the top; there `data/`."""
+    """Where the tables behind the figures are kept: `data/` among the figures."""
     return figures_dir() / "data"
 
 
-def figures_dir() -> Path:
-    """Where figures are drawn: COUPLING_FIGURES, else `figures/` at the top of the study."""
-    return Path(os.environ.get("COUPLING_FIGURES") or root() / "figures")
+def pin_folders() -> None:
+    """Make the folders that environment variables name absolute, for processes that run in another folder."""
+    for name in FOLDERS:
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).resolve())
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path` that takes its place when the block ends well, and is removed when it does not.
+    """Write a file or a folder under another name first, so that `path` is never there in part.
 
-    Works for files and folders; a folder that is there already stays as it is (somebody else made the same).
+    Args:
+        path: What is to be written. Its parent folder is made where it is missing.
+
+    Yields:
+        A path beside `path`. What is written to it takes the place of `path` when the block ends, and is
+        removed when the block fails. A folder at `path` stays as it is, since another process made the same
+        one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -85,13 +102,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, keys in their own order."""
+    """Write JSON atomically. Keys keep their order."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON. Raises StoreError that names the file if it is damaged."""
+    """Read JSON.
+
+    Raises:
+        StoreError: Where the file is damaged.
+    """
     try:
         return json.loads(path.read_text())
     except ValueError as error:
@@ -99,21 +120,27 @@ def read_json(path: Path) -> Any:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write parquet atomically; the same frame gives the same bytes."""
+    """Write a table as parquet, atomically. The same frame gives the same bytes."""
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     with replacing(path) as part:
         pq.write_table(table, part, compression="zstd", version="2.6")
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read parquet. Raises StoreError if the file is missing or damaged."""
+    """Read a table from parquet.
+
+    Raises:
+        StoreError: Where the file is missing or damaged.
+    """
     try:
         return pq.read_table(path).to_pandas()
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise StoreError(f"cannot read {path}: {error}") from None
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing: run again what makes it") from None
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"{path} is damaged ({error}): delete it and run again") from None
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """The SHA-256 of a file, hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -88,25 +88,6 @@ def test_committed_summaries_follow_from_committed_rows(monkeypatch):
             assert row["self"] == pytest.approx(mine["self"].mean(), abs=1e-12)
 
 
-def test_the_three_places_that_pin_the_environment_agree():
-    torch = (ROOT / "env/torch.txt").read_text().strip().removeprefix("torch==")
-    lock = (ROOT / "env/requirements.lock").read_text()
-    assert f"pytorch={torch}" in (ROOT / "environment.yml").read_text()
-    assert f"torch=={torch} " in (ROOT / "env/requirements.in").read_text()
-    assert not re.search(r"^(torch|triton|nvidia-[\w-]+|cuda-[\w-]+)==", lock, re.MULTILINE)
-    asked = re.findall(r"^([a-z]+[\w-]*)", (ROOT / "env/requirements.in").read_text(), re.MULTILINE)
-    assert all(re.search(rf"^{name}==", lock, re.MULTILINE) for name in asked if name != "torch")
-    pins = [line for line in lock.splitlines() if re.match(r"^[a-z]", line)]
-    assert lock.count("--hash=") >= len(pins)
-
-
-def test_profiles_of_the_batch_engine_are_read():
-    import yaml
-
-    assert yaml.safe_load((ROOT / "env/local/config.yaml").read_text())["keep-going"] is True
-    assert json.dumps(yaml.safe_load((ROOT / "env/slurm/config.yaml").read_text()))
-
-
 def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(tmp_path):
     def write(name, *cells):
         notebook = nbformat.v4.new_notebook(
@@ -142,23 +123,6 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
 
 
-def planned(*config):
-    """What the batch engine would do."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "notebooks" / "Snakefile"),
-        "--config",
-        *config,
-    ]
-    options = ["--dry-run", "--cores", "64", "--printshellcmds", "--resources", "gpu=8"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout + done.stderr
-
-
 def test_a_profile_has_the_figures_of_its_own_conditions(monkeypatch):
     jobs = []
     monkeypatch.setattr(cli, "_execute", lambda *some: jobs.extend(some))
@@ -167,15 +131,4 @@ def test_a_profile_has_the_figures_of_its_own_conditions(monkeypatch):
     monkeypatch.setattr(pages, "write_readme", lambda: None)
     cli.figures("tracking")
     cli.figures("directions")
-    asked = planned("profile=medium", "sweep=shift")
     assert [source.stem for source, *_ in jobs] == ["17_tracking"]
-    assert "shift-17_tracking" in asked
-    assert "shift-18_directions" not in asked
-
-
-@pytest.mark.parametrize(("sweep", "runs"), [("headline", 4), ("sources", 4)])
-def test_the_paper_profile_is_planned_as_runs_on_eight_gpus(sweep, runs):
-    asked = planned("profile=paper", f"sweep={sweep}")
-    assert len(re.findall(r"^rule run_m0_s\d_\w+:", asked, re.M)) == runs
-    assert asked.count('"profile": "paper"') >= runs
-    assert "OMP_NUM_THREADS=8 coupling notebooks" in asked

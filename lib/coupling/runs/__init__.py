@@ -1,23 +1,24 @@
-"""Runs: what a run needs before it, and how each part is made.
+"""Runs: what a run needs before it, and how each part of it is made.
 
-`prepared`, `base` and `explain` make a prepared M0, a base and an explainer, with everything that these need first.
-A result that is complete is read and never computed again, unless `force` is set. The names below are imported when
-they are first used, so that reading plans and records needs no torch.
+`prepared` makes a prepared M0, `base` measures the behaviours of an M0, and `explain` trains an explainer.
+Each of them first makes what it needs. A complete result is read and never computed again, unless `force`
+is set. The public names are imported when they are first used, so that reading plans and records needs no
+torch.
 """
 
 from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "Models": "m0", "Result": "result", "base": "make", "explain": "make", "explainer": "make", "items_of": "result",
-    "prepared": "make",
+    "Models": "m0", "Result": "result", "base": "make", "explain": "make", "explainer": "make",
+    "items_of": "result", "prepared": "make",
 }  # fmt: skip
 
 __all__ = ["Models", "Result", "base", "explain", "explainer", "items_of", "prepared"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that holds a public name when the name is first asked for (PEP 562)."""
+    """A public name of the package. The module that holds it is imported now (PEP 562)."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,4 +1,4 @@
-"""Bases: what M0 does on the test items, and what it says when asked, before any explanation training."""
+"""Bases: what M0 does on the test items and how it explains itself, before any explanation training."""
 
 import time
 from dataclasses import replace
@@ -23,14 +23,15 @@ from coupling.tasks import Item, left_out, needs
 def make_base(node: Node, models: Models) -> None:
     """Measure M0 on the test items.
 
-    The folder gets behaviours.parquet, untrained.parquet (its explanations before any training: forced to a label,
-    and free) and the manifest with the health of the behaviours by task.
+    The folder gets behaviours.parquet, untrained.parquet and the manifest. untrained.parquet holds the
+    explanations of M0 before any training, both as a forced choice between the labels and as free text. The
+    manifest holds the health of the behaviours by task.
     """
     spec, folder = node.spec, node.folder
     _, test = items_of(spec)
     start = time.monotonic()
     m0 = models.load(spec)
-    # as M_t is evaluated later, in the same shapes
+    # M_t is evaluated later in batches of the same shapes, so that rounding does not differ.
     b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)
     files.write_table(folder / "behaviours.parquet", b0.frame())
     truth = labels(test, b0, "letter")
@@ -52,7 +53,13 @@ def _regime(
     guessed: list[str],
     task: str,
 ) -> dict[str, float]:
-    """The health of M0 on one task, with how often it is right untrained and how often rounding flips its labels."""
+    """The health of M0 on one task, as shares of its test items.
+
+    Returns:
+        What `coupling.measure.behaviours.health` finds. Added are "untrained_forced_choice", the share of
+            items on which the forced choice is the label before any training, and "flips_<way>", the share
+            of items whose label changes where only the way of computing changes.
+    """
     which = [k for k, i in enumerate(test) if i.task == task.split(":")[0]]
     found = health([test[k] for k in which], b0.take(which), [truth[k] for k in which])
     found["untrained_forced_choice"] = float(np.mean([truth[k] == guessed[k] for k in which]))
@@ -66,9 +73,13 @@ def _regime(
 
 
 def computed_otherwise(m0: Loaded, items: list[Item], spec: Spec) -> dict[str, list[str]]:
-    """Labels of M0 where nothing but the way of computing differs: the floor below which a change means nothing.
+    """Labels of M0 where nothing but the way of computing differs.
 
-    "batch": an eighth of the items to a pass. "dtype": products in bfloat16, where they are in float32.
+    They tell how often rounding alone changes a label. A change that is no more frequent means nothing.
+
+    Returns:
+        The labels by way of computing. "batch" puts an eighth as many items into a forward pass. "dtype"
+            computes products in bfloat16; a model that is not in float32 goes without it.
     """
     ways = {"batch": (m0, max(1, spec.eval_batch // 8))}
     if m0.dtype == torch.float32:

@@ -1,4 +1,4 @@
-"""Explainers: M0 trained on fixed labels, and evaluated on the way."""
+"""Explainers: M0 trained to give fixed labels as explanations, and evaluated at several steps."""
 
 import time
 from dataclasses import replace
@@ -28,9 +28,10 @@ from coupling.training.loop import Diverged, train
 def make_explainer(node: Node, models: Models) -> None:
     """Train one explainer and evaluate it at each of the spec's evaluation steps.
 
-    The folder gets rows.parquet (one row an item and evaluation), history.parquet (one row a step), adapter/ (peft's
-    format, safetensors) and the manifest. Interrupted, the run goes on from its last checkpoint. A run whose loss
-    stops being finite is complete with status "diverged" and the rows that it had.
+    The folder gets rows.parquet with one row for each item and evaluation, history.parquet with one row for
+    each step, adapter/ with the LoRA weights in the format of peft (safetensors), and the manifest. A run
+    that was interrupted goes on from its last checkpoint. A run whose loss is no longer finite is complete
+    with status "diverged" and with the rows that it had by then.
 
     Raises:
         LabelError: Before any training, where labels are missing or nearly constant.
@@ -59,7 +60,11 @@ def make_explainer(node: Node, models: Models) -> None:
 
 
 def _trained(spec: Spec, model: Loaded, material: Material, work: Path) -> tuple[list[dict], str | None]:
-    """Train through all phases. Returns one row a step, and the message of a divergence if there was one."""
+    """Train through all phases, with an evaluation at each evaluation step.
+
+    Returns:
+        One row for each step, and the message of a divergence, or None where the training did not diverge.
+    """
 
     def look(step: int) -> TrainingSet | None:
         path = work / f"rows-{step:06d}.parquet"
@@ -86,8 +91,9 @@ def _trained(spec: Spec, model: Loaded, material: Material, work: Path) -> tuple
 def _data_of(phase: Phase, model: Loaded, material: Material, path: Path) -> TrainingSet:
     """The training set of one phase.
 
-    What is taught as behaviour stands only in a phase that teaches it. A phase after a shift holds the behaviours of
-    the shifted model; these are kept at `path`, for a run that is resumed.
+    Texts that teach a behaviour enter only a phase that teaches one. In a phase after a shift, the KL term
+    holds the model to the behaviours of the shifted model. These behaviours are kept at `path` for a run
+    that is resumed.
     """
     if phase.teaches or not material.data.taught:
         return material.data
@@ -96,25 +102,30 @@ def _data_of(phase: Phase, model: Loaded, material: Material, path: Path) -> Tra
 
 
 def _relabelled(spec: Spec, model: Loaded, material: Material, path: Path) -> TrainingSet:
-    """The training set with the labels of M_t as it is now; M_t's behaviours are kept at `path`."""
+    """The training set with the labels that M_t has now. The behaviours of M_t are kept at `path`."""
     now = _kept(spec, model, material, path)
     return material.data.relabelled(model, material.train, labels(material.train, now, spec.label_format))
 
 
 def _kept(spec: Spec, model: Loaded, material: Material, path: Path) -> Behaviours:
-    """What the model does on the training items, computed once and read from `path` afterwards."""
+    """The behaviours of the model on the training items. They are computed once and then read from `path`."""
     if not path.exists():
         files.write_table(path, behaviours(model, material.train, spec.eval_batch).frame())
     return Behaviours.from_frame(files.read_table(path))
 
 
 def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFrame:
-    """The rows of one evaluation: all test items at the final step, the first of each task before."""
+    """The rows of one evaluation, one for each item.
+
+    The final evaluation takes all test items. The others take the first of each task, as many as the spec
+    says.
+    """
     test, kinds = material.test, {(i.task, i.kind) for i in material.train}
     final = step == spec.final_step
     which = np.arange(len(test)) if final else _first_of_each_task(test, spec.interim_items)
     some = [test[k] for k in which]
-    # forced choice shows what a model would state that was never trained to state anything of this behaviour
+    # A model that was not trained to explain a behaviour may not give a label of its own accord. The forced
+    # choice shows which label such a model would give.
     forced = final and (bool(spec.teach) or not spec.explanation_weight)
     now, said, guessed = evaluate(model, some, spec.label_format, spec.eval_batch, forced)
     source, base = material.source.take(which), material.base.take(which)

@@ -1,11 +1,12 @@
-"""What a run needs before it: one graph, used by the library and by the batch engine.
+"""The graph of what a run needs before it. The library and the batch engine both read it.
 
-A node is a prepared M0, a base (the behaviours of one M0 on the test items) or an explainer. This module reads specs
-alone: it opens no result and imports no torch.
+A node is a prepared M0, a base (the behaviours of one M0 on the test items) or an explainer. This module
+reads specs alone: it opens no result and imports no torch.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,41 +19,50 @@ class Node:
     """One thing that is made once and kept in a folder of its own.
 
     Attributes:
-        kind: "m0", a prepared model; "base", its behaviours on test items; "explainer", an explanation training.
-        spec: What is to be made. Fields that this kind does not read are at values that all its users share.
+        kind: "m0" is a prepared model, "base" is the behaviours of a model on the test items, and
+            "explainer" is an explanation training.
+        spec: What is to be made. A base reads no field of explanation training, and an M0 reads no field of
+            the items. Two specs that differ only in such fields give the same folder.
     """
 
     kind: Literal["m0", "base", "explainer"]
     spec: Spec
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """Where the result is kept; two nodes with one folder are one."""
+        """Where the result is kept. Two nodes with one folder are the same node."""
         where = {"m0": folders.m0_folder, "base": folders.base_folder, "explainer": folders.run_folder}
         return where[self.kind](self.spec)
 
-    @property
+    @cached_property
     def needs(self) -> list["Node"]:
         """The nodes that must be complete before this one, in the order in which they are best made.
 
-        Of an explainer the base of the label source S comes first and that of M0 last, so that a model held in memory
-        is the one which is trained.
+        An explainer needs the base of its label source S and the base of its M0, and also the models
+        themselves, because it asks them about the training items. S comes first and M0 last. A process that
+        holds one model in memory then still holds M0 when the training starts.
         """
-        if self.kind == "explainer":
-            return [base(self.spec.label_source), base(self.spec)]
         if self.kind == "m0":
             return []
-        before = [m0(self.spec)] if self.spec.m0_steps else []
-        return [*before, explainer(self.spec.explained)] if self.spec.explainer >= 0 else before
+        if self.kind == "base":
+            return _models(self.spec)
+        source = self.spec.label_source
+        return [base(source), *_models(source), base(self.spec), *_models(self.spec)]
+
+    @cached_property
+    def generation(self) -> int:
+        """The number of explanation trainings in the longest chain that ends at the node, itself included."""
+        below = max((need.generation for need in self.needs), default=0)
+        return below + (self.kind == "explainer")
 
 
 def m0(spec: Spec) -> Node:
-    """The prepared M0 of a spec: the whole preparation, whatever part of it the spec asks for."""
+    """The prepared M0 of a spec. It is the whole preparation, even if the spec asks for a checkpoint."""
     return Node("m0", spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1}))
 
 
 def base(spec: Spec) -> Node:
-    """The base of a spec; an M0 knows nothing of a behaviour that is taught later."""
+    """The base of a spec. It leaves out a behaviour that is taught later, since M0 does not know it."""
     return Node("base", spec.model_copy(update={"teach": ""}))
 
 
@@ -62,24 +72,35 @@ def explainer(spec: Spec) -> Node:
 
 
 def order(nodes: Iterable[Node], done: Callable[[Node], bool] = lambda node: False) -> list[Node]:
-    """These nodes and all that they need, each once, each behind what it needs.
+    """Put nodes and everything that they need into an order in which they can be made.
 
     Args:
         nodes: What is wanted.
-        done: Which nodes are there already. They are left out, and so is what they alone need.
+        done: Tells whether a node is made already. Such a node is left out, and so is everything that only
+            such nodes need. `done` is asked once for each folder.
 
     Returns:
-        The nodes in an order in which they can be made.
+        Each node once, behind everything that it needs.
     """
-    found: dict[Path, Node] = {}
+    seen: set[Path] = set()
+    found: list[Node] = []
 
     def visit(node: Node) -> None:
-        if node.folder in found or done(node):
+        if node.folder in seen:
+            return
+        seen.add(node.folder)
+        if done(node):
             return
         for need in node.needs:
             visit(need)
-        found[node.folder] = node
+        found.append(node)
 
     for node in nodes:
         visit(node)
-    return list(found.values())
+    return found
+
+
+def _models(spec: Spec) -> list[Node]:
+    """The nodes that hold the weights of an M0: its preparation, and the explainer that serves as M0."""
+    prepared = [m0(spec)] if spec.m0_steps else []
+    return [*prepared, explainer(spec.explained)] if spec.explainer >= 0 else prepared

@@ -1,4 +1,4 @@
-"""M0: prepared by behaviour training where the spec says so, and the one M0 that is held in memory."""
+"""M0: its preparation by behaviour training, if the spec asks for one, and the model held in memory."""
 
 import gc
 import time
@@ -19,9 +19,10 @@ from coupling.training.preparation import prepare
 
 
 class Models:
-    """The models in memory: one at the most, since large ones do not fit beside each other under the memory ceiling.
+    """The model in memory.
 
-    Pass one object to calls that work on the same M0, and it is loaded once.
+    It is one model at the most, since two large ones do not fit under the memory ceiling. Pass the same
+    object to several calls that work on one M0, and this M0 is loaded once.
     """
 
     def __init__(self) -> None:
@@ -29,9 +30,11 @@ class Models:
         self._held: Loaded | None = None
 
     def load(self, spec: Spec) -> Loaded:
-        """M0 of the spec: as it is, as it was prepared (wholly or in part), or as explanation training left it.
+        """Load the M0 of a spec.
 
-        What it is loaded from must be complete (see `coupling.runs.graph`).
+        It is the published model, or a checkpoint of the prepared model. Where the spec names an explainer,
+        the adapter of this explainer is merged into it. The nodes that hold the weights must be complete;
+        see `coupling.runs.graph`.
         """
         adapter = folders.run_folder(spec.explained) / "adapter" if spec.explainer >= 0 else None
         if not spec.m0_steps:
@@ -41,11 +44,12 @@ class Models:
         return self._load(kept, spec.dtype, None, adapter)
 
     def let_go(self) -> None:
-        """Forget the model that is held, and what refers to itself in it."""
+        """Let go of the model that is held, and free its memory."""
         self._asked = self._held = None
-        gc.collect()
+        gc.collect()  # a model refers to itself, so its memory is not freed before
 
     def _load(self, source: str | Path, dtype: str, revision: str | None, adapter: Path | None) -> Loaded:
+        """The model with these weights: the one that is held, or a newly loaded one in its place."""
         asked = (source, dtype, revision, adapter)
         if asked != self._asked:
             self.let_go()
@@ -56,17 +60,18 @@ class Models:
 
 
 def _checkpoint(folder: Path, share: float) -> Path:
-    """The kept checkpoint of a prepared M0 that is nearest to this share of its steps."""
+    """The checkpoint of a prepared M0 that is nearest to a share of its steps; of two, the earlier."""
     kept = {int(p.name): p for p in (folder / "checkpoints").iterdir()}
-    wanted = share * files.read_json(folder / "manifest.json")["steps"]
+    wanted = share * files.read_json(folder / folders.MANIFEST)["steps"]
     return kept[min(kept, key=lambda step: (abs(step - wanted), step))]
 
 
 def make_m0(node: Node, models: Models) -> None:
     """Prepare M0 by behaviour training.
 
-    The folder gets model/, history.parquet (one row a step), checkpoints/ by step if the spec keeps any, and the
-    manifest. Interrupted, the preparation goes on from its last checkpoint.
+    The folder gets model/, history.parquet with one row for each step, checkpoints/ with one folder for each
+    checkpoint that the spec keeps, and the manifest. A preparation that was interrupted goes on from its last
+    checkpoint.
     """
     spec, folder = node.spec, node.folder
     models.let_go()

@@ -1,4 +1,4 @@
-"""Make a node of the graph with everything that it needs: the one place where the library computes."""
+"""Make a node of the graph, after everything that it needs. The library computes runs here alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,51 +19,62 @@ MAKERS = {"m0": make_m0, "base": make_base, "explainer": make_explainer}
 
 
 def made(node: Node, force: bool = False, models: Models | None = None) -> Result:
-    """The result of a node, made if it is not complete.
+    """The result of a node. It is computed if it is not complete, after everything that it needs.
 
     Args:
         node: What is wanted.
-        force: Compute this node again even if it is complete; what it needs is reused.
-        models: The models in memory, for callers that make several nodes; without it a fresh one.
+        force: Compute this node again even if it is complete. What it needs is reused.
+        models: The models in memory. Pass the same object to several calls that work on one M0.
 
     Returns:
-        The result, with whether it was computed now.
+        The result, which also tells whether it was computed now.
+
+    Raises:
+        TaskError: Where the node's items are bad, before any compute.
     """
     models = models or Models()
     if force or not folders.complete(node.folder):
-        for need in graph.order(node.needs, lambda n: folders.complete(n.folder)):
-            made(need, models=models)
-    with working(node.folder, node.spec, force) as fresh:
-        if fresh:
-            MAKERS[node.kind](node, models)
-    return Result(node.spec, node.folder, fresh)
+        if node.kind != "m0":
+            items_of(node.spec)
+        _make_needs(node, models)
+    return _make(node, force, models)
 
 
 def prepared(spec: Spec, models: Models | None = None) -> Result:
-    """The prepared M0 of a spec, one for all tasks of its world."""
+    """The prepared M0 of a spec. All tasks of its world share it."""
     return made(graph.m0(spec), models=models)
 
 
 def base(spec: Spec, force: bool = False, models: Models | None = None) -> Result:
-    """M0 of a spec with its behaviours on the test items; see `coupling.runs.bases`."""
-    items_of(spec)  # bad items end the run before any compute
+    """The behaviours of a spec's M0 on the test items; see `coupling.runs.bases` and `made`."""
     return made(graph.base(spec), force, models)
 
 
 def explain(spec: Spec, force: bool = False, models: Models | None = None) -> Result:
-    """One explainer: labels, LoRA training and evaluations; see `coupling.runs.explainers`."""
-    items_of(spec)  # bad items end the run before any compute
+    """The explainer of a spec, trained and evaluated; see `coupling.runs.explainers` and `made`."""
     return made(graph.explainer(spec), force, models)
 
 
 @contextmanager
 def explainer(result: Result, models: Models | None = None) -> Iterator[Loaded]:
-    """Within the block, the model of a finished run: M0 with the adapter that the run trained."""
+    """Within the block, the model of a finished explainer: M0 with the adapter that the run trained."""
     models = models or Models()
-    for need in graph.order(graph.base(result.spec).needs, lambda n: folders.complete(n.folder)):
-        made(need, models=models)
+    _make_needs(graph.base(result.spec), models)
     with adapted(models.load(result.spec), result.spec) as loaded:
-        set_peft_model_state_dict(
-            loaded.model, load_file(result.folder / "adapter" / "adapter_model.safetensors")
-        )
+        weights = load_file(result.folder / "adapter" / "adapter_model.safetensors")
+        set_peft_model_state_dict(loaded.model, weights)
         yield loaded
+
+
+def _make_needs(node: Node, models: Models) -> None:
+    """Make everything that a node needs and that is not complete."""
+    for need in graph.order(node.needs, lambda one: folders.complete(one.folder)):
+        _make(need, False, models)
+
+
+def _make(node: Node, force: bool, models: Models) -> Result:
+    """Make one node whose needs are complete, if it is not complete itself."""
+    with working(node.folder, node.spec, force) as fresh:
+        if fresh:
+            MAKERS[node.kind](node, models)
+    return Result(node.spec, node.folder, fresh)

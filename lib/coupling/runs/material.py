@@ -1,11 +1,10 @@
-"""What an explainer is made from: training items with their fixed labels, test items, and the behaviours of M0 and S.
+"""What an explainer is made from: items, their fixed labels, and the behaviours of M0 and S.
 
-Explainers that share M0 and training items share what M0 does on these. It is computed once and kept in
-`results/<profile>/behaviours/`.
+The behaviours of M0 on the training items are computed once and kept in `results/<profile>/behaviours/`.
+All explainers with the same M0 and the same training items read them from there.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from coupling.measure.behaviours import Behaviours, behaviours, joined
 from coupling.measure.explanations import check_labels, labels
 from coupling.measure.shallow import rule_accuracy
 from coupling.models import Loaded
-from coupling.runs import graph
+from coupling.runs import folders, graph
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of
-from coupling.spec import Spec, key
+from coupling.spec import Spec
 from coupling.tasks import Item, load_taught
 from coupling.training import shift
 from coupling.training.data import TrainingSet, held_replies, taught_seams, training_set
@@ -33,13 +32,14 @@ class Material:
     """What an explainer is trained and tested on.
 
     Attributes:
-        train: Training items that have a label.
-        data: What training reads of them.
-        test: Test items on which M0 and S have a label.
+        train: The training items that have a label.
+        data: What the training loop reads of them.
+        test: The test items on which both M0 and S have a label.
         base: B(M0) on the test items.
-        source: B(S) on the test items, S being the label source without noise.
-        about: What is known of the labels, for the manifest: how many items were asked, how many have a label,
-            agreement of L(S) and L(M0), and how well a shallow rule predicts L(M0).
+        source: B(S) on the test items. Noise on the labels does not enter it.
+        about: What the manifest says of the labels: how many items were asked ("asked"), how many have a
+            label ("items"), the share on which L(S) and L(M0) agree ("agreement"), and how well a shallow
+            rule predicts L(M0) ("shallow_rule").
     """
 
     train: list[Item]
@@ -51,10 +51,15 @@ class Material:
 
 
 def make_material(spec: Spec, models: Models) -> Material:
-    """The material of an explainer, from the complete bases of M0 and S.
+    """The material of an explainer. The bases of M0 and S must be complete.
+
+    Args:
+        spec: The explainer.
+        models: The models in memory. M0 is the one that is left in it.
 
     Raises:
-        LabelError: Where no item has a label, or the labels are nearly constant and the spec does not allow it.
+        LabelError: Where no training item has a label, or where the labels are nearly constant and the spec
+            does not allow it.
     """
     train, test = items_of(spec)
     b_source = _on_training_items(spec.label_source, train, models)
@@ -70,7 +75,7 @@ def make_material(spec: Spec, models: Models) -> Material:
         new = behaviours(m0, taught_test, spec.eval_batch)
         b0, s0 = joined(b0, new), joined(s0, new)
     about = {"asked": len(train), "shallow_rule": _shallow_rules(spec, train, b_train, test, b0)}
-    # a reply that is no choice has no label; how many there are stands in M0's health
+    # A reply that is none of the choices has no label. The health of M0's base tells how many there are.
     train, b_train, b_source = _labelled(train, b_train, b_source)
     test, b0, s0 = _labelled(test, b0, s0)
     texts = fixed_labels(spec, train, b_train, b_source, features)
@@ -84,7 +89,7 @@ def make_material(spec: Spec, models: Models) -> Material:
 
 
 def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught:
-    """What the spec's shift teaches; nothing where it has none."""
+    """What the spec's shift teaches; empty where the spec has no shift."""
     if spec.shift in ("down", "up"):
         others = shift.other_items(spec)
         items = items_of(others)[0]
@@ -94,24 +99,19 @@ def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught
     return shift.retaught(m0, spec, test) if spec.shift == "reteach" else ()
 
 
-def _shared(spec: Spec) -> Path:
-    """Where explainers that share M0 and training items keep what they share; a suffix is to be added."""
-    return files.results_dir() / spec.profile / "behaviours" / key(spec, "labels")
-
-
 def _on_training_items(spec: Spec, items: list[Item], models: Models) -> Behaviours:
-    """B(M0) of the spec on its training items."""
-    path = _shared(spec).with_suffix(".parquet")
+    """B(M0) on the training items of a spec, computed once for all explainers that share both."""
+    path = folders.shared_file(spec, ".parquet")
     if not path.exists():
         files.write_table(path, behaviours(models.load(spec), items, spec.eval_batch).frame())
     return Behaviours.from_frame(files.read_table(path))
 
 
 def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
-    """M0's replies on the training items that reply, as `held_replies` gives them."""
+    """The replies of M0 on the training items that are answered by a reply; see `held_replies`."""
     if not any(i.replies for i in items):
         return {}
-    path = _shared(spec).with_suffix(".safetensors")
+    path = folders.shared_file(spec, ".safetensors")
     if not path.exists():
         with files.replacing(path) as part:
             save_file(held_replies(m0, items, spec.eval_batch), part)
@@ -121,7 +121,11 @@ def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tenso
 def _labelled(
     items: list[Item], base: Behaviours, source: Behaviours
 ) -> tuple[list[Item], Behaviours, Behaviours]:
-    """The items on which both M0 and S do one of the choices, so that there is a label, with both behaviours."""
+    """Leave out items that have no label, because M0 or S takes none of the choices.
+
+    Returns:
+        The items that are left, and the behaviours of M0 and of S on them.
+    """
     known = np.flatnonzero(base.known() & source.known())
     return [items[k] for k in known], base.take(known), source.take(known)
 
@@ -129,8 +133,8 @@ def _labelled(
 def _shallow_rules(
     spec: Spec, items: list[Item], b: Behaviours, test: list[Item], b0: Behaviours
 ) -> dict[str, float]:
-    """How well a shallow rule predicts L(M0), by task; NaN where no item has a label."""
-    path = _shared(spec).with_suffix(".json")
+    """The accuracy of a shallow rule that predicts L(M0), 0 to 1, by task; NaN where no item has a label."""
+    path = folders.shared_file(spec, ".json")
     if not path.exists():
         rules = {}
         for task in spec.tasks:

@@ -1,4 +1,8 @@
-"""A finished result, and what every kind of run does around its computing: lock, threads, memory ceiling, manifest."""
+"""Results, and what every kind of node has in common while it is made.
+
+While a node is made, its folder is locked, torch has the spec's number of threads, and memory has the spec's
+ceiling. Every manifest begins with the same entries.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -17,12 +21,19 @@ from coupling.runs import folders
 from coupling.spec import SCHEMA_VERSION, Spec, key, section_versions
 from coupling.tasks import Item, load_items, load_taught, needs
 
-WORK = ".work"  # what a run needs to go on after it was stopped
+# The folder of what a run needs to go on after an interruption. It is removed when the run is complete.
+WORK = ".work"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run. computed: False if it was there already. frames are read when asked for."""
+    """A complete result. Its manifest and its tables are read from the disk each time they are asked for.
+
+    Attributes:
+        spec: What was made.
+        folder: Where the result is kept.
+        computed: Whether it was computed now. False means that it was complete before.
+    """
 
     spec: Spec
     folder: Path
@@ -30,20 +41,36 @@ class Result:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return files.read_json(self.folder / "manifest.json")
+        """What is known of the result; see `coupling.runs.folders.finish`."""
+        return files.read_json(self.folder / folders.MANIFEST)
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of the run's tables: "rows" and "history" of an explainer, "behaviours" and "history" of a base model."""
+        """One of the tables of the result, by name.
+
+        An explainer has "rows" and "history", a base has "behaviours" and "untrained", and a prepared M0 has
+        "history".
+
+        Raises:
+            StoreError: Where there is no such table, or where it is damaged.
+        """
         return files.read_table(self.folder / f"{name}.parquet")
 
 
 def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
-    """Training and test items of the spec, fetching what they are read from; those of a taught behaviour are tested too."""
+    """The training items and the test items of a spec.
+
+    Packages that the items are read from are fetched. The test items of a behaviour that the spec teaches
+    stand behind the others.
+
+    Raises:
+        TaskError: Where the items are bad.
+    """
     train, test = load_items(spec, {name: fetch(name) for name in needs(spec)})
     return train, test + load_taught(spec)[1]
 
 
 def manifest_of(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:
+    """The entries of every manifest: what was made, from which model, and the peak of memory; 10^9 bytes."""
     return {
         "schema": SCHEMA_VERSION,
         "sections": section_versions(spec, stage),
@@ -58,20 +85,30 @@ def manifest_of(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:
 
 @contextmanager
 def working(folder: Path, spec: Spec, force: bool) -> Iterator[bool]:
-    """Yield whether the folder must be computed, and hold it, with the spec's threads and memory ceiling, meanwhile."""
+    """Hold a folder while its result is computed.
+
+    Args:
+        folder: The folder of the result.
+        spec: Says how many threads and how much memory the computation takes.
+        force: Compute a complete result again. The folder is emptied first.
+
+    Yields:
+        Whether the result must be computed. If it must, the lock, the number of threads and the ceiling hold
+        within the block.
+    """
     if folders.complete(folder) and not force:
         yield False
         return
     folder.mkdir(parents=True, exist_ok=True)
     threads = torch.get_num_threads()
     with folders.locked(folder):
-        if folders.complete(folder) and not force:  # somebody else made it while we waited
+        if folders.complete(folder) and not force:  # another process made it meanwhile
             yield False
             return
         if force:
             folders.clear(folder)
         torch.set_num_threads(spec.threads)
-        device()  # whose memory the ceiling is about
+        device()  # chosen first, because the ceiling holds for the memory of the device
         forget_peak()
         try:
             with memory_ceiling(spec.memory_gb):

@@ -1,0 +1,49 @@
+"""Forgetting: damaged results alone, or everything that a sweep needs."""
+
+import pytest
+from coupling import files, runs
+from coupling.runs import folders, forget
+
+
+@pytest.fixture
+def made(spec):
+    """A run and its M0 and base, as folders that hold one file each; no compute."""
+    found = [folders.m0_folder(spec), folders.base_folder(spec), folders.run_folder(spec)]
+    for folder in found:
+        files.write_json(folder / "file.json", {})
+        folders.finish(folder, {"status": "complete"})
+    return found
+
+
+def test_damaged_results_lose_their_manifest_and_nothing_else_is_touched(spec, made):
+    _, base, run = made
+    assert forget.forget_damaged([spec]) == []
+    (base / "file.json").write_text("damaged")
+    assert forget.forget_damaged([spec]) == [base]
+    assert not (base / folders.MANIFEST).exists()
+    assert (base / "file.json").exists()
+    assert folders.complete(run)
+    assert forget.forget_damaged([spec]) == []
+
+
+def test_everything_that_a_run_needs_is_forgotten_and_other_runs_are_kept(spec, made):
+    other = folders.run_folder(spec.model_copy(update={"kl_weight": 0.0}))
+    files.write_json(other / "file.json", {})
+    folders.finish(other, {})
+    pushed = spec.model_copy(update={"shift": "up"})
+    for path in (*folders.shared_files(spec), *folders.shared_files(pushed)):
+        files.write_json(path, {})
+    assert forget.forget([spec]) == made
+    assert not any(list(folder.iterdir()) for folder in made)
+    assert not any(path.exists() for path in folders.shared_files(spec))
+    assert folders.complete(other)
+    assert forget.forget([spec.model_copy(update={"m0_seed": 9})]) == []
+
+
+def test_a_shift_has_shared_files_of_its_own_items(spec):
+    pushed = spec.model_copy(update={"shift": "up"})
+    runs.explain(pushed)
+    shared = files.results_dir() / "tiny" / "behaviours"
+    assert len(list(shared.glob("*.parquet"))) == 2
+    forget.forget([pushed])
+    assert list(shared.iterdir()) == []
