@@ -56,8 +56,8 @@ def write_index() -> Path:
     ]
     lines += [f"- [schematic](schematic.png): {figures.schematic.WHAT}"]
     lines += [
-        f"- [{n}]({n}.png): {what}"
-        for n, (what, *_) in figures.STUDY_FIGURES.items()
+        f"- [{n}]({n}.png): {figures.what(n)}"
+        for n in figures.study_figures()
         if (files.figures_dir() / f"{n}.png").exists()
     ]
     known: set[tuple] = set()
@@ -71,14 +71,14 @@ def write_index() -> Path:
             f"{first['items']} test items a run; 95 % intervals.",
             "",
         ]
-        for name, (what, _) in figures.FIGURES.items():
+        for name in figures.sweep_figures():
             path = f"{profile}/{sweep}-{name}"
             if (files.figures_dir() / f"{path}.json").exists():
                 runs = len(files.read_json(files.figures_dir() / f"{path}.json")["runs"])
                 lines += [
                     f"![{name}]({path}.png)",
                     "",
-                    f"{what}; {runs} runs, listed in [{path}.json]({path}.json).",
+                    f"{figures.what(name)}; {runs} runs, listed in [{path}.json]({path}.json).",
                     "",
                 ]
         lines.append(_conditions(data.summary) if data.shift is None else _shifts(data.shift))

@@ -19,6 +19,7 @@ from importlib import import_module
 
 from coupling.report.figures.drawing import (
     figure,
+    has_table,
     report,
     schematic_figure,
     study_figure,
@@ -31,6 +32,7 @@ from coupling.report.figures.study_tables import write_claims, write_study_table
 
 __all__ = [
     "figure",
+    "has_table",
     "report",
     "schematic_figure",
     "study_figure",

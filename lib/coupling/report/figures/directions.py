@@ -43,8 +43,8 @@ def draw(items: pd.DataFrame) -> Figure:
     style.caption(
         figure,
         f"Final step; {items['m0_seed'].nunique()} M0 seed(s), three runs of each a square, "
-        f"{most} test items.\np: explanations dealt out anew among the three runs of each M0. If explanations "
-        "follow\ntheir own model, the diagonal beats its column.",
+        f"{most} test items.\np: explanations dealt out anew among the three runs of each M0. If "
+        "explanations follow\ntheir own model, the diagonal beats its column.",
     )
     return figure
 

@@ -100,6 +100,11 @@ def study_table(name: str) -> pd.DataFrame:
     return files.read_table(files.tables_dir() / f"{name}.parquet")
 
 
+def has_table(name: str) -> bool:
+    """Return whether the table of a figure of the whole study is there."""
+    return (files.tables_dir() / f"{_module(name, 'of_study').TABLE}.parquet").exists()
+
+
 def report(notebook: str, **parameters: str) -> None:
     """Print the command that reproduces the notebook of a figure, and how many runs the figure reads.
 

@@ -39,8 +39,8 @@ def draw(scaling: pd.DataFrame) -> Figure:
     style.caption(
         figure,
         "One machine, one run. Against the model's weights: medians over all steps of the throughputs, items "
-        "of MMLU, of the made-up world for the smallest;\nelsewhere medians of two steps after one to warm up, "
-        "items of MMLU.",
+        "of MMLU, of the made-up world for the smallest;\nelsewhere medians of two steps after one to warm "
+        "up, items of MMLU.",
     )
     return figure
 
