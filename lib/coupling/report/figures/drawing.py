@@ -138,5 +138,5 @@ def _module(name: str, has: str) -> ModuleType:
 
 
 def _modules() -> dict[str, ModuleType]:
-    folder = [str(Path(__file__).parent)]
-    return {m.name: import_module(f"{_PACKAGE}.{m.name}") for m in pkgutil.iter_modules(folder)}
+    folders = import_module(_PACKAGE).__path__
+    return {m.name: import_module(f"{_PACKAGE}.{m.name}") for m in pkgutil.iter_modules(folders)}
