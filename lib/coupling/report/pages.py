@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from coupling import files
-from coupling.analysis import claims, resampling, tables
+from coupling.analysis import resampling, tables
 from coupling.report import figures
+from coupling.report.claims_text import claims_parts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
@@ -30,11 +31,6 @@ REGIME = {
 }
 
 _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone share a row of the regime table
-_LISTED = {"replicated": "What replicated", "not replicated": "What did not replicate"}
-_EXPLORATIONS = (
-    "A row marked *exploration* was written down after its data had been seen. Its verdict follows the same "
-    "rule as the others, but it confirms nothing: it says where to look."
-)
 
 
 def write_readme() -> None:
@@ -59,100 +55,11 @@ def results_block() -> str:
     """
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
-        sizes = _conditions(figures.study_table("scale"), by_model=True)
+        sizes = _conditions(figures.studymarkdown_table("scale"), by_model=True)
         parts += ["### By model size", "![scale](figures/scale.png)", sizes]
     if (files.tables_dir() / "claims.parquet").exists():
-        parts += _claims_parts(_read_claims())
+        parts += claims_parts()
     return "\n\n".join(parts)
-
-
-def _read_claims() -> pd.DataFrame:
-    """Read the table of claims. Columns that older tables lack are added: exploration, part and why."""
-    rows = figures.study_table("claims")
-    missing = {"exploration": False, "part": float("nan"), "why": ""}
-    return rows.assign(**{name: value for name, value in missing.items() if name not in rows})
-
-
-def _claims_parts(rows: pd.DataFrame) -> list[str]:
-    """Return the paragraphs on the claims: lists by verdict, the counts of the rest, and the whole table."""
-    parts = [_EXPLORATIONS] if rows["exploration"].any() else []
-    for verdict, title in _LISTED.items():
-        found = [_claim_line(row) for _, row in rows[rows["verdict"] == verdict].iterrows()]
-        parts += [f"### {title}", "\n".join(found) or "Nothing."]
-    failed = rows[rows["verdict"] == "not computable"]
-    if len(failed):
-        reasons = [f"- {_claim_name(row)}: {row['why'].rstrip('.')}." for _, row in failed.iterrows()]
-        parts += ["### What could not be computed", "\n".join(reasons)]
-    counts = rows["verdict"].value_counts()
-    parts.append(
-        f"Beside these, {counts.get('inconclusive', 0)} rows are inconclusive "
-        f"and {counts.get('not tested', 0)} are not tested."
-    )
-    return [*parts, "### Claims", "![claims](figures/claims.png)", _claims_table(rows)]
-
-
-def _claim_name(row: pd.Series) -> str:
-    """Return a claim's text with its number, where it was tested, and whether it is an exploration."""
-    number = "our own" if row["claim"] == "own" else f"claim {row['claim']}"
-    about = [number, _where(row), *(["exploration"] if row["exploration"] else [])]
-    return f"{row['text'][0].upper()}{row['text'][1:]} ({'; '.join(about)})"
-
-
-def _claim_line(row: pd.Series) -> str:
-    """Return one decided claim as a list item, with its effect and interval."""
-    return f"- {_claim_name(row)}: {row['measure']} {_effect(row)}."
-
-
-def _effect(row: pd.Series) -> str:
-    """Return a claim's effect with its interval; nothing where it has none."""
-    if pd.isna(row["effect"]):
-        return ""
-    return f"{row['effect']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
-
-
-def _where(row: pd.Series) -> str:
-    """Return where a claim was tested: task, profile and number of seeds, as far as there are any."""
-    seeds = [f"{row['seeds']} {row['unit']}"] if row["seeds"] else []
-    tested = [] if row["verdict"] == "not tested" else [row["profile"]]
-    return ", ".join([row["task"], *tested, *seeds])
-
-
-def _claims_table(rows: pd.DataFrame) -> str:
-    """Return the table of claims as Markdown. A column without any entry is left out."""
-    cells = pd.DataFrame([_claim_cells(row) for _, row in rows.iterrows()])
-    filled = cells.loc[:, (cells != "").any()]
-    return _table(list(filled), filled.to_numpy().tolist())
-
-
-def _claim_cells(row: pd.Series) -> dict[str, str]:
-    """Return one row of the table of claims, by column."""
-    part = "" if pd.isna(row["part"]) else f"part {row['part']:.0f}"
-    verdict = f"{row['verdict']}: {row['why']}" if row["verdict"] == "not computable" else row["verdict"]
-    return {
-        "claim": row["claim"],
-        "what is claimed": row["text"],
-        "task": _where(row),
-        "effect": row["measure"],
-        "value": _effect(row),
-        "seeds above": "" if pd.isna(row["seeds_above"]) else f"{row['seeds_above']:.0f} of {row['seeds']}",
-        "p": "" if pd.isna(row["p"]) else f"{row['p']:.4f}",
-        "controls": _controls(row),
-        "plan": ", ".join(text for text in (part, "exploration" if row["exploration"] else "") if text),
-        "verdict": verdict,
-    }
-
-
-def _controls(row: pd.Series) -> str:
-    """Return how many of a claim's controls were passed, and the names of the others by outcome."""
-    if not row["seeds"]:
-        return ""
-    names = {
-        outcome: [c.removesuffix(f": {outcome}") for c in row["controls"] if c.endswith(f": {outcome}")]
-        for outcome in claims.OUTCOMES.values()
-    }
-    passed = len(names.pop(claims.OUTCOMES[True]))
-    missed = "".join(f"; {outcome}: {'; '.join(some)}" for outcome, some in names.items() if some)
-    return f"{passed} of {len(row['controls'])}{missed}"
 
 
 def write_index() -> Path:
@@ -188,13 +95,13 @@ def write_index() -> Path:
 
 def _study_figures() -> dict[str, str]:
     """Return the figures of the whole study: name to what it shows."""
-    whole = {name: what for name, (what, *_) in figures.STUDY_FIGURES.items()}
-    return {"schematic": figures.schematic.WHAT} | whole
+    whole = {name: figures.what(name) for name in figures.study_figures()}
+    return {"schematic": figures.what("schematic")} | whole
 
 
 def _sweep_figures() -> dict[str, str]:
     """Return the figures that a sweep can have: name to what it shows."""
-    return {name: what for name, (what, _) in figures.FIGURES.items()}
+    return {name: figures.what(name) for name in figures.sweep_figures()}
 
 
 def _title(sweep: str) -> str:
@@ -240,7 +147,7 @@ def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
         ]
         for _, row in summary.iterrows()
     ]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _shifts(runs: pd.DataFrame) -> str:
@@ -266,7 +173,7 @@ def _shifts(runs: pd.DataFrame) -> str:
         collapsed = f"{(part['collapsed'] != '').sum()} of {len(part)}"
         moved = [cells["shift"], cells["said_shift"]]
         rows.append([task, condition, *moved, *means, cells["gap"], cells["excess"], collapsed])
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _regimes(base: pd.DataFrame) -> str:
@@ -282,7 +189,7 @@ def _regimes(base: pd.DataFrame) -> str:
         which = f", {model}" if several else ""
         when = "" if checkpoint == 1 else f", at {checkpoint:g} of its preparation"
         rows.append([f"{task}{which}{when}", *cells])
-    return _table(["M0", *REGIME.values()], rows)
+    return markdown_table(["M0", *REGIME.values()], rows)
 
 
 def _interval(row: pd.Series, name: str) -> str:
@@ -290,12 +197,6 @@ def _interval(row: pd.Series, name: str) -> str:
     if pd.isna(row[name]):
         return "needs two runs of one M0"
     return f"{row[name]:+.3f} ({row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f})"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 
 
 if __name__ == "__main__":

@@ -10,17 +10,17 @@ from coupling.spec import SpecError, suggest
 from coupling.sweep import Sweep, read_sweep, sweep_names
 
 FIGURES = Path(__file__).parent / "figures"
-SAYS_WHAT = re.compile("^WHAT = ", re.MULTILINE)
+OF_A_SWEEP = re.compile(r"^def of_sweep\(", re.MULTILINE)
 
 
 def figure_names() -> list[str]:
     """Return the names that a sweep's `figures` may have.
 
-    They are the modules of `coupling.report.figures` that say what they show. Their files are read and not
-    imported, because drawing needs packages that take long to load.
+    They are the modules of `coupling.report.figures` that are drawn from the tables of a sweep. Their files
+    are read and not imported, because drawing needs packages that take long to load.
     """
     modules = (module.name for module in pkgutil.iter_modules([str(FIGURES)]))
-    return sorted(name for name in modules if SAYS_WHAT.search((FIGURES / f"{name}.py").read_text()))
+    return sorted(name for name in modules if OF_A_SWEEP.search((FIGURES / f"{name}.py").read_text()))
 
 
 def load(name: str) -> Sweep:

@@ -3,12 +3,13 @@
 import textwrap
 
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coupling.report.figures.style import caption, legend, span
+from coupling.report.figures import style
 
 WHAT = "The effect of every claim that was tested, with its interval, its controls and its verdict"
+TABLE = "claims"
 VERDICTS = {
     "replicated": ("#009E73", "o"),
     "inconclusive": ("#666666", "D"),
@@ -16,19 +17,35 @@ VERDICTS = {
 }
 
 
+def rests_on(sweep: str) -> bool:
+    """Return whether the runs of a sweep are behind the figure. Those of every sweep are."""
+    return True
+
+
+def of_study(frame: pd.DataFrame) -> Figure:
+    """Draw the figure of the study's table of claims."""
+    return draw(frame)
+
+
 def draw(claims: pd.DataFrame) -> Figure:
-    """The paper's claims on the left, our own on the right; a line a row of the table: effect with 95 % interval, coloured and marked by verdict, and how
-    many controls it passed."""
+    """Draw the effect of each row of the table with its 95 % interval, coloured and marked by verdict.
+
+    Claims of the paper stand on the left, those of this study on the right. Beside each effect stands how
+    many controls it passed.
+
+    Args:
+        claims: The table of claims. Rows without a verdict of VERDICTS are left out.
+    """
     tested = claims[claims["verdict"].isin(VERDICTS)]
     halves = [tested[tested["claim"] != "own"], tested[tested["claim"] == "own"]]
-    figure, axes = plt.subplots(1, 2, figsize=(17, 1.2 + 0.36 * max(map(len, halves))))
+    figure, axes = style.canvas(1, 2, (17, 1.2 + 0.36 * max(map(len, halves))))
     for axis, rows, title in zip(axes, halves, ("claims of the paper", "our own"), strict=True):
         _lines(axis, rows.reset_index(drop=True), title)
     over = "; ".join(
-        f"{profile}: {span(rows['seeds'])} {unit}"
+        f"{profile}: {style.span(rows['seeds'])} {unit}"
         for (profile, unit), rows in tested.groupby(["profile", "unit"], sort=False)
     )
-    caption(
+    style.caption(
         figure,
         f"Seeds: {over}. Bars: 95 % two-way bootstrap over these and groups; "
         "p Holm-corrected (PLAN.md); linear within ±0.02, logarithmic beyond.",
@@ -36,21 +53,17 @@ def draw(claims: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines(axis, rows: pd.DataFrame, title: str) -> None:
+def _lines(axis: Axes, rows: pd.DataFrame, title: str) -> None:
+    """Draw one half: a line for each row of the table."""
     for place, row in rows.iterrows():
         colour, mark = VERDICTS[row["verdict"]]
-        span = [[max(row["effect"] - row["low"], 0)], [max(row["high"] - row["effect"], 0)]]
-        axis.errorbar(
-            row["effect"], place, xerr=span, fmt=mark, color=colour, ms=5, capsize=2, label=row["verdict"]
-        )
-        passed = sum(c.endswith(": passed") for c in row["controls"])
+        bars = style.reach(row["effect"], row["low"], row["high"])
+        label = row["verdict"]
+        axis.errorbar(row["effect"], place, xerr=bars, fmt=mark, color=colour, ms=5, capsize=2, label=label)
+        passed = sum(control.endswith(": passed") for control in row["controls"])
         note = f"{row['effect']:+.3f}   {passed} of {len(row['controls'])} controls"
         axis.annotate(note, (1.01, place), xycoords=("axes fraction", "data"), fontsize=6, va="center")
-    texts = [
-        f"{r['claim']}, {r['profile']} {r['task']}: {r['text']}. {r['measure'][:1].upper()}{r['measure'][1:]}"
-        for _, r in rows.iterrows()
-    ]
-    names = [textwrap.fill(text, 84) for text in texts]
+    names = [textwrap.fill(_name(row), 84) for _, row in rows.iterrows()]
     axis.set_yticks(range(len(rows)), names, fontsize=6)
     axis.set(
         ylim=(len(rows) - 0.5, -0.5),
@@ -59,4 +72,9 @@ def _lines(axis, rows: pd.DataFrame, title: str) -> None:
     )
     axis.set_xscale("symlog", linthresh=0.02)
     axis.axvline(0, color="black", lw=0.8)
-    legend(axis, 7)
+    style.legend(axis, 7)
+
+
+def _name(row: pd.Series) -> str:
+    measure = f"{row['measure'][:1].upper()}{row['measure'][1:]}"
+    return f"{row['claim']}, {row['profile']} {row['task']}: {row['text']}. {measure}"

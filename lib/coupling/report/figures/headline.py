@@ -2,103 +2,110 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coupling.report.figures.style import COLOURS, LABELS, MARKS, caption, interval, legend, seeds_of, span
+from coupling.analysis.tables import Tables
+from coupling.report.figures import style
+from coupling.report.figures.style import COLOURS, DIFFERENCE, GAPS
+from coupling.sweep import Sweep
 
 WHAT = "Self- and target-faithfulness with and without the KL term, and the excess gap"
+ASIDE = 0.17  # how far the two measures of a condition stand from its place
+BASELINES = {  # measures that know nothing of the model's inside
+    "best_constant": (":", "best constant label"),
+    "gold": ("--", "gold answer (content match)"),
+}
+
+
+def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+    """Draw the figure of a sweep."""
+    return draw(data.summary, data.runs, sweep.title)
 
 
 def draw(summary: pd.DataFrame, runs: pd.DataFrame, title: str) -> Figure:
-    """Means with 95 % intervals, runs as small points, and what knows nothing of the model's inside as dashes.
+    """Draw means with 95 % intervals, single runs as small points, and baselines as dashes.
 
-    summary: rows of `tables.summary`, one task or more; runs: rows of `tables.runs`, of which the final step is shown; title: of the sweep.
+    Args:
+        summary: The summary of the sweep, one row a task and condition.
+        runs: The measures of each run and evaluation. The final step is shown.
+        title: Title of the sweep.
     """
-    tasks, conditions = (list(dict.fromkeys(summary[c])) for c in ("task", "condition"))
-    figure, axes = plt.subplots(
-        len(tasks), 2, figsize=(7.2, 0.4 + 2.9 * len(tasks)), squeeze=False, width_ratios=[3, 2]
-    )
-    final = runs[
-        runs["step"] == runs.groupby(["task", "condition", "m0_seed", "seed"])["step"].transform("max")
-    ]
+    tasks, conditions = (style.in_order(summary[name]) for name in ("task", "condition"))
+    size = (7.2, 0.4 + 2.9 * len(tasks))
+    figure, axes = style.canvas(len(tasks), 2, size, squeeze=False, width_ratios=[3, 2])
+    last = runs.groupby(["task", "condition", "m0_seed", "seed"])["step"].transform("max")
+    final = runs[runs["step"] == last]
     for (left, right), task in zip(axes, tasks, strict=True):
         rows = summary[summary["task"] == task].sort_values(
             "condition", key=lambda names: names.map(conditions.index), ignore_index=True
         )
-        for place, row in rows.iterrows():
-            mine = final[(final["task"] == task) & (final["condition"] == row["condition"])]
-            for shift, measure in ((-0.17, "self"), (0.17, "target")):
-                _mark(
-                    left,
-                    place + shift,
-                    measure,
-                    row[measure],
-                    row[f"{measure}_low"],
-                    row[f"{measure}_high"],
-                    mine[measure],
-                )
-            for shift, measure in ((-0.17, "gap"), (0.17, "excess")):
-                _mark(
-                    right,
-                    place + shift,
-                    measure,
-                    row[measure],
-                    row[f"{measure}_low"],
-                    row[f"{measure}_high"],
-                    mine[measure],
-                )
-                if np.isfinite(row[measure]):
-                    right.annotate(
-                        f"{row[measure]:+.3f}",
-                        (place + shift, row[measure]),
-                        xytext=(0, 12),
-                        textcoords="offset points",
-                        ha="center",
-                        fontsize=6,
-                        color=COLOURS[measure],
-                    )
-            for name, dash in (("best_constant", ":"), ("gold", "--")):
-                left.hlines(
-                    row[name],
-                    place - 0.4,
-                    place + 0.4,
-                    colors=COLOURS["baseline"],
-                    linestyles=dash,
-                    lw=1.2,
-                    label={"best_constant": "best constant label", "gold": "gold answer (content match)"}[
-                        name
-                    ],
-                )
-        for axis in (left, right):
-            axis.set_xticks(range(len(rows)), rows["condition"])
-            axis.set_xlim(-0.6, len(rows) - 0.4)
-            legend(axis, 7)
+        _panels(left, right, rows, final[final["task"] == task])
         left.set(
             ylim=(0, 1.02),
             ylabel="share of test items (exact match)",
             title=f"{task}: explanations against behaviour and labels",
         )
-        right.axhline(0, color="black", lw=0.8)
-        right.set(ylabel="difference (fraction)", title="gap, and gap beyond shared drift")
-        right.margins(y=0.25)
     first = summary.iloc[0]
-    collapsed = ", ".join(f"{r['task']} {r['condition']} {r['collapsed']}" for _, r in summary.iterrows())
-    caption(
+    fallen = ", ".join(
+        f"{row['task']} {row['condition']} {row['collapsed']}" for _, row in summary.iterrows()
+    )
+    style.caption(
         figure,
-        f"{title}. Final step; {first['seeds']} M0 seed(s), {span(summary['runs'])} run(s) a condition, {first['items']} test items a run. "
-        f"Bars: 95 % two-way bootstrap over {seeds_of(first['seeds'])} and groups; small points: runs.\n"
-        f"Runs flagged as collapsed: {collapsed}.",
+        f"{title}. Final step; {first['seeds']} M0 seed(s), {style.span(summary['runs'])} run(s) a "
+        f"condition, {first['items']} test items a run. Bars: 95 % two-way bootstrap over "
+        f"{style.seeds_of(first['seeds'])} and groups; small points: runs.\n"
+        f"Runs flagged as collapsed: {fallen}.",
     )
     return figure
 
 
-def _mark(axis, x: float, measure: str, mean: float, low: float, high: float, points: pd.Series) -> None:
-    """One mean with its interval, and its runs beside it."""
-    if not np.isfinite(mean):
+def _panels(left: Axes, right: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Draw one task: self and target on the left, gap and excess gap on the right."""
+    for place, row in rows.iterrows():
+        mine = runs[runs["condition"] == row["condition"]]
+        for aside, of_share, of_gap in ((-ASIDE, "self", "gap"), (ASIDE, "target", "excess")):
+            _mark(left, place + aside, row, of_share, mine)
+            _mark(right, place + aside, row, of_gap, mine)
+            _number(right, place + aside, row[of_gap], COLOURS[of_gap])
+        for name, (dash, label) in BASELINES.items():
+            left.hlines(
+                row[name],
+                place - 0.4,
+                place + 0.4,
+                colors=COLOURS["baseline"],
+                linestyles=dash,
+                lw=1.2,
+                label=label,
+            )
+    for axis in (left, right):
+        axis.set_xticks(range(len(rows)), rows["condition"])
+        axis.set_xlim(-0.6, len(rows) - 0.4)
+        style.legend(axis, 7)
+    style.zero(right)
+    right.set(ylabel=DIFFERENCE, title=GAPS)
+    right.margins(y=0.25)
+
+
+def _mark(axis: Axes, x: float, row: pd.Series, measure: str, runs: pd.DataFrame) -> None:
+    """Draw one mean with its interval, and its runs beside it."""
+    if not np.isfinite(row[measure]):
         axis.text(x, axis.get_ylim()[0], "needs\n2 runs", ha="center", va="bottom", fontsize=6)
         return
-    colour = COLOURS[measure]
-    interval(axis, x, mean, low, high, colour, MARKS[measure], LABELS[measure])
-    spread = np.linspace(-0.03, 0.03, len(points)) if len(points) > 1 else np.zeros(len(points))
-    axis.scatter(x + 0.09 + spread, points, s=7, color=colour, alpha=0.5, linewidths=0)
+    style.measure_interval(axis, x, row, measure)
+    places = x + 0.09 + style.spread(len(runs), 0.03)
+    style.small_points(axis, places, runs[measure], COLOURS[measure])
+
+
+def _number(axis: Axes, x: float, value: float, colour: str) -> None:
+    """Write a mean above its mark."""
+    if np.isfinite(value):
+        axis.annotate(
+            f"{value:+.3f}",
+            (x, value),
+            xytext=(0, 12),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6,
+            color=colour,
+        )

@@ -1,9 +1,10 @@
-"""Method schematic: where the fixed labels come from, what is trained, and what is compared with what."""
+"""Schematic of the method: where fixed labels come from, what is trained, and what is compared with what."""
 
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from coupling.report.figures import style
 from coupling.report.figures.style import COLOURS
 
 WHAT = "The method: fixed labels from M0, explanation training, and the two comparisons"
@@ -16,45 +17,54 @@ BOXES = {  # name: (x, y, text, colour)
     "says": (5.0, 0.0, "explanations E(M_t)\nwhat M_t says", "#D9EFE6"),
     "does": (7.5, 0.0, "current behaviour B(M_t)\n→ L(M_t)", "#D6E8F5"),
 }
-ARROWS = [
-    ("x", "m0", "arc3"),
-    ("m0", "labels", "arc3"),
-    ("labels", "train", "arc3"),
-    ("m0", "train", "arc3"),
-    ("train", "says", "arc3"),
-    ("train", "does", "arc3,rad=0.35"),
+ARROWS = [  # from, to, whether the arrow bends
+    ("x", "m0", False),
+    ("m0", "labels", False),
+    ("labels", "train", False),
+    ("m0", "train", False),
+    ("train", "says", False),
+    ("train", "does", True),
 ]
-WIDTH, HEIGHT = 2.0, 0.85
+COMPARISONS = {  # measure: start, end, place of the text, its alignment, what the text asks
+    "target": ((6.0, 0.91), (6.0, 1.59), (6.12, 1.25), "left", "does E(M_t)\nstate L(M0)?"),
+    "self": ((7.06, 0.55), (7.44, 0.55), (7.75, 1.25), "left", "does E(M_t)\nstate L(M_t)?"),
+}
+WIDTH, HEIGHT = 2.0, 0.85  # of a box
+PAD = 0.06  # around a box
 
 
 def draw() -> Figure:
-    """Boxes and arrows; the two comparisons in the colours that all figures give them."""
-    figure, axis = plt.subplots(figsize=(7.6, 3.1))
+    """Draw boxes and arrows, and the two comparisons in the colours that all figures give them."""
+    figure, axis = style.canvas(1, 1, (7.6, 3.1))
     for x, y, text, colour in BOXES.values():
-        axis.add_patch(
-            FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0.06", fc=colour, ec="black", lw=0.8)
-        )
+        shape = f"round,pad={PAD}"
+        axis.add_patch(FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle=shape, fc=colour, ec="black", lw=0.8))
         axis.text(x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", fontsize=8)
-    for start, end, bend in ARROWS:
-        (x0, y0, *_), (x1, y1, *_) = BOXES[start], BOXES[end]
-        if y0 == y1 and bend == "arc3":
-            a, b = (x0 + WIDTH + 0.06, y0 + HEIGHT / 2), (x1 - 0.06, y1 + HEIGHT / 2)
-        elif y0 == y1:
-            a, b = (x0 + WIDTH / 2, y0 - 0.06), (x1 + WIDTH / 2, y1 - 0.06)
-        else:
-            a, b = (x0 + WIDTH / 2, y0 - 0.06), (x1 + WIDTH / 2 + (0.5 if x0 > x1 else 0), y1 + HEIGHT + 0.06)
-        axis.add_patch(
-            FancyArrowPatch(
-                a, b, arrowstyle="-|>", mutation_scale=9, lw=0.9, color="black", connectionstyle=bend
-            )
-        )
-    for a, b, name, place, side in (
-        ((6.0, 0.91), (6.0, 1.59), "target-faithfulness:\ndoes E(M_t)\nstate L(M0)?", (6.12, 1.25), "left"),
-        ((7.06, 0.55), (7.44, 0.55), "self-faithfulness:\ndoes E(M_t)\nstate L(M_t)?", (7.75, 1.25), "left"),
-    ):
-        colour = COLOURS["target" if name.startswith("target") else "self"]
-        axis.add_patch(FancyArrowPatch(a, b, arrowstyle="<|-|>", mutation_scale=11, lw=2, color=colour))
-        axis.text(*place, name, ha=side, va="center", fontsize=8, color=colour)
+    for arrow in ARROWS:
+        _arrow(axis, *arrow)
+    for measure, (start, end, place, side, asked) in COMPARISONS.items():
+        colour = COLOURS[measure]
+        axis.add_patch(FancyArrowPatch(start, end, arrowstyle="<|-|>", mutation_scale=11, lw=2, color=colour))
+        text = f"{measure}-faithfulness:\n{asked}"
+        axis.text(*place, text, ha=side, va="center", fontsize=8, color=colour)
     axis.set(xlim=(-0.15, 9.75), ylim=(-1.05, 2.65))
     axis.axis("off")
     return figure
+
+
+def _arrow(axis: Axes, start: str, end: str, bends: bool) -> None:
+    """Draw an arrow from one box to another. It leaves the lower edge where it bends or goes down."""
+    (x0, y0, *_), (x1, y1, *_) = BOXES[start], BOXES[end]
+    if y0 == y1 and not bends:
+        ends = (x0 + WIDTH + PAD, y0 + HEIGHT / 2), (x1 - PAD, y1 + HEIGHT / 2)
+    elif y0 == y1:
+        ends = (x0 + WIDTH / 2, y0 - PAD), (x1 + WIDTH / 2, y1 - PAD)
+    else:
+        aside = 0.5 if x0 > x1 else 0
+        ends = (x0 + WIDTH / 2, y0 - PAD), (x1 + WIDTH / 2 + aside, y1 + HEIGHT + PAD)
+    style_of = "arc3,rad=0.35" if bends else "arc3"
+    axis.add_patch(
+        FancyArrowPatch(
+            *ends, arrowstyle="-|>", mutation_scale=9, lw=0.9, color="black", connectionstyle=style_of
+        )
+    )

@@ -1,16 +1,24 @@
-"""How every figure looks: labels, colours and marks in one place, and the two files that each is saved as."""
+"""How every figure looks: its canvas, colours, marks and labels, and the two files that it is saved as.
 
+Figures are made by `canvas` and never by pyplot. Importing this module therefore chooses no backend and
+changes no setting of matplotlib, neither in a script nor in a notebook.
+"""
+
+import io
 import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-mpl.use("Agg", force=False)
-
-# Okabe and Ito's palette: told apart by colour-blind readers, and by lightness in grey print
+# The palette of Okabe and Ito. Colour-blind readers can tell its colours apart, and so can a grey print.
 COLOURS = {
     "self": "#0072B2",
     "target": "#D55E00",
@@ -29,41 +37,77 @@ LABELS = {
     "agreement": "agreement of L(S) and L(M_t)",
     "self_base": "self − base",
 }
+SHARE = "share of test items"
+DIFFERENCE = "difference (fraction)"
+GAPS = "gap, and gap beyond shared drift"
+_SETTINGS = {
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "coupling",
+    "figure.constrained_layout.use": True,
+}
 
 
-def apply() -> None:
-    """Set the study's style for all figures that follow."""
-    sns.set_theme(context="paper", style="ticks", font_scale=1.0)
-    mpl.rcParams.update(
-        {
-            "figure.dpi": 120,
-            "savefig.dpi": 200,
-            "font.size": 9,
-            "axes.titlesize": 9,
-            "legend.frameon": False,
-            "pdf.fonttype": 42,
-            "svg.hashsalt": "coupling",
-            "figure.constrained_layout.use": True,
-        }
-    )
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the style of the study to everything that is drawn or saved inside the block."""
+    theme = sns.plotting_context("paper", font_scale=1.0) | sns.axes_style("ticks")
+    with mpl.rc_context(theme | _SETTINGS):
+        yield
+
+
+class StudyFigure(Figure):
+    """A figure that a notebook shows as one PNG image, whatever backend the notebook has chosen."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Return what a notebook shows for this figure."""
+        drawn = io.BytesIO()
+        with styled():
+            self.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
+        return {"image/png": drawn.getvalue(), "text/plain": repr(self)}
+
+
+def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[StudyFigure, Any]:
+    """Make a figure with a grid of axes.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        size: Width and height in inches.
+        options: As for `matplotlib.figure.Figure.subplots`.
+
+    Returns:
+        The figure, and what `subplots` returns: an array of axes, or a single one.
+    """
+    figure = StudyFigure(figsize=size)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write `path`.png and `path`.pdf without dates, so that the same data gives the same bytes."""
+    """Write `path`.png and `path`.pdf. Neither holds a date, so that the same data gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    png, pdf = path.with_suffix(".png"), path.with_suffix(".pdf")
+    png, pdf = (path.with_name(f"{path.name}.{ending}") for ending in ("png", "pdf"))
     figure.savefig(png, metadata={"Software": None})
     figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return [png, pdf]
 
 
 def caption(figure: Figure, text: str) -> None:
-    """What is plotted, over how many seeds and items, below the axes."""
+    """Write below the axes how the figure was made: step, seeds, runs, items and intervals."""
     figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
 
 
+def reach(mean: float, low: float, high: float) -> list[list[float]]:
+    """Return how far an interval reaches below and above its mean, as `Axes.errorbar` takes it."""
+    return [[max(mean - low, 0)], [max(high - mean, 0)]]
+
+
 def interval(
-    axis,
+    axis: Axes,
     x: float,
     mean: float,
     low: float,
@@ -73,12 +117,11 @@ def interval(
     label: str,
     filled: bool = True,
 ) -> None:
-    """A mean with its interval."""
-    bars = [[max(mean - low, 0)], [max(high - mean, 0)]]
+    """Draw a mean with its interval."""
     axis.errorbar(
         x,
         mean,
-        bars,
+        reach(mean, low, high),
         fmt=mark,
         color=colour,
         markerfacecolor=colour if filled else "white",
@@ -87,27 +130,52 @@ def interval(
     )
 
 
-def legend(axis, size: int) -> None:
-    """A legend that names each label once."""
+def measure_interval(axis: Axes, x: float, row: pd.Series, measure: str) -> None:
+    """Draw a measure of a summary row in its own colour and mark. The interval is in `*_low` and `*_high`."""
+    ends = (row[measure], row[f"{measure}_low"], row[f"{measure}_high"])
+    interval(axis, x, *ends, COLOURS[measure], MARKS[measure], LABELS[measure])
+
+
+def small_points(axis: Axes, x: Any, y: Any, colour: str, alpha: float = 0.5) -> None:
+    """Draw single runs as small points."""
+    axis.scatter(x, y, s=7, color=colour, alpha=alpha, linewidths=0)
+
+
+def zero(axis: Axes) -> None:
+    """Draw the null of a difference."""
+    axis.axhline(0, color="black", lw=0.8)
+
+
+def legend(axis: Axes, size: int) -> None:
+    """Draw a legend that names each label once."""
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     axis.legend(handles.values(), handles.keys(), fontsize=size)
 
 
-def ticks(axis, names) -> None:
-    """One place on the x axis for each name, long ones on several lines."""
-    axis.set_xticks(
-        range(len(names)),
-        ["\n".join(line for part in n.split("\n") for line in textwrap.wrap(part, 14)) for n in names],
-        fontsize=7,
-    )
-    axis.set_xlim(-0.6, len(names) - 0.4)
+def ticks(axis: Axes, names: Iterable[str]) -> None:
+    """Give each name a place on the x axis. Long names take several lines."""
+    wrapped = [
+        "\n".join(line for part in name.split("\n") for line in textwrap.wrap(part, 14)) for name in names
+    ]
+    axis.set_xticks(range(len(wrapped)), wrapped, fontsize=7)
+    axis.set_xlim(-0.6, len(wrapped) - 0.4)
+
+
+def in_order(values: Iterable[Any]) -> list[Any]:
+    """Return the different values in the order of their first occurrence."""
+    return list(dict.fromkeys(values))
+
+
+def spread(count: int, width: float) -> np.ndarray:
+    """Return places beside 0 for some marks, from -width to width. A single mark stands at 0."""
+    return np.linspace(-width, width, count) if count > 1 else np.zeros(count)
 
 
 def seeds_of(m0_seeds: int) -> str:
-    """What the seeds are called that intervals are over: those of M0, or of a single M0's explainers."""
+    """Name the seeds that intervals are over: M0 seeds, or the explainer seeds where there is one M0."""
     return "M0 seeds" if m0_seeds > 1 else "explainer seeds of one M0"
 
 
 def span(counts: pd.Series) -> str:
-    """How many, where it may differ: one number, or from the least to the most."""
+    """Write counts as one number, or as "least to most" where they differ."""
     return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"

@@ -1,0 +1,61 @@
+"""Take every measurement that is not there yet, and write the two tables of the bench."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from coupling import files
+from coupling.bench import growth, processes, timing
+from coupling.bench.cases import CASES, GROWN, Case
+from coupling.bench.pair import PATHS
+from coupling.models.memory import machine_megabytes
+from coupling.runs import Models, folders
+
+ORDER = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"]
+
+
+def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
+    """Measure, write figures/data/bench.parquet and bench_scaling.parquet, and print the first.
+
+    A measurement that takes long is kept on its own in results/bench. It is not taken again until it is
+    removed.
+
+    Args:
+        cases: The cases by name.
+        grown: Name of the case whose steps are made to grow.
+    """
+    models = Models()
+    precision = {
+        name: _kept(f"precision-{name}", lambda case=case: timing.fastest_precision(case, models))
+        for name, case in cases.items()
+    }
+    models.let_go()  # memory is measured while this process holds little itself
+    rows = [_kept(f"memory-{name}", lambda name=name: _memory(name, precision[name])) for name in cases]
+    for name, case in cases.items():
+        rows += _kept(
+            f"throughputs-{name}",
+            lambda case=case: timing.throughputs(case, precision[case.name], models),
+        )
+    steps = _kept("scaling", lambda: growth.scaling(rows, precision[grown], models))
+    rows.append(_kept("workers", processes.workers))
+    frame = pd.DataFrame(rows).sort_values("measure", key=lambda names: names.map(ORDER.index), kind="stable")
+    files.write_table(files.tables_dir() / "bench.parquet", frame)
+    files.write_table(files.tables_dir() / "bench_scaling.parquet", pd.DataFrame(steps))
+    about = folders.provenance() | {"memory_megabytes": machine_megabytes()}
+    files.write_json(files.tables_dir() / "bench.json", about)
+    print(frame.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+
+
+def _kept(name: str, take: Callable[[], Any]) -> Any:
+    """Return a measurement from results/bench, where it is taken and kept if it is not there."""
+    path = files.results_dir() / "bench" / f"{name}.json"
+    if not path.exists():
+        print(f"bench: {name}", flush=True)
+        files.write_json(path, take())
+    return files.read_json(path)
+
+
+def _memory(name: str, precision: str) -> dict[str, Any]:
+    both = (processes.memory(name, path, precision) for path in PATHS)
+    return timing.row("peak_memory", name, *both, "GB")

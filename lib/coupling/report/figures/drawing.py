@@ -1,0 +1,142 @@
+"""Find the figures by their files, draw them, and save them beside a list of the runs behind them."""
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from coupling import files
+from coupling.analysis import tables
+from coupling.report import notebooks, study
+from coupling.report.figures import schematic, style
+from coupling.spec import SpecError, suggest
+from coupling.sweep import is_path, stem
+
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+def sweep_figures() -> list[str]:
+    """Return the names of the figures that are drawn from the tables of a sweep."""
+    return _names("of_sweep")
+
+
+def study_figures() -> list[str]:
+    """Return the names of the figures that are drawn from a table of the whole study."""
+    return _names("of_study")
+
+
+def what(name: str) -> str:
+    """Return what a figure shows, in one sentence without a full stop."""
+    return _module(name, "WHAT").WHAT
+
+
+def schematic_figure() -> Figure:
+    """Draw the method on one page and save it as figures/schematic."""
+    with style.styled():
+        drawn = schematic.draw()
+        style.save(drawn, files.figures_dir() / "schematic")
+    return drawn
+
+
+def figure(name: str, profile: str, sweep: str) -> Figure:
+    """Draw one figure from the tables of a sweep, and save it beside a list of the runs behind it.
+
+    Args:
+        name: Name of the figure, one of `sweep_figures()`.
+        profile: Name of the profile.
+        sweep: Name of a sweep of the study, or the path of a user's own YAML file.
+
+    Returns:
+        The figure. It is also saved as figures/<profile>/<sweep>-<name>.png, .pdf and .json. A figure of a
+        user's own sweep is saved under results/figures.
+
+    Raises:
+        SpecError: For a name that is no figure of a sweep, and where there is no such sweep.
+        StoreError: Where the sweep has no tables. The message names the command that makes them.
+    """
+    module = _module(name, "of_sweep")
+    of = study.load(sweep).at(profile)
+    data = tables.read(profile, sweep)
+    path = _folder(sweep) / profile / f"{stem(sweep)}-{name}"
+    with style.styled():
+        drawn = module.of_sweep(data, of)
+        style.save(drawn, path)
+    _write_runs(path, name, [run["key"] for run in data.keys["runs"]])
+    return drawn
+
+
+def study_figure(name: str) -> Figure:
+    """Draw one figure of the whole study, and save it as figures/<name> beside a list of the runs behind it.
+
+    Args:
+        name: Name of the figure, one of `study_figures()`.
+
+    Raises:
+        SpecError: For a name that is no figure of the whole study.
+        StoreError: Where its table is missing.
+    """
+    module = _module(name, "of_study")
+    frame = study_table(module.TABLE)
+    path = files.figures_dir() / name
+    with style.styled():
+        drawn = module.of_study(frame)
+        style.save(drawn, path)
+    if hasattr(module, "rests_on"):
+        behind = [(profile, sweep) for profile, sweep in tables.collected() if module.rests_on(sweep)]
+        keys = {f"{p}/{s}": [run["key"] for run in tables.read_keys(p, s)["runs"]] for p, s in behind}
+        _write_runs(path, name, keys)
+    return drawn
+
+
+def study_table(name: str) -> pd.DataFrame:
+    """Read a table of the whole study, figures/data/<name>.parquet.
+
+    Raises:
+        StoreError: Where it is missing or damaged.
+    """
+    return files.read_table(files.tables_dir() / f"{name}.parquet")
+
+
+def has_table(name: str) -> bool:
+    """Return whether the table of a figure of the whole study is there."""
+    return (files.tables_dir() / f"{_module(name, 'of_study').TABLE}.parquet").exists()
+
+
+def report(notebook: str, **parameters: str) -> None:
+    """Print the command that reproduces the notebook of a figure, and how many runs the figure reads.
+
+    Args:
+        notebook: Name of the notebook.
+        parameters: profile and sweep. Nothing for a figure of the whole study.
+    """
+    reused = len(tables.read_keys(**parameters)["runs"]) if parameters else 0
+    notebooks.report(notebook, parameters, 0, reused)
+
+
+def _folder(sweep: str) -> Path:
+    """Return where the figures of a sweep are kept: those of a user's own sweep are no part of the study."""
+    return files.results_dir() / "figures" if is_path(sweep) else files.figures_dir()
+
+
+def _write_runs(path: Path, name: str, runs: list[str] | dict[str, list[str]]) -> None:
+    """Write the keys of the runs behind a figure into a JSON file beside it."""
+    files.write_json(path.with_name(f"{path.name}.json"), {"figure": name, "shows": what(name), "runs": runs})
+
+
+def _names(has: str) -> list[str]:
+    return sorted(name for name, module in _modules().items() if hasattr(module, has))
+
+
+def _module(name: str, has: str) -> ModuleType:
+    module = _modules().get(name)
+    if not hasattr(module, has):
+        raise SpecError(f"unknown figure {name!r}: {suggest(name, _names(has))}")
+    return module
+
+
+def _modules() -> dict[str, ModuleType]:
+    folders = import_module(_PACKAGE).__path__
+    return {m.name: import_module(f"{_PACKAGE}.{m.name}") for m in pkgutil.iter_modules(folders)}

