@@ -1,1 +1,1 @@
-"""Introspective coupling: do explanations trained on fixed labels follow a model's own behaviour? (arXiv 2606.32038)"""
+"""Introspective coupling: do explanations trained on fixed labels follow a model's own behaviour?"""

@@ -147,7 +147,7 @@ def clear(
     seeds: Seeds = 0,
     damaged: Annotated[bool, typer.Option("--damaged", help="only results that are damaged")] = False,
 ) -> None:
-    """Forget the runs of a sweep and everything that they need, so that the next batch computes them again."""
+    """Forget the runs of a sweep and all that they need, so that the next batch computes them again."""
     from coupling.report import overview
 
     found = overview.clear(profile, sweep, task, seeds, damaged)

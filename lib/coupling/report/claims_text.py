@@ -1,4 +1,4 @@
-"""Say the table of claims in Markdown: what replicated, what did not, what could not be computed, and every row."""
+"""Write the table of claims as Markdown: lists by verdict, and every row."""
 
 import pandas as pd
 
