@@ -1,6 +1,7 @@
 """Notebooks are thin, hold no outputs, and reject a misspelt parameter before any compute."""
 
-import json
+import ast
+import importlib
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import SMALL
-from coupling import cli, files
+from coupling import files
 from coupling.analysis import tables
 from coupling.report import pages
 
@@ -48,6 +49,30 @@ def papermill(source, out, **parameters):
     return subprocess.run(command, capture_output=True, text=True, env=os.environ)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_a_notebook_imports_is_there_and_keeps_its_name(path):
+    code = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
+    tree = ast.parse(code)
+    imported = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = importlib.import_module(node.module)
+                if hasattr(module, alias.name):
+                    imported[alias.name] = getattr(module, alias.name)
+                else:
+                    imported[alias.name] = importlib.import_module(f"{node.module}.{alias.name}")
+    assert imported
+    assigned = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    assert not assigned & set(imported)
+    for node in ast.walk(tree):  # what is called of an imported module is one of its public names
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+            assert hasattr(imported[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
+            assert not node.attr.startswith("_")
+    uncalled = set(imported) - {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    assert not uncalled, f"imported and not used: {uncalled}"
+
+
 def test_a_misspelt_parameter_fails_before_any_compute(tmp_path):
     done = papermill(ROOT / "notebooks" / "02_train.ipynb", tmp_path / "out.ipynb", kl_wieght=0)
     assert done.returncode
@@ -65,7 +90,8 @@ def test_plain_papermill_runs_a_training_notebook(tmp_path):
 
 def test_figures_and_command_line_need_no_torch():
     code = (
-        "import sys; import coupling.figures, coupling.cli, coupling.tables; sys.exit('torch' in sys.modules)"
+        "import sys; from coupling import cli; from coupling.analysis import tables; "
+        "from coupling.report import build, figures, overview; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -86,49 +112,3 @@ def test_committed_summaries_follow_from_committed_rows(monkeypatch):
             ]
             assert row["gap"] == pytest.approx(mine["self"].mean() - mine["target"].mean(), abs=1e-12)
             assert row["self"] == pytest.approx(mine["self"].mean(), abs=1e-12)
-
-
-def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(tmp_path):
-    def write(name, *cells):
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(c) for c in cells],
-            metadata={"language_info": {"name": "python"}},
-        )
-        notebook.cells[0].metadata["tags"] = ["parameters"]
-        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
-        return [
-            str(tmp_path / f"{name}.ipynb"),
-            str(tmp_path / "out" / f"{name}.ipynb"),
-            {"where": str(tmp_path / name)},
-        ]
-
-    note = "import os, pathlib; pathlib.Path(where).write_text(f\"{os.getpid()} {'leak' in globals()}\")"
-    jobs = [
-        write("first", "where = ''", "leak = 1", note),
-        write("fails", "where = ''", "raise ValueError('as it should')"),
-        write("dies", "where = ''", "import os; os._exit(1)"),
-        write("last", "where = ''", note),
-        write("again", "where = ''", note),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", "from coupling.cli import main; main()", "notebooks", json.dumps(jobs)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode
-    assert "as it should" in done.stderr
-    assert "dies.ipynb" in done.stderr
-    first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
-    assert [first[1], last[1], again[1]] == ["True", "False", "False"]
-    assert last[0] == again[0] != first[0]  # one kernel for all, until it died
-
-
-def test_a_profile_has_the_figures_of_its_own_conditions(monkeypatch):
-    jobs = []
-    monkeypatch.setattr(cli, "_execute", lambda *some: jobs.extend(some))
-    monkeypatch.setattr(tables, "collected", lambda: [("medium", "shift")])
-    monkeypatch.setattr(pages, "write_index", lambda: None)
-    monkeypatch.setattr(pages, "write_readme", lambda: None)
-    cli.figures("tracking")
-    cli.figures("directions")
-    assert [source.stem for source, *_ in jobs] == ["17_tracking"]

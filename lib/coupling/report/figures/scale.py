@@ -28,7 +28,7 @@ def shown() -> dict[str, Scale]:
 
 def rests_on(sweep: str) -> bool:
     """Return whether the runs of a sweep are behind the figure."""
-    return sweep in shown()
+    return read_sweep(sweep).scale is not None
 
 
 def of_study(frame: pd.DataFrame) -> Figure:

@@ -1,0 +1,91 @@
+"""Notebooks that are executed together: they share a kernel and nothing else, and show each figure once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from coupling import files
+from coupling.report.execute import Job, execute, parameters
+from coupling.spec import SpecError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a notebook of some cells, the first for parameters, and returns its job."""
+
+    def write(name, *cells):
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"language_info": {"name": "python"}},
+        )
+        notebook.cells[0].metadata["tags"] = ["parameters"]
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        out = tmp_path / "out" / f"{name}.ipynb"
+        return Job(tmp_path / f"{name}.ipynb", out, {"where": str(tmp_path / name)})
+
+    return write
+
+
+def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fail(write, tmp_path):
+    note = "import os, pathlib; pathlib.Path(where).write_text(f\"{os.getpid()} {'leak' in globals()}\")"
+    jobs = [
+        write("first", "where = ''", "leak = 1", note),
+        write("fails", "where = ''", "raise ValueError('as it should')"),
+        write("dies", "where = ''", "import os; os._exit(1)"),
+        write("last", "where = ''", note),
+        write("again", "where = ''", note),
+    ]
+    code = "from coupling.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "notebooks", json.dumps(jobs, default=str)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode
+    assert "as it should" in done.stderr
+    assert "dies.ipynb" in done.stderr
+    first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
+    assert [first[1], last[1], again[1]] == ["True", "False", "False"]
+    assert last[0] == again[0] != first[0]  # one kernel for all, until it died
+
+
+def test_the_notebook_of_a_figure_shows_its_figure_once_as_an_image(tmp_path, monkeypatch):
+    files.figures_dir().mkdir()
+    files.tables_dir().symlink_to(ROOT / "figures" / "data")
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in JupyterLab
+    out = tmp_path / "out.ipynb"
+    execute([Job(ROOT / "notebooks" / "15_curve.ipynb", out, {"profile": "tiny", "sweep": "rank"})])
+    code = [cell for cell in nbformat.read(out, as_version=4).cells if cell.cell_type == "code"]
+    shown = [output.get("data", {}) for cell in code for output in cell.outputs]
+    images = [data for data in shown if "image/png" in data]
+    assert len(images) == 1
+    assert len(images[0]["image/png"]) > 10_000
+    assert not any("Figure size" in data.get("text/plain", "") for data in shown if "image/png" not in data)
+    assert (files.figures_dir() / "tiny" / "rank-curve.png").exists()
+
+
+def test_a_notebook_is_never_written_over(write):
+    job = write("one", "where = ''")
+    with pytest.raises(SpecError, match="is the notebook itself"):
+        execute([job._replace(out=job.source)])
+
+
+def test_parameters_are_json_or_words_of_python_and_paths_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parameters(["a=1", "b=0.5", "c=text", "d=None", "e=True", "f=x=y", "sweep=rank"]) == {
+        "a": 1,
+        "b": 0.5,
+        "c": "text",
+        "d": None,
+        "e": True,
+        "f": "x=y",
+        "sweep": "rank",
+    }
+    assert parameters(["sweep=mine.yaml"]) == {"sweep": str(tmp_path.resolve() / "mine.yaml")}
+    with pytest.raises(SpecError, match="'seed': expected name=value"):
+        parameters(["seed"])
