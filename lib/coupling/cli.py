@@ -193,7 +193,7 @@ def clear(
     seeds: Seeds = 0,
     damaged: Annotated[bool, typer.Option("--damaged", help="only results that are damaged")] = False,
 ) -> None:
-    """Forget the runs of a sweep and everything that they need, so that the next batch computes them again."""
+    """Forget the runs of a sweep and all that they need, so that the next batch computes them again."""
     from coupling.runs import forget
 
     wanted = [spec for *_, spec in _runs(profile, sweep, task, seeds)]
