@@ -125,7 +125,7 @@ def test_joint_tasks_with_a_taught_behaviour_and_a_held_out_region_are_shown_apa
     shown = notebooks.run_measures(runs.explain(joint))
     steps = shown.groupby("task")["step"].apply(list).to_dict()
     assert steps == {task: [0, 4] for task in ("aita", "refusal", "jabberwocky")}
-    runs.explain(alone)
+    assert (runs.explain(alone).table("history")["cross_entropy"] == 0).all()
     plan = [("both", joint), ("behaviour alone", alone)]
     tables.write(tables.collect("new_behaviour", plan), tables.folder("tiny", "new_behaviour"))
     for name in ("new_behaviour", "held_out"):

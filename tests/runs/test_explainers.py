@@ -110,5 +110,3 @@ def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, m
     health = runs.base(joint).manifest["health"]
     assert set(health) == {"aita", "refusal"}
     assert all(0 <= health[t][f"flips_{how}"] < 1 for t in health for how in ("batch", "dtype"))
-    alone = joint.model_copy(update={"explanation_weight": 0.0})
-    assert (runs.explain(alone).table("history")["cross_entropy"] == 0).all()

@@ -1,4 +1,4 @@
-"""Forget results, so that the next batch computes them again. No other module deletes finished results."""
+"""Forget results, so that the next batch computes them again."""
 
 from collections.abc import Iterable
 from pathlib import Path
