@@ -55,7 +55,7 @@ def results_block() -> str:
     """
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
-        sizes = _conditions(figures.studymarkdown_table("scale"), by_model=True)
+        sizes = _conditions(figures.study_table("scale"), by_model=True)
         parts += ["### By model size", "![scale](figures/scale.png)", sizes]
     if (files.tables_dir() / "claims.parquet").exists():
         parts += claims_parts()
