@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_computed_stands_apart_with_its_reason():
         ]
     )
     assert section(block, "What could not be computed").startswith(
-        f"- Explanations are faithful (claim 1; hint_qa, tiny, 1 explainers): {why}."
+        f"- Explanations are faithful (claim 1; hint_qa, tiny, 1 explainer): {why}."
     )
     assert f"| not computable: {why} |" in section(block, "Claims")
     assert "nan" not in block

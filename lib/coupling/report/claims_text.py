@@ -59,7 +59,8 @@ def _effect(row: pd.Series) -> str:
 
 def _where(row: pd.Series) -> str:
     """Return where a claim was tested: task, profile and number of seeds, as far as there are any."""
-    seeds = [f"{row['seeds']} {row['unit']}"] if row["seeds"] else []
+    unit = row["unit"].removesuffix("s") if row["seeds"] == 1 else row["unit"]
+    seeds = [f"{row['seeds']} {unit}"] if row["seeds"] else []
     tested = [] if row["verdict"] == "not tested" else [row["profile"]]
     return ", ".join([row["task"], *tested, *seeds])
 

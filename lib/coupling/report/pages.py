@@ -65,8 +65,8 @@ def results_block() -> str:
 def write_index() -> Path:
     """Write `figures/README.md` and return its path.
 
-    Every sweep has a section with its figures, what they show, how many runs are behind them, its summary,
-    and the regime of its M0s where no section above has shown these M0s.
+    Every sweep has a section with its question, its figures, what they show, how many runs are behind them,
+    its summary, and the regime of its M0s where no section above has shown these M0s.
     """
     lines = [
         "# Figures and tables",
@@ -104,19 +104,14 @@ def _sweep_figures() -> dict[str, str]:
     return {name: figures.what(name) for name in figures.sweep_figures()}
 
 
-def _title(sweep: str) -> str:
-    """Return what a sweep is called on the page of figures."""
-    return read_sweep(sweep).title
-
-
 def _sweep_section(profile: str, sweep: str, data: tables.Tables) -> list[str]:
     """Return the lines of one sweep's section: heading, size, figures and summary."""
-    first = data.summary.iloc[0]
+    first, read = data.summary.iloc[0], read_sweep(sweep)
     size = (
-        f"{_title(sweep)}. {first['seeds']} M0 seed(s), {span(data.summary['runs'])} run(s) a condition, "
+        f"{read.title}. {first['seeds']} M0 seed(s), {span(data.summary['runs'])} run(s) a condition, "
         f"{first['items']} test items a run; 95 % intervals."
     )
-    lines = ["", f"## {profile}, {sweep}", "", size, ""]
+    lines = ["", f"## {profile}, {sweep}", "", read.question.strip(), "", size, ""]
     for name, what in _sweep_figures().items():
         path = f"{profile}/{sweep}-{name}"
         if (files.figures_dir() / f"{path}.json").exists():
