@@ -54,7 +54,14 @@ def test_other_behaviours_can_be_held(items, data):
     assert held.seams == data.seams
 
 
-def test_what_is_held_of_replies_are_their_first_tokens_and_what_the_head_read(spec, m0):
+def test_what_is_held_of_replies_are_their_first_tokens_and_what_the_head_read(spec, m0, monkeypatch):
+    """Every reply is cut after its second token, so that its end mark is held too."""
+
+    def cut(loaded, prompts, limit):
+        assert limit == HELD_TOKENS
+        return [reply[:2] for reply in generated(loaded, prompts, limit)]
+
+    monkeypatch.setattr("coupling.training.data.generated", cut)
     items = load_items(spec.model_copy(update={"task": "refusal"}), {})[0][:3]
     kept = held_replies(m0, items, 2)
     assert len(kept) == 3 * len(items)
@@ -62,10 +69,9 @@ def test_what_is_held_of_replies_are_their_first_tokens_and_what_the_head_read(s
         for condition, prompt, s in zip(
             ("x", "cf"), (item.prompt, item.counterfactual_prompt), pair, strict=True
         ):
-            reply = generated(m0, [encode(m0.tokenizer, prompt + "\n")], HELD_TOKENS)[0]
+            reply = generated(m0, [encode(m0.tokenizer, prompt + "\n")], HELD_TOKENS)[0][:2]
             assert kept[f"{item.id}.{condition}"].tolist() == list(s.tails[0])
-            assert list(s.tails[0])[: len(reply)] == reply
-            assert len(s.tails[0]) == min(HELD_TOKENS, len(reply) + 1)
+            assert list(s.tails[0]) == [*reply, m0.tokenizer.eos_token_id]
         tokens = len(kept[f"{item.id}.x"]) + len(kept[f"{item.id}.cf"])
         assert kept[f"{item.id}.inputs"].shape == (tokens, 32)
 

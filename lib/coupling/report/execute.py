@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coupling import files
 from coupling.spec import SpecError
 from coupling.sweep import is_path
 
@@ -68,6 +69,7 @@ def execute(jobs: Iterable[Job]) -> None:
     import papermill
 
     kernel = _shared_kernel()
+    files.pin_folders()  # a notebook is executed in its own folder
     os.environ["COUPLING_QUIET"] = "1"
     failed = None
     try:
