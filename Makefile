@@ -35,22 +35,24 @@ RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
 
 .PHONY: study figures test bench lab lock clean
 
-# FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten.
+# FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten. The file that tells what was
+# computed since the start has the process id of make in its name ($$PPID in a command), since two batches may run at once.
 study: .venv/ready
-	@mkdir -p results && touch results/.batch
+	@mkdir -p results && touch results/.batch-$$PPID
 	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
 	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) --resources $(RESOURCES) \
 	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
-	@coupling status $(WHICH) --since results/.batch
+	@coupling status $(WHICH) --since results/.batch-$$PPID && rm results/.batch-$$PPID
 	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 
 figures: .venv/ready
 	@coupling figures $(if $(FIGURE),--only $(FIGURE))
 
+# One process a core, each with one thread; JOBS=1 runs the tests one after the other.
 test: .venv/ready
 	@ruff format --check . && ruff check . && lint-imports
-	@python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 # Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
 bench: .venv/ready

@@ -78,3 +78,11 @@ def test_make_test_checks_format_rules_and_layers_before_the_tests():
     places = [done.stdout.find(step) for step in steps]
     assert -1 not in places
     assert places == sorted(places)
+
+
+def test_two_batches_at_once_do_not_count_each_other():
+    command = ["make", "-n", "-o", ".venv/ready", "study"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    stamps = re.findall(r"results/\.batch\S*", done.stdout)
+    assert len(stamps) >= 3
+    assert set(stamps) == {"results/.batch-$PPID"}

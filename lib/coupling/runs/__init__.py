@@ -10,9 +10,14 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "Models": "m0", "Result": "result", "base": "make", "explain": "make", "explainer": "make",
-    "items_of": "result", "prepared": "make",
-}  # fmt: skip
+    "Models": "m0",
+    "Result": "result",
+    "base": "make",
+    "explain": "make",
+    "explainer": "make",
+    "items_of": "result",
+    "prepared": "make",
+}
 
 __all__ = ["Models", "Result", "base", "explain", "explainer", "items_of", "prepared"]
 

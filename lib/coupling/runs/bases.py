@@ -35,9 +35,18 @@ def make_base(node: Node, models: Models) -> None:
     b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)
     files.write_table(folder / "behaviours.parquet", b0.frame())
     truth = labels(test, b0, "letter")
-    files.write_table(folder / "untrained.parquet", pd.DataFrame({
-        "id": b0.ids, "task": [i.task for i in test], "label": truth, "forced_choice": guessed, "free": said,
-    }))  # fmt: skip
+    files.write_table(
+        folder / "untrained.parquet",
+        pd.DataFrame(
+            {
+                "id": b0.ids,
+                "task": [i.task for i in test],
+                "label": truth,
+                "forced_choice": guessed,
+                "free": said,
+            }
+        ),
+    )
     regimes = {task: _regime(spec, m0, test, b0, truth, guessed, task) for task in spec.tasks}
     about = {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
     seconds = {"behaviours": time.monotonic() - start}
