@@ -211,12 +211,24 @@ def _show_comparison(name: str, with_committed: "pd.DataFrame | None") -> None:
 
 
 @app.command()
-def claims(as_json: Json = False) -> None:
+def claims(
+    sweep: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            resolve_path=True,  # the name of a sweep of the study is no path, so that none is decided alone
+            help="the YAML file of a sweep of your own: its claims alone, p values corrected over them; "
+            "without it: all claims of the study",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Print the table of claims, decided anew: effect, interval, controls and verdict of each."""
     from coupling.analysis import claims as deciding
     from coupling.report import study
 
-    frame = deciding.table(study.load_all())
+    frame = deciding.table([study.load(str(sweep))] if sweep else study.load_all())
     _show(frame, as_json, [c for c in frame if c not in ("text", "controls")])
 
 

@@ -1,0 +1,59 @@
+"""Options that choose what a command is about: the claims of a user's own sweep."""
+
+import json
+from pathlib import Path
+
+import pytest
+from coupling import cli
+from coupling.analysis import tables
+from coupling.sweep.names import FOLDER
+from own_sweeps import own_sweep
+from typer.testing import CliRunner
+
+RANK = Path(__file__).parents[1] / "figures/data/tiny/rank"
+CLAIM = {
+    "number": "own",
+    "text": "my higher rank widens the gap",
+    "tasks": ["hint_qa"],
+    "rule": "wider",
+    "arguments": {"low": "4", "high": "128"},
+    "exploration": True,
+}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A user's own sweep that states one claim. Nothing has been run of it."""
+    return own_sweep(tmp_path, conditions={"4": {"rank": 4}, "128": {"rank": 128}}, claims=[CLAIM])
+
+
+def decided(sweep):
+    """The claims of a sweep, as the command prints them for programs."""
+    done = CliRunner().invoke(cli.app, ["claims", "--sweep", str(sweep), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_claims_of_an_own_sweep_are_decided_alone_from_its_own_tables(mine):
+    assert [(row["text"], row["verdict"]) for row in decided(mine)] == [(CLAIM["text"], "not tested")]
+    folder = tables.folder("tiny", str(mine))
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(RANK)
+    (row,) = decided(mine)
+    assert (row["text"], row["profile"], row["seeds"]) == (CLAIM["text"], "tiny", 5)
+    gap = tables.read("tiny", str(mine)).summary.set_index("condition")["gap"]
+    assert row["effect"] == pytest.approx(gap["128"] - gap["4"])
+
+
+def test_an_own_sweep_is_found_by_a_relative_path(mine, monkeypatch):
+    monkeypatch.chdir(mine.parent)
+    assert [row["text"] for row in decided(mine.name)] == [CLAIM["text"]]
+
+
+@pytest.mark.parametrize("name", ["rank", "rank.yaml"])
+def test_a_sweep_of_the_study_is_not_decided_alone(name, monkeypatch):
+    """Its p values would be corrected over fewer claims than in the study's table."""
+    monkeypatch.chdir(FOLDER)
+    done = CliRunner().invoke(cli.app, ["claims", "--sweep", name])
+    assert done.exit_code != 0
+    assert "does not exist" in done.output or "the study has a sweep of the name" in str(done.exception)
