@@ -77,4 +77,5 @@ def _lines(axis: Axes, rows: pd.DataFrame, title: str) -> None:
 
 def _name(row: pd.Series) -> str:
     measure = f"{row['measure'][:1].upper()}{row['measure'][1:]}"
-    return f"{row['claim']}, {row['profile']} {row['task']}: {row['text']}. {measure}"
+    exploration = " (exploration)" if row["exploration"] else ""
+    return f"{row['claim']}, {row['profile']} {row['task']}{exploration}: {row['text']}. {measure}"
