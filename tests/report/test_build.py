@@ -41,7 +41,9 @@ def small_study(tmp_path, monkeypatch):
     """A study of one sweep with tables, and no notebook, with this folder at its top."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lib" / "coupling").mkdir(parents=True)
-    (tmp_path / "README.md").write_text("Head\n\n" + "\n\n".join(pages.MARKS) + "\n\nTail\n")
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/results.md"):
+        (tmp_path / page).write_text("Head\n\n" + "\n\n".join(pages.MARKS) + "\n\nTail\n")
     where = files.tables_dir() / "tiny"
     where.mkdir(parents=True)
     (where / "headline").symlink_to(ROOT / "figures/data/tiny/headline")
@@ -56,7 +58,8 @@ def test_a_figure_of_all_sweeps_has_its_table_made_first_and_the_pages_are_writt
     assert not (files.figures_dir() / "claims.png").exists()  # another figure
     readme = (tmp_path / "README.md").read_text()
     assert readme.startswith("Head")
-    assert "| organism | headline | hint_qa | KL off |" in readme
+    assert "figures/scale.png" in readme
+    assert "| organism | headline | hint_qa | KL off |" in (tmp_path / "docs/results.md").read_text()
 
 
 def test_a_name_that_is_no_figure_and_a_table_that_is_missing_are_errors(small_study):

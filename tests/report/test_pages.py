@@ -103,16 +103,22 @@ def test_pages_are_written_between_their_marks_and_nowhere_else(tmp_path, monkey
     (library / "one.py").write_text('"""Say one thing."""\n')
     monkeypatch.chdir(tmp_path)
     block_of([row("replicated")])
-    for path, marks in (("README.md", pages.MARKS), ("docs/architecture.md", pages.TREE_MARKS)):
+    for path, marks in (
+        ("README.md", pages.MARKS),
+        ("docs/results.md", pages.MARKS),
+        ("docs/architecture.md", pages.TREE_MARKS),
+    ):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(f"# Before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
     pages.write_readme()
-    readme, architecture = ((tmp_path / p).read_text() for p in ("README.md", "docs/architecture.md"))
-    for page in (readme, architecture):
+    names = ("README.md", "docs/results.md", "docs/architecture.md")
+    readme, results, architecture = ((tmp_path / name).read_text() for name in names)
+    for page in (readme, results, architecture):
         assert page.startswith("# Before\n")
         assert page.endswith("\nafter\n")
         assert "old" not in page
-    assert "### What replicated" in readme
+    assert "Verdicts of the 1 rows of the table of claims: 1 replicated." in readme
+    assert "### What replicated" in results
     assert "one.py" in architecture
     (tmp_path / "README.md").write_text("no marks")
     pages.write_readme()

@@ -35,7 +35,14 @@ def claims_parts() -> list[str]:
         f"Beside these, {counts.get('inconclusive', 0)} rows are inconclusive "
         f"and {counts.get('not tested', 0)} are not tested."
     )
-    return [*parts, "### Claims", "![claims](figures/claims.png)", _claims_table(rows)]
+    return [*parts, "### Claims", "![claims](../figures/claims.png)", _claims_table(rows)]
+
+
+def counted_verdicts() -> str:
+    """Return in one sentence how many rows of the table of claims have each verdict."""
+    counts = _read_claims()["verdict"].value_counts()
+    each = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"Verdicts of the {counts.sum()} rows of the table of claims: {each}."
 
 
 def _claim_name(row: pd.Series) -> str:

@@ -1,7 +1,8 @@
-"""Generate the README's results, the page of figures and the tree of files.
+"""Generate the pages of results and of figures, the README's summary of results, and the tree of files.
 
 Every number on these pages is read from a committed table. `python -m coupling.report.pages` writes the
-generated parts of `README.md`, `figures/README.md` and `docs/architecture.md` without drawing a figure.
+generated parts of `README.md`, `docs/results.md`, `docs/architecture.md` and `figures/README.md` without
+drawing a figure.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from coupling import files
 from coupling.analysis import resampling, tables
 from coupling.report import figures
-from coupling.report.claims_text import claims_parts, markdown_table
+from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
@@ -34,8 +35,9 @@ _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone shar
 
 
 def write_readme() -> None:
-    """Write the generated parts of `README.md` and `docs/architecture.md`, each between its two marks."""
-    _write_between(files.root() / "README.md", MARKS, results_block())
+    """Write the generated parts of the README and of two pages of docs/, each between its two marks."""
+    _write_between(files.root() / "README.md", MARKS, summary_block())
+    _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
 
@@ -47,8 +49,18 @@ def _write_between(path: Path, marks: tuple[str, str], text: str) -> None:
     path.write_text(f"{head}{marks[0]}\n\n{text}\n\n{marks[1]}{rest.split(marks[1])[1]}")
 
 
+def summary_block() -> str:
+    """Return the README's summary of results: the figure of model sizes, and the verdicts counted."""
+    parts = []
+    if (files.tables_dir() / "scale.parquet").exists():
+        parts.append("![gap and excess gap by model size](figures/scale.png)")
+    if (files.tables_dir() / "claims.parquet").exists():
+        parts.append(counted_verdicts())
+    return "\n\n".join(parts)
+
+
 def results_block() -> str:
-    """Return the README's results as Markdown.
+    """Return the page of results as Markdown.
 
     The text has the gap by model size, what replicated, what did not, what could not be computed, and the
     table of claims. A part whose table is missing is left out.
@@ -56,7 +68,7 @@ def results_block() -> str:
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
         sizes = _conditions(figures.study_table("scale"), by_model=True)
-        parts += ["### By model size", "![scale](figures/scale.png)", sizes]
+        parts += ["### By model size", "![scale](../figures/scale.png)", sizes]
     if (files.tables_dir() / "claims.parquet").exists():
         parts += claims_parts()
     return "\n\n".join(parts)
