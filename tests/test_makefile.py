@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import sys
 from pathlib import Path
 
@@ -57,10 +58,12 @@ def test_the_environment_is_built_without_sha256sum_and_again_only_where_the_loc
     assert "--require-hashes -r env/requirements.lock" in asked[1]
     content = b"".join((study / "env" / name).read_bytes() for name in ("requirements.lock", "torch.txt"))
     assert (study / ".venv/ready").read_text().strip() == hashlib.sha256(content).hexdigest()
-    os.utime(study / "env/requirements.lock")
+    later = time.time() + 10  # dates of two writes in one tick of the file system's clock can be equal
+    os.utime(study / "env/requirements.lock", (later, later))
     assert len(machine()[1]) == 3  # newer, but the same
     with (study / "env/torch.txt").open("a") as handle:
         handle.write("# another line\n")
+    os.utime(study / "env/torch.txt", (later, later))
     assert len(machine()[1]) == 6
 
 
