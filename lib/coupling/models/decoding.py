@@ -6,10 +6,13 @@ into a cache of their own, padded on the left, and go on from there as in any pa
 read twice. `generated` is the plain way, by transformers, which `decoded` must equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
 
 import torch
-from transformers import DynamicCache
+from peft import PeftModel
+from transformers import DynamicCache, GenerationConfig
 
 from coupling.models.loaded import Loaded
 from coupling.models.template import pad
@@ -27,22 +30,28 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
     Returns:
         The token ids behind each prompt, without the end mark.
     """
-    tokenizer = loaded.tokenizer
-    ids, mask = (t.to(loaded.device) for t in pad(prompts, tokenizer.pad_token_id, "left"))
-    with loaded.precision():
-        out = loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    return until(out[:, ids.shape[1] :], tokenizer.eos_token_id)
+    ids, mask = (t.to(loaded.device) for t in pad(prompts, loaded.tokenizer.pad_token_id, "left"))
+    with loaded.precision(), _greedy(loaded):
+        out = loaded.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit)
+    return until(out[:, ids.shape[1] :], loaded.ends)
+
+
+@contextmanager
+def _greedy(loaded: Loaded) -> Iterator[None]:
+    """Let transformers generate greedily within the block, whatever the model's own configuration says.
+
+    That configuration may ask for beams, forbid repetitions or suppress tokens. transformers takes from it
+    all that a call does not say, so it is put aside as a whole.
+    """
+    model = loaded.model.get_base_model() if isinstance(loaded.model, PeftModel) else loaded.model
+    own, pad_id = model.generation_config, loaded.tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(
+        do_sample=False, num_beams=1, eos_token_id=list(loaded.ends), pad_token_id=pad_id
+    )
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 @torch.no_grad()
@@ -61,9 +70,9 @@ def decoded(
     Returns:
         The token ids behind each prompt, without the end mark.
     """
-    end = loaded.tokenizer.eos_token_id
+    ends = torch.tensor(loaded.ends, device=loaded.device)
     own, mask = _taken(loaded, paths, cache)
-    said, done = [first], first == end
+    said, done = [first], torch.isin(first, ends)
     while len(said) < limit and not done.all():
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         with loaded.precision():
@@ -74,8 +83,8 @@ def decoded(
                 past_key_values=own,
             ).logits
         said.append(logits[:, -1].argmax(1))
-        done |= said[-1] == end
-    return until(torch.stack(said, 1), end)
+        done |= torch.isin(said[-1], ends)
+    return until(torch.stack(said, 1), loaded.ends)
 
 
 @torch.no_grad()
@@ -141,6 +150,6 @@ def _taken(loaded: Loaded, paths: list[list[int]], cache: DynamicCache) -> tuple
     return own, mask
 
 
-def until(rows: torch.Tensor, end: int) -> list[list[int]]:
-    """Cut each row of token ids [rows, tokens] before its first end mark."""
-    return [t[: t.index(end)] if end in t else t for t in rows.tolist()]
+def until(rows: torch.Tensor, ends: Collection[int]) -> list[list[int]]:
+    """Cut each row of token ids [rows, tokens] before the first of its tokens that is an end mark."""
+    return [list(takewhile(lambda token: token not in ends, row)) for row in rows.tolist()]

@@ -4,13 +4,14 @@ import warnings
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from coupling.errors import StudyError
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
 from coupling.models.packing import takes_trees
+from coupling.models.template import turn_end
 from coupling.progress import quiet
 from coupling.spec import ORGANISMS, Spec
 
@@ -67,8 +68,7 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
         raise ModelError(
             f"cannot load {source}: {str(error).splitlines()[0]}; take a packaged model or a local folder"
         ) from None
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    _set_marks(source, model, tokenizer)
     model.requires_grad_(False)
     # transformers hands the output head a strided view of the last position. torch's CPU product in half
     # precision then copies the whole output matrix once for each row: 15 GB for 32 rows of a vocabulary of
@@ -84,6 +84,32 @@ def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Lo
     if loaded.dtype == torch.bfloat16 and loaded.device.type == "cpu":
         halve(loaded.model)
     return loaded
+
+
+def _set_marks(source: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let tokenizer and model agree on the marks that end a reply, and find a token to fill rows up with.
+
+    The tokenizer's end mark becomes the one that ends the model's turn. It stands behind every label. All
+    marks that tokenizer, model or chat template name end a reply (`Loaded.ends`).
+
+    Raises:
+        ModelError: If there is no end mark that the model has an embedding for.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    named = [model.config.get_text_config().eos_token_id, model.generation_config.eos_token_id]
+    marks = [m for some in named for m in (some if isinstance(some, list) else [some])]
+    ends = [m for m in dict.fromkeys([tokenizer.eos_token_id, *marks]) if m is not None and m < size]
+    end = turn_end(tokenizer, ends)
+    word = None if end is None else tokenizer.convert_ids_to_tokens(end)
+    if word is None:
+        raise ModelError(
+            f"{source}: neither tokenizer nor configuration names an end mark among the model's {size} "
+            "tokens, so no reply would end; set eos_token in tokenizer_config.json"
+        )
+    tokenizer.eos_token = word
+    model.generation_config.eos_token_id = list(dict.fromkeys([end, *ends]))
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= size:
+        tokenizer.pad_token = word  # what fills a row up is masked, so any token serves
 
 
 def halve(model: torch.nn.Module) -> None:

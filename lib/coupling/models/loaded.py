@@ -34,6 +34,18 @@ class Loaded:
     system: str = ""
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids of the tokens that end a reply, each once.
+
+        First comes the tokenizer's end mark, which also stands behind what the model is trained to say. Then
+        come the marks that the model's own configuration of generation names.
+        """
+        named = self.model.generation_config.eos_token_id
+        named = named if isinstance(named, list | tuple) else [named]
+        marks = dict.fromkeys([self.tokenizer.eos_token_id, *named])
+        return tuple(mark for mark in marks if mark is not None)
+
+    @property
     def device(self) -> torch.device:
         """The device that the model's weights are on."""
         return self.model.device

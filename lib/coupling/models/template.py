@@ -20,6 +20,10 @@ from transformers import PreTrainedTokenizerBase
 from coupling.errors import StudyError
 from coupling.models.loaded import Loaded
 
+# What every chat template is told: a model that may think aloud first must not, under the two names that
+# templates have for it. What a template does not know it passes over.
+CHAT = {"enable_thinking": False, "thinking": False}
+
 
 class TemplateError(StudyError, ValueError):
     """A text cannot be turned into tokens as asked; the message shows it."""
@@ -51,9 +55,7 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
         words: What the user says.
         system: The system message. If the template has no turn for it, it stands above the words.
     """
-    chat = partial(
-        tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
+    chat = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, **CHAT)
     if system:
         try:
             return chat([{"role": "system", "content": system}, {"role": "user", "content": words}])
@@ -80,6 +82,34 @@ def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
     return (
         tokenizer.bos_token if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
     )
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> int | None:
+    """Return the mark that ends the model's turn in a chat.
+
+    A model may have several end marks: some tokenizers name that of a whole text, and the chat template
+    writes another one behind a turn.
+
+    Args:
+        tokenizer: The tokenizer.
+        ends: The end marks that tokenizer and model name.
+
+    Returns:
+        The first token behind a turn as the chat template writes it, if it is a special token or among
+        `ends`. Else the first of `ends`, or None if there are none.
+    """
+    first = next(iter(ends), None)
+    if not tokenizer.chat_template:
+        return first
+    said = "said"
+    turns = [{"role": "user", "content": "asked"}, {"role": "assistant", "content": said}]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False, **CHAT)
+    except JinjaError:
+        return first
+    behind = encode(tokenizer, text.rpartition(said)[2].lstrip())
+    special = {*ends, *tokenizer.all_special_ids}
+    return behind[0] if behind and behind[0] in special else first
 
 
 @lru_cache(maxsize=2**17)
