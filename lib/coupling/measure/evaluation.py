@@ -40,6 +40,7 @@ from coupling.models import (
     completion,
     decoded,
     encode,
+    ended,
     fed,
     pack,
     packed_logits,
@@ -77,7 +78,7 @@ def evaluate(
         scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
         said = decoded(loaded, done.requests, done.after_requests.argmax(1), done.cache, limit)
-        for k, text in zip(which, as_texts(loaded, said), strict=True):
+        for k, text in zip(which, as_texts(loaded, part, label_format, said), strict=True):
             texts[k] = text
         if forced:
             for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
@@ -168,9 +169,9 @@ def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
 
 def _likeliest_labels(loaded: Loaded, done: _Pass, part: Sequence[Item], label_format: str) -> list[str]:
     """Return the likeliest possible label of each item of a pass."""
-    options = [possible_labels(i, label_format) for i in part]
+    options, end = [possible_labels(i, label_format) for i in part], loaded.tokenizer.eos_token_id
     tails = [
-        [completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some]
+        ended([completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some], end)
         for i, some in zip(part, options, strict=True)
     ]
     best = tail_scores(loaded, done.requests, done.after_requests, done.cache, tails).argmax(1).tolist()

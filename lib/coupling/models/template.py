@@ -12,6 +12,7 @@ the prompt and which to the answer. A tokenizer may merge the end of the one wit
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import torch
 from jinja2 import TemplateError as JinjaError
@@ -142,10 +143,13 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
     every whole text is encoded. The tokens that all of them share are the prefix, and what remains of each is
     its tail.
 
+    Where one continuation begins another, in tokens, each of them has the end mark behind it. Without it the
+    longer one could never be likelier, and its probability would count twice (see `ended`).
+
     Raises:
         TemplateError: If the continuations cannot be told apart by tokens of their own.
     """
-    whole = [encode(tokenizer, text + c) for c in continuations]
+    whole = ended([encode(tokenizer, text + c) for c in continuations], tokenizer.eos_token_id)
     shared = next(
         (i for i, ids in enumerate(zip(*whole, strict=False)) if len(set(ids)) > 1), min(map(len, whole))
     )
@@ -155,6 +159,23 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
             f"these continuations have no tokens of their own after {text[-40:]!r}: {continuations}"
         )
     return Seam(whole[0][:shared], tails)
+
+
+def ended(texts: Sequence[tuple[int, ...]], end: int) -> list[tuple[int, ...]]:
+    """Put the end mark behind each of some texts, if one of the texts begins another.
+
+    Args:
+        texts: The token ids of each text.
+        end: The end mark.
+
+    Returns:
+        The texts as they are, or each with the end mark. None of them then begins another, so that as events
+        they exclude each other.
+    """
+    # In sorted order a text that begins another stands directly before one that it begins.
+    order = sorted(set(texts))
+    begins = any(b[: len(a)] == a for a, b in pairwise(order))
+    return [(*t, end) for t in texts] if begins else list(texts)
 
 
 def completion(

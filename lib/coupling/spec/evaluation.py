@@ -1,10 +1,22 @@
 """Evaluation: at how many steps, on how many items, and in what batches models are evaluated."""
 
-from coupling.spec.section import Section, field
+from typing import ClassVar
+
+from coupling.spec import inputs
+from coupling.spec.section import Change, Section, field
 
 
 class EvaluationSection(Section):
     """Fields of the evaluation. Their limits are their only checks within the section."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(5, "all end marks of a model count, and it generates greedily", inputs.generation_differs),
+        Change(
+            6,
+            "choices of which one begins another are scored with the end mark",
+            lambda spec: inputs.one_name_begins_another(spec, "choices"),
+        ),
+    )
 
     eval_batch: int = field(
         "base",
