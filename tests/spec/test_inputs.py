@@ -65,3 +65,10 @@ def test_labels_by_content_change_only_where_the_likeliest_is_sought(values):
     versions = section_versions(make_spec("medium", label_format="content", **values), "explain")
     assert versions == ({"training": SCHEMA_VERSION + 1} if values else {})
     assert section_versions(make_spec("medium", **values), "explain") == {}
+
+
+def test_names_that_a_tokenizer_may_alter_are_seen(items_file, model_folder):
+    assert not inputs.tokenizer_alters_names(items_file())
+    assert inputs.tokenizer_alters_names(items_file(contents=["cafe\u0301", "lead"]))
+    assert not inputs.tokenizer_alters_names(model_folder(tokenizer={"normalizer": {"type": "NFC"}}))
+    assert inputs.tokenizer_alters_names(model_folder(tokenizer={"normalizer": {"type": "Lowercase"}}))

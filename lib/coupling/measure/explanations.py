@@ -170,8 +170,8 @@ def as_texts(
     """Decode explanations to normalised texts without special tokens.
 
     A tokenizer may alter a text when it encodes it: some write all letters small, some compose accents. A
-    model then cannot say a label as it is written, but only as the tokenizer gives it back (`as_said`). A text
-    that is exactly this is taken for the label.
+    model then cannot say a label as it is written, but only as the tokenizer gives it back (`as_said`). A
+    text that is exactly this is taken for the label.
 
     Args:
         loaded: The model.

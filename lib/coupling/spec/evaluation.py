@@ -16,6 +16,7 @@ class EvaluationSection(Section):
             "choices of which one begins another are scored with the end mark",
             lambda spec: inputs.one_name_begins_another(spec, "choices"),
         ),
+        Change(7, "a label that the tokenizer altered is taken for the label", inputs.tokenizer_alters_names),
     )
 
     eval_batch: int = field(

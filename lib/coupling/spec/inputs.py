@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Settings of generation that change a greedy text.
 _STEERING = ("num_beams", "no_repeat_ngram_size", "suppress_tokens", "begin_suppress_tokens", "bad_words_ids")
+# Normalisers of the package tokenizers that alter more than the way in which Unicode writes a letter.
+_ALTERING = ("Lowercase", "BertNormalizer", "StripAccents", "Precompiled")
 _MARK = re.compile(r"<[^<>\s]{1,40}>|\[/?[A-Z_]+\]")  # what looks like a mark of a chat
 
 
@@ -43,6 +46,21 @@ def words_hold_marks(spec: Spec) -> bool:
     """Return whether words of the user's items file or of the system message look like marks of a chat."""
     texts = [str(row.get(name, "")) for row in _rows(spec) for name in ("prompt", "request")]
     return any(map(_MARK.search, [spec.system, *texts]))
+
+
+def tokenizer_alters_names(spec: Spec) -> bool:
+    """Return whether the names of choices may come back altered from the tokenizer.
+
+    They do if it writes letters small or drops accents. Where names have letters that Unicode can write in
+    two ways, most tokenizers choose one of the two.
+    """
+    names = [
+        str(name) for row in _rows(spec) for key in ("choices", "contents") for name in _listed(row.get(key))
+    ]
+    altered = json.dumps(_json_of(spec, "tokenizer.json").get("normalizer"))
+    return any(word in altered for word in _ALTERING) or any(
+        unicodedata.normalize("NFKC", name) != name for name in names
+    )
 
 
 def generation_differs(spec: Spec) -> bool:
