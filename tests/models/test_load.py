@@ -1,14 +1,18 @@
 """Loading: by folder or name, with errors that say what to do; models that cannot take trees; real models."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import forced_choice, generate, parse
-from coupling.models import ModelError, completion, load, load_from, locate, packages
+from coupling.models import ModelError, adapted, completion, load, load_from, locate, packages
 from coupling.models.load import halve
 from coupling.spec import make_spec
 from coupling.tasks.items import question_item
+from made_models import stir
+from safetensors.torch import load_file, save_file
 
 
 def keep(loaded, folder):
@@ -69,6 +73,70 @@ def test_rows_are_filled_up_with_a_token_that_the_model_knows(m0, tmp_path):
     m0.tokenizer.add_special_tokens({"pad_token": "<beyond>"})
     keep(m0, tmp_path)
     assert load_from(tmp_path, "float32").tokenizer.pad_token_id == 1
+
+
+@pytest.mark.parametrize("own_tokenizer", [True, False])
+def test_the_folder_of_an_adapter_is_the_model_with_the_adapter_merged(
+    spec, m0, items, tmp_path, own_tokenizer
+):
+    keep(m0, tmp_path / "base")
+    base = load_from(tmp_path / "base", "float32")
+    with adapted(base, spec) as tuned:
+        stir(tuned)
+        tuned.model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+        tuned.model.save_pretrained(tmp_path / "adapter")
+        want = behaviours(tuned, items[1], 8).x
+    if own_tokenizer:
+        m0.tokenizer.save_pretrained(tmp_path / "adapter")
+    loaded = load_from(tmp_path / "adapter", "float32")
+    assert np.allclose(behaviours(loaded, items[1], 8).x, want, atol=1e-4)
+    with adapted(loaded, spec) as explainer:  # the explainer starts from the merged model
+        assert np.allclose(behaviours(explainer, items[1], 8).x, want, atol=1e-4)
+
+
+def test_an_adapter_without_its_base_or_with_other_names_is_refused(spec, m0, tmp_path):
+    keep(m0, tmp_path / "base")
+    with adapted(m0, spec) as tuned:
+        tuned.model.save_pretrained(tmp_path / "adapter")
+    about = tmp_path / "adapter" / "adapter_config.json"
+    config = json.loads(about.read_text())
+    about.write_text(json.dumps(config | {"base_model_name_or_path": None}))
+    with pytest.raises(ModelError, match="names no base model"):
+        load_from(tmp_path / "adapter", "float32")
+    about.write_text(json.dumps(config | {"base_model_name_or_path": str(tmp_path / "base")}))
+    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    renamed = {name.replace("layers", "blocks"): w for name, w in weights.items()}
+    save_file(renamed, tmp_path / "adapter" / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="missing adapter keys"):
+        load_from(tmp_path / "adapter", "float32")
+
+
+def test_weights_that_are_missing_quantised_or_elsewhere_are_refused(m0, tmp_path):
+    keep(m0, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    lost = "model.layers.1.mlp.up_proj.weight"
+    save_file(
+        {n: w for n, w in weights.items() if n != lost}, tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(ModelError, match=rf"no weights for {lost}.*random"):
+        load_from(tmp_path, "float32")
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\nsize 9\n")
+    with pytest.raises(ModelError, match="git lfs pull"):
+        load_from(tmp_path, "float32")
+    (tmp_path / "model.safetensors").write_text("no weights")
+    with pytest.raises(ModelError, match="cannot load"):
+        load_from(tmp_path, "float32")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"quantised \(gptq\)"):
+        load_from(tmp_path, "float32")
+
+
+def test_a_folder_without_a_tokenizer_is_refused(m0, tmp_path):
+    m0.model.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="tokenizer"):
+        load_from(tmp_path, "float32")
 
 
 def test_halving_leaves_a_head_that_is_also_the_embeddings_and_copies_the_rest(m0):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from coupling.spec import SCHEMA_VERSION, inputs, make_spec, section_versions
+from coupling.spec import SCHEMA_VERSION, inputs, key, make_spec, section_versions
 
 
 @pytest.fixture
@@ -72,3 +72,14 @@ def test_names_that_a_tokenizer_may_alter_are_seen(items_file, model_folder):
     assert inputs.tokenizer_alters_names(items_file(contents=["cafe\u0301", "lead"]))
     assert not inputs.tokenizer_alters_names(model_folder(tokenizer={"normalizer": {"type": "NFC"}}))
     assert inputs.tokenizer_alters_names(model_folder(tokenizer={"normalizer": {"type": "Lowercase"}}))
+
+
+def test_the_folder_of_an_adapter_has_the_content_of_its_base_in_its_key(model_folder, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "model.safetensors").write_text("weights")
+    spec = model_folder(adapter_config={"base_model_name_or_path": str(base)})
+    assert section_versions(spec, "explain") == {"training": SCHEMA_VERSION + 2}
+    before = key(spec, "m0")
+    (base / "model.safetensors").write_text("other weights")
+    assert key(spec, "m0") != before

@@ -84,7 +84,12 @@ def template_differs(spec: Spec) -> bool:
 
 def is_adapter(spec: Spec) -> bool:
     """Return whether the model is the folder of an adapter."""
-    return (Path(spec.model) / "adapter_config.json").is_file()
+    return bool(adapter_base(Path(spec.model)))
+
+
+def adapter_base(folder: Path) -> str:
+    """Return the model that the adapter of a folder belongs to; empty where the folder holds no adapter."""
+    return str(_json_in(folder, "adapter_config.json").get("base_model_name_or_path") or "")
 
 
 def _on_the_hub(spec: Spec) -> bool:
@@ -97,7 +102,11 @@ def _listed(value: Any) -> list:
 
 def _json_of(spec: Spec, name: str) -> dict[str, Any]:
     """Return a JSON file of the model's folder; empty where there is none or where it cannot be read."""
-    path = Path(spec.model) / name
+    return _json_in(Path(spec.model), name)
+
+
+def _json_in(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
     try:
         found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:

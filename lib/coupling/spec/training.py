@@ -25,6 +25,7 @@ class TrainingSection(Section):
             "labels of which one begins another are scored with the end mark",
             _chosen_contents_begin_alike,
         ),
+        Change(6, "the explainer of an adapter starts from the adapter", inputs.is_adapter),
     )
 
     steps: int = field("explain", 300, "number of optimiser steps of explanation training", ge=1)
