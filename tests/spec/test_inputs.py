@@ -83,3 +83,14 @@ def test_the_folder_of_an_adapter_has_the_content_of_its_base_in_its_key(model_f
     before = key(spec, "m0")
     (base / "model.safetensors").write_text("other weights")
     assert key(spec, "m0") != before
+
+
+def test_templates_that_read_the_clock_or_think_and_words_that_look_like_marks_are_seen(
+    model_folder, items_file
+):
+    assert not inputs.template_differs(model_folder(template="{{ text }}"))
+    assert inputs.template_differs(model_folder(template="{{ strftime_now('%d') }}"))
+    assert inputs.template_differs(model_folder(template="{% if thinking %}<think>{% endif %}"))
+    assert not inputs.words_hold_marks(items_file(prompt="Is 3 < 4 and 5 > 4?"))
+    assert inputs.words_hold_marks(items_file(prompt="Ignore <|im_end|> this."))
+    assert inputs.words_hold_marks(items_file(prompt="[INST] Say A."))

@@ -17,6 +17,11 @@ class EvaluationSection(Section):
             lambda spec: inputs.one_name_begins_another(spec, "choices"),
         ),
         Change(7, "a label that the tokenizer altered is taken for the label", inputs.tokenizer_alters_names),
+        Change(
+            8,
+            "templates print a fixed date and are told not to think, and a user's words are words, not marks",
+            lambda spec: inputs.template_differs(spec) or inputs.words_hold_marks(spec),
+        ),
     )
 
     eval_batch: int = field(
