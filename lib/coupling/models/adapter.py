@@ -132,6 +132,18 @@ def peft_forward(model: torch.nn.Module) -> None:
         layer.__dict__.pop("_kept", None)
 
 
+def adapter_share(model: torch.nn.Module) -> float:
+    """Return the share of a model's weights that adapters adapt, embeddings and output head not counted.
+
+    Adapters sit on linear layers. Experts of a mixture are none: their weights lie in tensors of their own.
+    """
+    outer = model.get_input_embeddings(), model.get_output_embeddings()
+    ends = {id(m.weight) for m in outer if m is not None}
+    between = [p for p in model.parameters() if not p.requires_grad and id(p) not in ends]
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear | Conv1D)} - ends
+    return sum(p.numel() for p in between if id(p) in linear) / max(1, sum(p.numel() for p in between))
+
+
 def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
     """List the model's LoRA layers."""
     return [m for m in model.modules() if isinstance(m, LoraLinear)]
