@@ -3,6 +3,7 @@
 import pytest
 import torch
 from coupling.models import (
+    Read,
     Seam,
     decoded,
     encode,
@@ -54,7 +55,7 @@ def test_generated_is_what_a_loop_without_cache_or_padding_gives(m0, items):
 def test_decoded_is_what_transformers_generates_behind_each_prompt_alone(any_m0):
     paths, logits, cache = read(any_m0, PROMPTS)
     for limit in (1, 7):
-        found = decoded(any_m0, paths, logits.argmax(1), cache, limit)
+        found = decoded(any_m0, [Read(paths, logits.argmax(1), cache)], limit)
         assert found == [generated(any_m0, [prompt], limit)[0] for prompt in PROMPTS]
     assert len({tuple(f) for f in found}) > 2
 
@@ -70,14 +71,22 @@ def test_what_a_models_own_configuration_asks_of_generation_changes_nothing(any_
 
 def test_every_end_mark_that_the_model_names_ends_a_reply(any_m0):
     paths, logits, cache = read(any_m0, PROMPTS)
-    before = decoded(any_m0, paths, logits.argmax(1), cache, 7)
+    before = decoded(any_m0, [Read(paths, logits.argmax(1), cache)], 7)
     marks = [before[0][3], before[2][1]]
     any_m0.model.generation_config.eos_token_id = marks
     want = [text[: min([7, *(text.index(m) for m in marks if m in text)])] for text in before]
     assert any_m0.ends == (any_m0.tokenizer.eos_token_id, *marks)
-    assert decoded(any_m0, paths, logits.argmax(1), cache, 7) == want
+    assert decoded(any_m0, [Read(paths, logits.argmax(1), cache)], 7) == want
     assert generated(any_m0, PROMPTS, 7) == want
     assert want != before
+
+
+def test_prompts_of_several_passes_are_decoded_together_as_each_alone(any_m0):
+    parts = [PROMPTS, [[5, 6], [5, 7, 8], [16]]]
+    assert len({max(map(len, part)) for part in parts}) == 2  # so that one pass is padded
+    passes = [read(any_m0, part) for part in parts]
+    found = decoded(any_m0, [Read(paths, logits.argmax(1), cache) for paths, logits, cache in passes], 7)
+    assert found == [generated(any_m0, [prompt], 7)[0] for part in parts for prompt in part]
 
 
 def test_tails_score_as_in_plain_batches(any_m0):
