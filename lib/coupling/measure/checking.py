@@ -140,8 +140,8 @@ def _warnings(loaded: Loaded, items: Sequence[Item], share: float) -> Iterator[s
         )
     if opens_thought(loaded):
         yield (
-            "the chat template begins the model's turn within a thought and cannot be told not to, so answers "
-            "are written into the thought; take a template that closes it"
+            "the chat template begins the model's turn within a thought and cannot be told not to, so "
+            "answers are written into the thought; take a template that closes it"
         )
     unknown = _unknown(loaded.tokenizer)
     if some := next((i.id for i in items if unknown in encode(loaded.tokenizer, request(loaded, i))), None):
