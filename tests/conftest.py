@@ -30,6 +30,12 @@ SMALL = {
 }
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes minutes, unless it is asked for by its mark."""
+    if "architectures" not in config.option.markexpr:
+        items[:] = [item for item in items if "architectures" not in item.keywords]
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / "results"))

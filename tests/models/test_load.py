@@ -7,7 +7,7 @@ import pytest
 import torch
 from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import forced_choice, generate, parse
-from coupling.models import ModelError, adapted, completion, load, load_from, locate, packages
+from coupling.models import ModelError, adapted, completion, load_from, locate, packages, trial
 from coupling.models.load import halve
 from coupling.spec import make_spec
 from coupling.tasks.items import question_item
@@ -35,7 +35,7 @@ def test_a_local_folder_is_a_model_and_an_unknown_name_is_an_error(m0, items, tm
 
 def test_a_model_that_cannot_take_trees_is_loaded_with_a_warning(m0, tmp_path, monkeypatch):
     keep(m0, tmp_path)
-    monkeypatch.setattr(load, "takes_trees", lambda loaded: "branches see each other")
+    monkeypatch.setattr(trial, "takes_trees", lambda loaded: "branches see each other")
     with pytest.warns(UserWarning, match=r"cannot take packed prefix trees.*branches see each other"):
         loaded = load_from(tmp_path, "float32")
     assert not loaded.packs

@@ -32,6 +32,8 @@ from coupling.spec import Spec
 
 # W + s B A is formed where the products with A and B would cost at least this share of the product with W.
 NARROW = 0.15
+# Architectures whose output layer peft refuses to adapt.
+STATE_SPACE = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 PROBE = 4  # tokens on which a fresh adapter is compared with M0
 
 
@@ -61,6 +63,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     config = LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",
+        exclude_modules=outside(m0.model),
         r=spec.rank,
         lora_dropout=0.0,
         use_rslora=spec.rslora,
@@ -132,6 +135,15 @@ def peft_forward(model: torch.nn.Module) -> None:
         layer.__dict__.pop("_kept", None)
 
 
+def outside(model: torch.nn.Module) -> list[str] | None:
+    """Return the names of linear layers that no adapter can sit on; None if there are none.
+
+    The kernels of state space models read the weight of their last layer without calling it.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    return ["out_proj"] if kind in STATE_SPACE else None
+
+
 def adapter_share(model: torch.nn.Module) -> float:
     """Return the share of a model's weights that adapters adapt, embeddings and output head not counted.
 
@@ -139,8 +151,13 @@ def adapter_share(model: torch.nn.Module) -> float:
     """
     outer = model.get_input_embeddings(), model.get_output_embeddings()
     ends = {id(m.weight) for m in outer if m is not None}
+    without = outside(model) or []
     between = [p for p in model.parameters() if not p.requires_grad and id(p) not in ends]
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear | Conv1D)} - ends
+    linear = {
+        id(m.weight)
+        for name, m in model.named_modules()
+        if isinstance(m, torch.nn.Linear | Conv1D) and name.rpartition(".")[2] not in without
+    } - ends
     return sum(p.numel() for p in between if id(p) in linear) / max(1, sum(p.numel() for p in between))
 
 

@@ -21,7 +21,7 @@ from coupling.models.template import pad
 
 @torch.no_grad()
 def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Generate greedily behind each prompt, by transformers, in one padded batch.
+    """Generate greedily behind each prompt, by transformers, in one padded batch where the model allows it.
 
     Args:
         loaded: The model.
@@ -31,6 +31,8 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
     Returns:
         The token ids behind each prompt, without the end mark.
     """
+    if not loaded.pads and len({len(prompt) for prompt in prompts}) > 1:
+        return [generated(loaded, [prompt], limit)[0] for prompt in prompts]
     ids, mask = (t.to(loaded.device) for t in pad(prompts, loaded.tokenizer.pad_token_id, "left"))
     with loaded.precision(), _greedy(loaded):
         out = loaded.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit)

@@ -20,8 +20,8 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from coupling.errors import StudyError
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, fetch
-from coupling.models.packing import takes_trees
 from coupling.models.template import turn_end
+from coupling.models.trial import try_out
 from coupling.progress import quiet
 from coupling.spec import ORGANISMS, Spec
 
@@ -98,12 +98,7 @@ def _load(source: str | Path, dtype: str, revision: str | None) -> Loaded:
     # 150,000.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
     loaded = Loaded(model.to(device()).eval(), tokenizer, getattr(torch, dtype))
-    if why := takes_trees(loaded):
-        warnings.warn(
-            f"{source} cannot take packed prefix trees and runs in plain batches, more slowly: {why}",
-            stacklevel=2,
-        )
-        loaded.packs = False
+    try_out(loaded, str(source))
     if loaded.dtype == torch.bfloat16 and loaded.device.type == "cpu":
         halve(loaded.model)
     return loaded

@@ -25,6 +25,8 @@ class Loaded:
         packs: Whether it can take packed prefix trees (models/packing.py). If not, plain padded batches give
             the same numbers, more slowly.
         system: What the model is told above every prompt; empty for nothing.
+        pads: Whether a model that cannot take trees can at least take padded batches, and go on behind the
+            keys and values that it kept. If not, it reads every text by itself.
     """
 
     model: PreTrainedModel
@@ -32,6 +34,7 @@ class Loaded:
     dtype: torch.dtype
     packs: bool = True
     system: str = ""
+    pads: bool = True
 
     @property
     def ends(self) -> tuple[int, ...]:
