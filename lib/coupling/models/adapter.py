@@ -71,10 +71,11 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     )
     if not any(isinstance(m, torch.nn.Linear | Conv1D) for m in m0.model.modules()):
         raise AdapterError("this model has no linear layer that could have an adapter; take another model")
-    before = _probed(m0)
+    home, before = m0.device, _probed(m0)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        model = get_peft_model(m0.model, config)
+        # On a CPU, so that the first weights are the same on every device.
+        model = get_peft_model(m0.model.to("cpu"), config).to(home)
     tuned = replace(m0, model=model.eval())
     try:
         _check_fresh(tuned, before)
