@@ -21,6 +21,7 @@ from coupling.files import StoreError, read_json, results_dir, root, sha256, wri
 from coupling.spec import Spec, key
 
 MANIFEST = "manifest.json"
+LONGEST = 60  # characters of a task's or a model's name in a folder's name, of which systems take 255
 # The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
 NOTEBOOK = "notebook.ipynb"
 # The environment variable with the git commit of code that was carried here; a + behind it: and changes.
@@ -75,11 +76,12 @@ def _folder(spec: Spec, name: str) -> Path:
 
 
 def _task_slug(spec: Spec) -> str:
-    return Path(spec.task.removeprefix("file:")).stem if spec.task.startswith("file:") else spec.task
+    name = Path(spec.task.removeprefix("file:")).stem if spec.task.startswith("file:") else spec.task
+    return name[:LONGEST]
 
 
 def _model_slug(spec: Spec) -> str:
-    return spec.model.rstrip("/").split("/")[-1].lower()
+    return spec.model.rstrip("/").split("/")[-1].lower()[:LONGEST]
 
 
 @contextmanager
