@@ -89,6 +89,7 @@ def test_templates_that_read_the_clock_or_think_and_words_that_look_like_marks_a
     model_folder, items_file
 ):
     assert not inputs.template_differs(model_folder(template="{{ text }}"))
+    assert not inputs.template_differs(model_folder(template="{% if enable_thinking %}<think>{% endif %}"))
     assert inputs.template_differs(model_folder(template="{{ strftime_now('%d') }}"))
     assert inputs.template_differs(model_folder(template="{% if thinking %}<think>{% endif %}"))
     assert not inputs.words_hold_marks(items_file(prompt="Is 3 < 4 and 5 > 4?"))

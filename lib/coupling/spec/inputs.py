@@ -77,9 +77,12 @@ def generation_differs(spec: Spec) -> bool:
 
 
 def template_differs(spec: Spec) -> bool:
-    """Return whether the chat template of a model reads the clock or can write a model's thoughts."""
+    """Return whether a model's chat template reads the clock, or what is told to it as `thinking`.
+
+    What it reads as `enable_thinking` it was told before.
+    """
     template = _template(spec)
-    return _on_the_hub(spec) or "strftime_now" in template or "thinking" in template
+    return _on_the_hub(spec) or bool(re.search(r"\b(strftime_now|thinking)\b", template))
 
 
 def is_adapter(spec: Spec) -> bool:
