@@ -1,10 +1,31 @@
 """Evaluation: at how many steps, on how many items, and in what batches models are evaluated."""
 
-from coupling.spec.section import Section, field
+from typing import TYPE_CHECKING, ClassVar
+
+from coupling.spec.m0 import ORGANISMS
+from coupling.spec.section import SCHEMA_VERSION, Change, Section, field
+from coupling.tasks import task_names, task_of
+
+if TYPE_CHECKING:
+    from coupling.spec.spec import Spec
+
+
+def _reads_real_replies(spec: "Spec") -> bool:
+    """Whether the detector reads replies of a model that is no organism."""
+    asked = {*spec.tasks, spec.teach} & {*task_names()}
+    return spec.model not in ORGANISMS and any(task_of(name).declines for name in asked)
 
 
 class EvaluationSection(Section):
     """Fields of the evaluation. Their limits are their only checks within the section."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(
+            SCHEMA_VERSION + 1,
+            "The detector reads refusals that state a norm, a fact about the speaker or a caution.",
+            _reads_real_replies,
+        ),
+    )
 
     eval_batch: int = field(
         "base",
