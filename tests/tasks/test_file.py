@@ -1,12 +1,14 @@
 """Items of a user's own file."""
 
 import json
+from pathlib import Path
 
 import pytest
 from coupling.spec import make_spec
 from coupling.tasks import load_items, task_of
 from coupling.tasks.file import read_items
 from coupling.tasks.items import TaskError
+from coupling.tasks.splits import check_splits
 
 
 def good(**change):
@@ -77,6 +79,12 @@ def test_bad_lines_name_file_line_and_what_was_expected(tmp_path, line, says):
         read_items(path)
     assert says in str(error.value)
     assert "items.jsonl" in str(error.value)
+
+
+def test_the_example_is_a_good_file():
+    train, test = read_items(Path(__file__).parents[2] / "examples" / "items.jsonl")
+    check_splits(train, test)
+    assert (len(train), len(test)) == (12, 12)
 
 
 def test_a_whole_number_that_was_written_with_a_point_is_that_number(tmp_path):
