@@ -40,6 +40,13 @@ class EvaluationSection(Section):
         later=True,
         ge=0,
     )
+    judge: str = field(
+        "base",
+        "",
+        "model that is asked whether replies refuse, beside the detector: a packaged model, a hub model"
+        " or a local folder (empty: none)",
+        later=True,
+    )
     evaluations: int = field(
         "explain", 4, "number of evenly spaced evaluations after step 0, the final step included", ge=1
     )

@@ -65,5 +65,6 @@ _ABSOLUTE: dict[str, Callable[[str], str]] = {
     "posts": _rows,
     "requests": _rows,
     "model": _model,
+    "judge": _model,
     "source": _source,
 }
