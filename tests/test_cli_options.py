@@ -47,6 +47,19 @@ def test_the_claims_of_an_own_sweep_are_decided_alone_from_its_own_tables(mine):
     assert row["effect"] == pytest.approx(gap["128"] - gap["4"])
 
 
+def test_claims_are_an_error_in_a_folder_without_tables(mine, tmp_path, monkeypatch):
+    """All of them would be "not tested", as if nothing had been run."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("COUPLING_RESULTS", "COUPLING_FIGURES"):
+        monkeypatch.delenv(name)
+    for words in (["claims"], ["claims", "--sweep", str(mine)], ["figures"]):
+        done = CliRunner().invoke(cli.app, words)
+        assert isinstance(done.exception, files.StoreError), words
+        assert "run this in the folder of the study" in str(done.exception)
+    assert list(Path().iterdir()) == []
+
+
 def test_an_own_sweep_is_found_by_a_relative_path(mine, monkeypatch):
     monkeypatch.chdir(mine.parent)
     assert [row["text"] for row in decided(mine.name)] == [CLAIM["text"]]

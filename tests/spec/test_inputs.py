@@ -34,7 +34,7 @@ def test_a_name_that_begins_another_is_seen_in_the_file(items_file):
     assert not inputs.one_name_begins_another(plain, "contents")
     tens = items_file(choices=["10", "20", "100"])
     assert section_versions(tens, "items") == {}
-    assert section_versions(tens, "base") == {"evaluation": SCHEMA_VERSION + 2}
+    assert section_versions(tens, "base") == {"evaluation": SCHEMA_VERSION + 3}
     assert inputs.one_name_begins_another(items_file(contents=["red wine", "red"]), "contents")
 
 

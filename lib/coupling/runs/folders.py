@@ -17,11 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from coupling.files import StoreError, read_json, results_dir, root, sha256, write_json
+from coupling.files import StoreError, read_json, results_dir, root, sha256, short, write_json
 from coupling.spec import Spec, key
 
 MANIFEST = "manifest.json"
-LONGEST = 60  # characters of a task's or a model's name in a folder's name, of which systems take 255
 # The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
 NOTEBOOK = "notebook.ipynb"
 # The environment variable with the git commit of code that was carried here; a + behind it: and changes.
@@ -76,12 +75,11 @@ def _folder(spec: Spec, name: str) -> Path:
 
 
 def _task_slug(spec: Spec) -> str:
-    name = Path(spec.task.removeprefix("file:")).stem if spec.task.startswith("file:") else spec.task
-    return name[:LONGEST]
+    return short(Path(spec.task.removeprefix("file:")).stem if spec.items_file is not None else spec.task)
 
 
 def _model_slug(spec: Spec) -> str:
-    return spec.model.rstrip("/").split("/")[-1].lower()[:LONGEST]
+    return short(spec.model.rstrip("/").split("/")[-1].lower())
 
 
 @contextmanager

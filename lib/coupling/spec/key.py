@@ -80,8 +80,8 @@ def _values(spec: Spec, stage: str) -> dict[str, Any]:
 def _as_entered(spec: Spec, name: str) -> Any:
     """Return what stands in the key for the value of one field."""
     value = getattr(spec, name)
-    if name in ("posts", "requests", "model"):
-        return _by_content(value, in_folder=name == "model")
+    if name in ("posts", "requests", "model", "judge"):
+        return _by_content(value, in_folder=name in ("model", "judge"))
     if name == "task" and spec.items_file is not None:
         return PREFIX + content_digest(Path(spec.items_file))
     if name == "source" and value:
