@@ -98,12 +98,3 @@ def test_provenance_holds_without_git(monkeypatch):
     assert (found["git_commit"], found["git_dirty"]) == (None, None)
     assert found["packages"].keys() == set(folders.PACKAGES)
     assert all(found["hardware"].values())
-
-
-def test_long_names_of_files_and_models_are_cut_to_what_a_folder_can_have(spec, tmp_path):
-    items = tmp_path / f"{'i' * 240}.jsonl"
-    items.write_text("")
-    long = spec.model_copy(update={"task": f"file:{items}", "model": f"owner/{'m' * 240}"})
-    for folder in (folders.m0_folder, folders.base_folder, folders.run_folder):
-        assert len(folder(long).name) < 160
-    assert folders.run_folder(spec).name.startswith("hint_qa-")
