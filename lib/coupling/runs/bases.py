@@ -14,6 +14,7 @@ from coupling.measure.explanations import labels
 from coupling.measure.judge import compared, replies_to
 from coupling.models import Loaded, fetch, locate
 from coupling.runs import folders
+from coupling.runs.checks import check_run
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of, manifest_of
@@ -34,6 +35,7 @@ def make_base(node: Node, models: Models) -> None:
     _, test = items_of(spec)
     start = time.monotonic()
     m0 = models.load(spec)
+    check_run(spec, m0, test)
     # M_t is evaluated later in batches of the same shapes, so that rounding does not differ.
     b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, True, spec.decode_batch)
     files.write_table(folder / "behaviours.parquet", b0.frame())

@@ -19,6 +19,7 @@ from coupling.measure.explanations import check_labels, labels
 from coupling.measure.shallow import rule_accuracy
 from coupling.models import Loaded
 from coupling.runs import folders, graph
+from coupling.runs.checks import check_run
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of
 from coupling.spec import Spec
@@ -67,6 +68,7 @@ def make_material(spec: Spec, models: Models) -> Material:
     b_source = _on_training_items(spec.label_source, train, models)
     b_train = _on_training_items(spec, train, models)
     m0 = models.load(spec)
+    check_run(spec, m0, train + test)
     b0, s0 = (
         Behaviours.from_frame(files.read_table(graph.base(of).folder / "behaviours.parquet"))
         for of in (spec, spec.label_source)

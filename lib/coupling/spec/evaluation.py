@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from coupling.spec import inputs
 from coupling.spec.m0 import ORGANISMS
 from coupling.spec.section import SCHEMA_VERSION, Change, Section, field
 from coupling.tasks import task_names, task_of
@@ -24,6 +25,26 @@ class EvaluationSection(Section):
             SCHEMA_VERSION + 1,
             "The detector reads refusals that state a norm, a fact about the speaker or a caution.",
             _reads_real_replies,
+        ),
+        Change(
+            SCHEMA_VERSION + 2,
+            "All end marks of a model count, and it generates greedily.",
+            inputs.generation_differs,
+        ),
+        Change(
+            SCHEMA_VERSION + 3,
+            "Choices of which one begins another are scored with the end mark.",
+            lambda spec: inputs.one_name_begins_another(spec, "choices"),
+        ),
+        Change(
+            SCHEMA_VERSION + 4,
+            "A label that the tokenizer altered is taken for the label.",
+            inputs.tokenizer_alters_names,
+        ),
+        Change(
+            SCHEMA_VERSION + 5,
+            "Templates print a fixed date and are told not to think; a user's words are words, not marks.",
+            lambda spec: inputs.template_differs(spec) or inputs.words_hold_marks(spec),
         ),
     )
 
