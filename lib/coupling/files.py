@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from coupling.errors import StudyError
 
-FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_DATA")  # environment variables
+# Environment variables that name folders.
+FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_MODELS", "COUPLING_DATA")
 BY_CONTENT = "sha256:"  # begins the name of a file that is named by its content
 
 
@@ -43,8 +44,13 @@ def cache_dir() -> Path:
     return Path(os.environ.get("COUPLING_CACHE") or default)
 
 
+def models_dir() -> Path:
+    """Where packaged models are kept: the folder that COUPLING_MODELS names, else one among the downloads."""
+    return Path(os.environ.get("COUPLING_MODELS") or cache_dir() / "models")
+
+
 def data_dir() -> Path:
-    """Where a user keeps files that runs name by their content.
+    """Where a user keeps files that runs name by their content, and packaged data that was carried here.
 
     It is the folder that COUPLING_DATA names, else `data/` at the top of the study.
     """

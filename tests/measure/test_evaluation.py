@@ -51,6 +51,10 @@ def test_behaviours_and_texts_of_one_pass_are_those_of_plain_batches(any_m0, ite
     assert np.allclose(now.cf, want.cf, atol=1e-5)
     assert said == generate(plain, items[1], label_format, 24)
     assert chosen == forced_choice(plain, items[1], label_format, 24)
+    for together in (8, 15, 100):  # a pass of 7 alone, two of them, all of them
+        again, texts, labels = evaluate(any_m0, items[1], label_format, 7, True, together)
+        assert (texts, labels) == (said, chosen)
+        assert np.array_equal(again.x, now.x)
     assert len(set(said)) > 4  # long and different texts, or this would show little
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from coupling.models import (
+    Read,
     Seam,
     decoded,
     encode,
@@ -54,9 +55,17 @@ def test_generated_is_what_a_loop_without_cache_or_padding_gives(m0, items):
 def test_decoded_is_what_transformers_generates_behind_each_prompt_alone(any_m0):
     paths, logits, cache = read(any_m0, PROMPTS)
     for limit in (1, 7):
-        found = decoded(any_m0, paths, logits.argmax(1), cache, limit)
+        found = decoded(any_m0, [Read(paths, logits.argmax(1), cache)], limit)
         assert found == [generated(any_m0, [prompt], limit)[0] for prompt in PROMPTS]
     assert len({tuple(f) for f in found}) > 2
+
+
+def test_prompts_of_several_passes_are_decoded_together_as_each_alone(any_m0):
+    parts = [PROMPTS, [[5, 6], [5, 7, 8], [16]]]
+    assert len({max(map(len, part)) for part in parts}) == 2  # so that one pass is padded
+    passes = [read(any_m0, part) for part in parts]
+    found = decoded(any_m0, [Read(paths, logits.argmax(1), cache) for paths, logits, cache in passes], 7)
+    assert found == [generated(any_m0, [prompt], 7)[0] for part in parts for prompt in part]
 
 
 def test_tails_score_as_in_plain_batches(any_m0):

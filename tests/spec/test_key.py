@@ -61,6 +61,14 @@ def test_one_m0_serves_all_tasks_of_the_world_and_its_key_knows_no_task():
     assert len({keys(task=task)["base"] for task in tasks}) == len(tasks)
 
 
+def test_explainers_that_share_their_training_items_share_the_key_of_their_labels():
+    shared = [make_spec("tiny", seed=seed, items_seed=0) for seed in (1, 2)]
+    own = [make_spec("tiny", seed=seed) for seed in (1, 2)]
+    assert len({key(one, "labels") for one in shared}) == 1
+    assert len({key(one, "labels") for one in own}) == 2
+    assert len({key(one, "explain") for one in (*shared, *own)}) == 4
+
+
 def test_a_label_source_enters_by_the_key_of_its_m0():
     assert stages_that_differ(keys(), keys(source="m0_seed=1")) == ["explain"]
     assert keys(source="m0_seed=1") == keys(source="m0_seed=1,m0_learning_rate=0.001")  # the profile's own

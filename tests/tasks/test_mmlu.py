@@ -32,6 +32,17 @@ def test_splits_by_subject_or_question_share_none():
     assert subjects[0] & subjects[1]
 
 
+def test_the_training_half_is_dealt_in_two_again_and_holds_no_test_item():
+    wide = rows(subjects=16)
+    train, test = make(wide)
+    again = make(wide, mmlu_half="training", train_items=8)
+    check_splits(*again)
+    subjects = [{i.kind for i in split} for split in (train, test, *again)]
+    assert subjects[2] | subjects[3] <= {r["subject"] for r in wide} - subjects[1]
+    assert len(subjects[3]) == 4
+    assert make(wide, mmlu_half="training", train_items=8, seed=1)[1] == again[1]
+
+
 def test_subjects_that_are_held_out_have_no_training_items():
     open_to, closed = (
         [make(rows(subjects=16), seed=s, held_out=share) for s in range(9)] for share in (0.0, 0.5)

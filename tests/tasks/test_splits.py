@@ -18,6 +18,15 @@ def test_the_test_part_does_not_depend_on_the_explainer():
     ]
 
 
+def test_explainers_can_share_their_training_items():
+    own, shared = (
+        [parts(make_spec("tiny", seed=s, items_seed=k))[0].rng.integers(10**9) for s in (0, 1)]
+        for k in (-1, 0)
+    )
+    assert own[0] != own[1]
+    assert shared == [own[0]] * 2
+
+
 def test_halves_are_disjoint_and_the_worlds():
     spec = make_spec("tiny")
     half = dealt_in_half(9, spec)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from coupling import files
-from coupling.bench import growth, processes, timing
+from coupling.bench import attention, growth, processes, timing
 from coupling.bench.cases import CASES, GROWN, Case
 from coupling.bench.pair import PATHS
 from coupling.models.memory import machine_megabytes
@@ -16,7 +16,10 @@ ORDER = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "wo
 
 
 def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
-    """Measure, write figures/data/bench.parquet and bench_scaling.parquet, and print the first.
+    """Measure, write figures/data/bench*.parquet, and print the first of them.
+
+    bench.parquet holds the engine beside the reference, bench_scaling.parquet how a step grows, and
+    bench_attention.parquet the errors of the attention kernels on each device that has been measured.
 
     A measurement that takes long is kept on its own in results/bench. It is not taken again until it is
     removed.
@@ -42,9 +45,19 @@ def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
     frame = pd.DataFrame(rows).sort_values("measure", key=lambda names: names.map(ORDER.index), kind="stable")
     files.write_table(files.tables_dir() / "bench.parquet", frame)
     files.write_table(files.tables_dir() / "bench_scaling.parquet", pd.DataFrame(steps))
+    _write_attention(_kept("attention", attention.errors_here))
     about = folders.provenance() | {"memory_megabytes": machine_megabytes()}
     files.write_json(files.tables_dir() / "bench.json", about)
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+
+
+def _write_attention(rows: list[dict[str, Any]]) -> None:
+    """Write the errors of the attention kernels; those of other devices stay."""
+    path, frame = files.tables_dir() / "bench_attention.parquet", pd.DataFrame(rows)
+    if path.exists():
+        before = files.read_table(path)
+        frame = pd.concat([before[~before["device"].isin(frame["device"])], frame], ignore_index=True)
+    files.write_table(path, frame)
 
 
 def _kept(name: str, take: Callable[[], Any]) -> Any:

@@ -36,6 +36,7 @@ from coupling.measure.explanations import (
 )
 from coupling.models import (
     Loaded,
+    Read,
     TailReader,
     completion,
     decoded,
@@ -51,7 +52,12 @@ from coupling.tasks import Item
 
 @torch.no_grad()
 def evaluate(
-    loaded: Loaded, items: Sequence[Item], label_format: str, batch: int, forced: bool = False
+    loaded: Loaded,
+    items: Sequence[Item],
+    label_format: str,
+    batch: int,
+    forced: bool = False,
+    decode_batch: int = 0,
 ) -> tuple[Behaviours, list[str], list[str]]:
     """Compute a model's behaviours and explanations on some items.
 
@@ -61,6 +67,8 @@ def evaluate(
         label_format: What labels call choices, "letter" or "content".
         batch: How many items share a pass.
         forced: Whether the likeliest label of each item is wanted too.
+        decode_batch: How many explanations are decoded together, where it is more than `batch`. The texts are
+            the same to rounding.
 
     Returns:
         The behaviours; the explanations, one normalised text an item; and the likeliest label of each item
@@ -71,18 +79,29 @@ def evaluate(
         return behaviours(loaded, items, batch), generate(loaded, items, label_format, batch), chosen
     limit, both = most_tokens(loaded, items, label_format), empty(items)
     texts, chosen = [""] * len(items), [""] * (len(items) if forced else 0)
+    waiting: list[tuple[list[int], Read]] = []  # items by index whose explanation is still to be decoded
     for which in alike(items, batch):
         part = [items[k] for k in which]
         done = _packed_pass(loaded, part)
         scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
-        said = decoded(loaded, done.requests, done.after_requests.argmax(1), done.cache, limit)
-        for k, text in zip(which, as_texts(loaded, said), strict=True):
-            texts[k] = text
+        if waiting and sum(len(some) for some, _ in waiting) + len(which) > decode_batch:
+            _write_texts(loaded, waiting, limit, texts)
+            waiting = []
+        waiting.append((which, Read(done.requests, done.after_requests.argmax(1), done.cache)))
         if forced:
             for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
                 chosen[k] = label
+    _write_texts(loaded, waiting, limit, texts)
     return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts, chosen
+
+
+def _write_texts(loaded: Loaded, waiting: list[tuple[list[int], Read]], limit: int, texts: list[str]) -> None:
+    """Decode the explanations of items that wait, and write each to its place in `texts`."""
+    said = decoded(loaded, [read for _, read in waiting], limit)
+    places = [k for which, _ in waiting for k in which]
+    for k, text in zip(places, as_texts(loaded, said), strict=True):
+        texts[k] = text
 
 
 @dataclass(frozen=True)
@@ -162,7 +181,7 @@ def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
     """
     if done.reader is not None:
         return done.reader.read(done.choice_logits).cpu().numpy()
-    said = decoded(loaded, done.prompts, done.after_prompts.argmax(1), done.cache, REPLY_TOKENS)
+    said = decoded(loaded, [Read(done.prompts, done.after_prompts.argmax(1), done.cache)], REPLY_TOKENS)
     return judged(loaded, said, choices).reshape(len(done.requests), 2, -1)
 
 

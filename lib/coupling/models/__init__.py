@@ -6,10 +6,10 @@ decoding.py read log-probabilities and greedy texts off it. halves.py and memory
 """
 
 from coupling.models.adapter import adapted, merged
-from coupling.models.decoding import decoded, generated, tail_scores
+from coupling.models.decoding import Read, decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
-from coupling.models.packages import PACKAGES, FetchError, fetch
+from coupling.models.packages import PACKAGES, FetchError, fetch, is_here
 from coupling.models.packing import pack, packed_logits, prefix_tree
 from coupling.models.scoring import (
     TailReader,
@@ -26,6 +26,7 @@ __all__ = [
     "FetchError",
     "Loaded",
     "ModelError",
+    "Read",
     "Seam",
     "TailReader",
     "TemplateError",
@@ -39,6 +40,7 @@ __all__ = [
     "fetch",
     "generated",
     "head_inputs",
+    "is_here",
     "load_from",
     "locate",
     "merged",

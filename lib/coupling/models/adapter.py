@@ -56,9 +56,11 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
         use_rslora=spec.rslora,
         lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
     )
+    home = m0.device
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        model = get_peft_model(m0.model, config)
+        # On a CPU, so that the first weights are the same on every device.
+        model = get_peft_model(m0.model.to("cpu"), config).to(home)
     accelerate(model)
     try:
         yield replace(m0, model=model.eval())

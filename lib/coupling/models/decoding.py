@@ -7,6 +7,7 @@ read twice. `generated` is the plain way, by transformers, which `decoded` must 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from transformers import DynamicCache
@@ -45,24 +46,39 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
     return until(out[:, ids.shape[1] :], tokenizer.eos_token_id)
 
 
-@torch.no_grad()
-def decoded(
-    loaded: Loaded, paths: list[list[int]], first: torch.Tensor, cache: DynamicCache, limit: int
-) -> list[list[int]]:
-    """Generate greedily behind prompts that a packed pass has read.
+@dataclass(frozen=True)
+class Read:
+    """Prompts that one packed pass has read.
 
-    Args:
-        loaded: The model.
+    Attributes:
         paths: The places of each prompt's tokens in the cache.
         first: The first token behind each prompt, which the pass has predicted; int64 [paths].
         cache: The keys and values of the pass.
+    """
+
+    paths: list[list[int]]
+    first: torch.Tensor
+    cache: DynamicCache
+
+
+@torch.no_grad()
+def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]]:
+    """Generate greedily behind prompts that packed passes have read, all of them in one batch.
+
+    A step of decoding reads every weight of the model once, however many prompts share it. So many prompts
+    together take hardly longer than a few.
+
+    Args:
+        loaded: The model.
+        reads: The prompts of each pass.
         limit: The most tokens to generate, the first included.
 
     Returns:
-        The token ids behind each prompt, without the end mark.
+        The token ids behind each prompt, without the end mark, pass by pass.
     """
     end = loaded.tokenizer.eos_token_id
-    own, mask = _taken(loaded, paths, cache)
+    first = torch.cat([read.first for read in reads])
+    own, mask = _side_by_side([_taken(loaded, read.paths, read.cache) for read in reads])
     said, done = [first], first == end
     while len(said) < limit and not done.all():
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
@@ -139,6 +155,24 @@ def _taken(loaded: Loaded, paths: list[list[int]], cache: DynamicCache) -> tuple
     for n, layer in enumerate(cache.layers):
         own.update(*(states[0][:, places].transpose(0, 1) for states in (layer.keys, layer.values)), n)
     return own, mask
+
+
+def _side_by_side(parts: list[tuple[DynamicCache, torch.Tensor]]) -> tuple[DynamicCache, torch.Tensor]:
+    """Put the batches that `_taken` makes below one another, padded on the left to the longest."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(mask.shape[1] for _, mask in parts)
+
+    def below(states: list[torch.Tensor], axis: int) -> torch.Tensor:
+        """Join tensors along their first axis, with 0 in front along `axis`, which counts from the end."""
+        beyond = (0, 0) * (axis - 1)
+        pad_to = torch.nn.functional.pad
+        return torch.cat([pad_to(s, (*beyond, longest - s.shape[-axis], 0)) for s in states])
+
+    own = DynamicCache()
+    for n, layers in enumerate(zip(*(cache.layers for cache, _ in parts), strict=True)):
+        own.update(*(below([getattr(each, name) for each in layers], 2) for name in ("keys", "values")), n)
+    return own, below([mask for _, mask in parts], 1)
 
 
 def until(rows: torch.Tensor, end: int) -> list[list[int]]:

@@ -53,7 +53,8 @@ class Loaded:
 
     def description(self) -> dict:
         """Return what depends on the machine and is recorded with a run, such as device and precision."""
-        return {
+        gpu = {"gpu": torch.cuda.get_device_name(self.device)} if self.device.type == "cuda" else {}
+        return gpu | {
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "weights": "+".join(

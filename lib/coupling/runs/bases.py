@@ -32,7 +32,7 @@ def make_base(node: Node, models: Models) -> None:
     start = time.monotonic()
     m0 = models.load(spec)
     # M_t is evaluated later in batches of the same shapes, so that rounding does not differ.
-    b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, forced=True)
+    b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, True, spec.decode_batch)
     files.write_table(folder / "behaviours.parquet", b0.frame())
     truth = labels(test, b0, "letter")
     files.write_table(

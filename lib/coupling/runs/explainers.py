@@ -127,7 +127,7 @@ def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFr
     # A model that was not trained to explain a behaviour may not give a label of its own accord. The forced
     # choice shows which label such a model would give.
     forced = final and (bool(spec.teach) or not spec.explanation_weight)
-    now, said, guessed = evaluate(model, some, spec.label_format, spec.eval_batch, forced)
+    now, said, guessed = evaluate(model, some, spec.label_format, spec.eval_batch, forced, spec.decode_batch)
     source, base = material.source.take(which), material.base.take(which)
     rows = score(some, said, spec.label_format, now, source, base, step)
     rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]

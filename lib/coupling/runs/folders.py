@@ -23,6 +23,8 @@ from coupling.spec import Spec, key
 MANIFEST = "manifest.json"
 # The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
 NOTEBOOK = "notebook.ipynb"
+# The environment variable with the git commit of code that was carried here; a + behind it: and changes.
+CARRIED = "COUPLING_COMMIT"
 PACKAGES = (
     "torch",
     "transformers",
@@ -139,12 +141,10 @@ def clear(folder: Path) -> None:
 
 def provenance() -> dict[str, Any]:
     """What made a result beside its spec: package versions, git commit, hardware and time."""
-    status = _output("git", "status", "--porcelain")
     return {
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "python": platform.python_version(),
-        "git_commit": _output("git", "rev-parse", "HEAD"),
-        "git_dirty": None if status is None else bool(status),
+        **commit(),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
@@ -153,6 +153,28 @@ def provenance() -> dict[str, Any]:
         },
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def commit() -> dict[str, str | bool | None]:
+    """The git commit of the code, and whether the code differs from it; None where nothing tells.
+
+    Code that was carried to a machine without its repository has its commit in the environment (CARRIED).
+    """
+    if carried := os.environ.get(CARRIED):
+        return {"git_commit": carried.removesuffix("+"), "git_dirty": carried.endswith("+")}
+    status = _output("git", "status", "--porcelain")
+    return {
+        "git_commit": _output("git", "rev-parse", "HEAD"),
+        "git_dirty": None if status is None else bool(status),
+    }
+
+
+def _version(package: str) -> str | None:
+    """The version of a package; None where it is not installed, as not all of them are on every machine."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -4,6 +4,7 @@ The behaviours of M0 on the training items are computed once and kept in `result
 All explainers with the same M0 and the same training items read them from there.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,8 +134,13 @@ def _labelled(
 def _shallow_rules(
     spec: Spec, items: list[Item], b: Behaviours, test: list[Item], b0: Behaviours
 ) -> dict[str, float]:
-    """The accuracy of a shallow rule that predicts L(M0), 0 to 1, by task; NaN where no item has a label."""
+    """The accuracy of a shallow rule that predicts L(M0), 0 to 1, by task.
+
+    It is NaN where no item has a label, and on a machine without scikit-learn, which fits the rule.
+    """
     path = folders.shared_file(spec, ".json")
+    if not path.exists() and not importlib.util.find_spec("sklearn"):
+        return {task.split(":")[0]: float("nan") for task in spec.tasks}
     if not path.exists():
         rules = {}
         for task in spec.tasks:

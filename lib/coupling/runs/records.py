@@ -9,6 +9,8 @@ record.
 """
 
 import hashlib
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +51,8 @@ def find(folder: Path) -> Path | None:
 def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     """Publish the finished runs of a sweep and the bases of their M0 as records.
 
-    Runs that have not finished are left out. What is published already is left alone.
+    Runs that have not finished are left out. What is published already is left alone. The runs of a
+    condition, and the bases that they start from, must be of one device and precision.
 
     Args:
         sweep: The name of the sweep that the records are kept under.
@@ -59,13 +62,14 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
         The folders of the new records.
 
     Raises:
-        PublishError: Before anything is written, where no run has finished, or where all records together
-            would come to more than MOST_MB.
+        PublishError: Before anything is written, where no run has finished, where a condition would have
+            runs of two devices, or where all records together would come to more than MOST_MB.
     """
     done = [spec for spec in runs if folders.complete(folders.run_folder(spec))]
     if not done:
         first = f", for instance {folders.run_folder(runs[0])}" if runs else ""
         raise PublishError(f"none of the {len(runs)} runs has finished{first}: run the sweep first")
+    check_devices(runs)
     wanted = {folders.base_folder(spec): _BASE for spec in done}
     wanted |= {folders.run_folder(spec): _RUN for spec in done}
     new = {source: tables for source, tables in wanted.items() if not published(source)}
@@ -74,6 +78,85 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     for source, tables in new.items():
         _write_record(at / source.name, source, tables)
     return [at / source.name for source in new]
+
+
+def take_in(sweep: str, runs: list[Spec], top: Path) -> list[Path]:
+    """Take in records that the runner (runs/batch.py) wrote on another machine.
+
+    What is published here already is left alone.
+
+    Args:
+        sweep: The name of the sweep that the records are kept under.
+        runs: The runs of one profile.
+        top: The folder that holds `<profile>/<sweep>/records/`.
+
+    Returns:
+        The folders of the new records.
+
+    Raises:
+        PublishError: Before anything is written, where `top` holds no record of these runs, where a record is
+            damaged, or where a condition would have runs of two devices.
+    """
+    if not runs:
+        return []
+    source, at = (where / runs[0].profile / sweep / "records" for where in (top, files.tables_dir()))
+    carried = [source / name for name in _names(runs) if (source / name).is_dir()]
+    if not carried:
+        raise PublishError(
+            f"{source} holds no record of the {len(runs)} runs of {sweep}: name another folder"
+        )
+    if broken := [path for path in carried if not folders.complete(path)]:
+        raise PublishError(f"{broken[0]} is damaged or not whole: bring it here again")
+    check_devices(runs, carried=source)
+    here = files.results_dir() / runs[0].profile
+    new = [path for path in carried if not published(here / path.name)]
+    for path in new:
+        with files.replacing(at / path.name) as part:
+            shutil.copytree(path, part)
+    return [at / path.name for path in new]
+
+
+def _names(runs: Iterable[Spec]) -> list[str]:
+    """The names of the folders of the bases that runs start from, and of the runs, each once."""
+    bases = [folders.base_folder(spec).name for spec in runs]
+    return list(dict.fromkeys([*bases, *(folders.run_folder(spec).name for spec in runs)]))
+
+
+def computed_on(folder: Path) -> str:
+    """Device and precision that a result was computed on, as its manifest says, as "cpu, float32"."""
+    model = files.read_json(folder / folders.MANIFEST)["model"]
+    return f"{model['device'].split(':')[0]}, {model['dtype']}"
+
+
+def check_devices(runs: Iterable[Spec], device: str | None = None, carried: Path | None = None) -> None:
+    """Check that no condition has results of two devices or precisions.
+
+    Rounding differs between devices, and with it the choices and texts on a few items. Within a condition
+    such a difference would look like a difference between explainers.
+
+    Args:
+        runs: The runs. Those that differ in seeds alone are of one condition.
+        device: The device that those which are not there are going to be computed on, "cpu" or "cuda".
+        carried: A folder of records from another machine, to be looked at first.
+
+    Raises:
+        PublishError: Where a condition has both. The message names a result of each.
+    """
+    of_condition: dict[Spec, dict[str, Path]] = {}
+    for spec in runs:
+        condition = spec.model_copy(update={"seed": 0, "m0_seed": 0, "items_seed": -1})
+        seen = of_condition.setdefault(condition, {})
+        for folder in (folders.base_folder(spec), folders.run_folder(spec)):
+            brought = carried / folder.name if carried else None
+            place = brought if brought and folders.complete(brought) else find(folder)
+            if place:
+                seen.setdefault(computed_on(place), place)
+            elif device:
+                seen.setdefault(f"{device}, {spec.dtype}", folder)
+    for seen in of_condition.values():
+        if len(seen) > 1:
+            both = " and ".join(f"{how} ({place.name})" for how, place in seen.items())
+            raise PublishError(f"a condition has results of {both}: compute all its seeds on one device")
 
 
 def _check_size(new: dict[Path, dict[str, str | None]]) -> None:

@@ -12,6 +12,13 @@ class EvaluationSection(Section):
         "number of items in one evaluation batch (results in half precision depend on it)",
         ge=1,
     )
+    decode_batch: int = field(
+        "base",
+        0,
+        "number of explanations that are decoded together, where it is more than eval_batch (0: eval_batch)",
+        later=True,
+        ge=0,
+    )
     evaluations: int = field(
         "explain", 4, "number of evenly spaced evaluations after step 0, the final step included", ge=1
     )

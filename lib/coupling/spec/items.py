@@ -40,8 +40,8 @@ class ItemsSection(Section):
     mmlu_half: Literal["both", "training"] = field(
         "items",
         "both",
-        "half of MMLU's subjects that questions come from (training: the half for training alone, dealt in two"
-        " again, to choose settings on subjects that no other run is tested on)",
+        "halves of MMLU's subjects that questions come from (training: that half alone, dealt in two again,"
+        " to choose settings on subjects that no other run is tested on)",
         later=True,
     )
     max_words: int = field(

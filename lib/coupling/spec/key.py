@@ -24,6 +24,7 @@ def key(spec: Spec, stage: str) -> str:
     - A field that neither the tasks nor the model read does not enter, for instance the preparation of a
       model that is taken as it is.
     - A field that was added later does not enter at its default.
+    - The explainer's seed does not enter the key of the labels where `items_seed` draws the training items.
     - The label source enters by the key of its M0.
     - The run whose trained model is M0 (`explainer`) enters by its own key.
     - A section's schema version enters only where a declared change applies to the specification, or to the
@@ -70,6 +71,8 @@ def _values(spec: Spec, stage: str) -> dict[str, Any]:
     """Return what enters the key of a stage, by field."""
     names = fields_of(*STAGES[: STAGES.index(stage) + 1])
     left_out = _unread(spec) | _later_at_default(spec)
+    if stage == "labels" and spec.items_seed >= 0:
+        left_out.add("seed")
     return {name: _as_entered(spec, name) for name in names if name not in left_out}
 
 

@@ -15,6 +15,14 @@ class LabelsSection(Section):
     seed: int = field(
         "labels", 0, "seed of the explainer: its adapter, and the order and cues of the training items", ge=0
     )
+    items_seed: int = field(
+        "labels",
+        -1,
+        "seed of the training items and their cues, for explainers that share them (-1: the explainer's own"
+        " seed)",
+        later=True,
+        ge=-1,
+    )
     train_items: int = field("labels", 4096, "number of training items, over all tasks", ge=1)
     held_out: float = field(
         "labels",
@@ -49,6 +57,11 @@ class LabelsSection(Section):
     allow_constant_labels: bool = field(
         "explain", False, "train even if more than 90 % of the labels are the same text"
     )
+
+    @property
+    def draw(self) -> int:
+        """The seed that draws the training items and their cues."""
+        return self.seed if self.items_seed < 0 else self.items_seed
 
     @model_validator(mode="after")
     def check_labels(self) -> Self:

@@ -83,7 +83,7 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
 
 def _items(spec: Spec, _: dict[str, Path]) -> Splits:
     train, test = read_items(Path(spec.task.removeprefix(PREFIX)))
-    mixed = [train[i] for i in np.random.default_rng([spec.seed, 1]).permutation(len(train))]
+    mixed = [train[i] for i in np.random.default_rng([spec.draw, 1]).permutation(len(train))]
     return mixed[: spec.train_items], test[: spec.test_items]
 
 

@@ -90,7 +90,8 @@ def make_items(rows: list[dict], spec: Spec) -> Splits:
     """Make training and test items from disjoint halves of the subjects, or of the questions (`split_by`).
 
     With `mmlu_half` "training" the training half alone is dealt out, so that no item is a test item of a spec
-    without it. Hinted letters and wordings of the hint are balanced. Subjects that are held out have no training items.
+    without it. Hinted letters and wordings of the hint are balanced. Subjects that are held out have no
+    training items.
 
     Raises:
         TaskError: If a half has fewer usable questions than the spec asks for.

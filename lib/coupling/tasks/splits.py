@@ -32,12 +32,12 @@ class Part:
 
 
 def parts(spec: Spec) -> tuple[Part, Part]:
-    """Return the training part, drawn by `seed`, and the test part, drawn by `world_seed`.
+    """Return the training part, drawn by `seed` (or `items_seed`), and the test part, drawn by `world_seed`.
 
     The test part does not depend on `seed`. All explainers of a world are therefore tested on the same items.
     """
     return (
-        Part("train", spec.train_items, np.random.default_rng([spec.seed, 1])),
+        Part("train", spec.train_items, np.random.default_rng([spec.draw, 1])),
         Part("test", spec.test_items, np.random.default_rng([spec.world_seed, 2])),
     )
 

@@ -80,8 +80,10 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
     Raises:
         StoreError: Where a run of the plan has neither finished nor been published, so that no table is ever
             made of fewer runs than planned; or where all runs diverged.
+        PublishError: Where a condition has runs of two devices.
     """
     finished = _finished(runs)
+    records.check_devices([spec for _, spec in runs])
     complete = [run for run in finished if run.manifest["status"] == "complete"]
     if not complete:
         raise files.StoreError(f"all {len(runs)} runs diverged: lower their learning rate")

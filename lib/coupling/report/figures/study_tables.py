@@ -1,7 +1,7 @@
 """Write the tables of the whole study, from the tables of all sweeps."""
 
 from coupling import files
-from coupling.analysis import claims, tables
+from coupling.analysis import claims, gate, tables
 from coupling.report import study
 from coupling.report.figures import scale
 
@@ -12,9 +12,13 @@ def write_claims() -> None:
 
 
 def write_study_tables() -> None:
-    """Write figures/data/shift.parquet, sensor.parquet and scale.parquet.
+    """Write figures/data/shift.parquet, sensor.parquet, scale.parquet and gate.parquet.
 
     The first two hold the rows of every sweep that has such a table. The third holds the summaries of the
-    sweeps that are shown by size of the model.
+    sweeps that are shown by size of the model. The last holds what the gate found at medium, where it has
+    been run.
     """
     tables.write_study(scale.shown())
+    found = gate.table("medium")
+    if len(found):
+        files.write_table(files.tables_dir() / "gate.parquet", found)
