@@ -195,7 +195,9 @@ def _shifts(runs: pd.DataFrame) -> str:
         moved = [cells["shift"], cells["said_shift"]]
         shares = [part[name].mean() for name in ("flipped", "flipped_self", "flipped_null")]
         flipped = ["" if pd.isna(share) else f"{share:.3f}" for share in shares]
-        gaps = [cells["gap"], cells["excess"], *flipped, cells["flipped_gain"]]
+        apart = part["flipped_gain_unlabelled"].mean()
+        gained = cells["flipped_gain"] + ("" if pd.isna(apart) else f"; kinds without labels {apart:+.3f}")
+        gaps = [cells["gap"], cells["excess"], *flipped, gained]
         rows.append([task, condition, *moved, *means, *gaps, collapsed])
     return markdown_table(header, rows)
 

@@ -19,6 +19,7 @@ The same runs give the same bytes.
 
 from coupling.analysis.tables.collecting import collect
 from coupling.analysis.tables.committed import (
+    COMPARED,
     SHIFT_TABLES,
     SUMMARY,
     Tables,
@@ -33,6 +34,7 @@ from coupling.analysis.tables.committed import (
 from coupling.analysis.tables.study import scale, write_study
 
 __all__ = [
+    "COMPARED",
     "SHIFT_TABLES",
     "SUMMARY",
     "Tables",

@@ -36,6 +36,7 @@ SUMMARY = [
     "no_label_share",
     "explainers",
 ]
+COMPARED = ("gap", "preference", "excess")  # the measures in which two summaries are compared
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")
@@ -174,14 +175,16 @@ def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
         then: The summary with the intervals.
 
     Returns:
-        One row a task and condition that both have. For gap and excess: the mean, the earlier mean and
-        interval (*_committed, *_low_committed, *_high_committed), and *_within (object): True, False, or None
-        where one of these is NaN.
+        One row a task and condition that both have. For each of COMPARED that both summaries have: the mean,
+        the earlier mean and interval (*_committed, *_low_committed, *_high_committed), and *_within (object):
+        True, False, or None where one of these is NaN.
     """
     both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
     out = both[["task", "condition"]].copy()
-    for measure in ("gap", "excess"):
+    for measure in COMPARED:
         low, high = f"{measure}_low_committed", f"{measure}_high_committed"
+        if low not in both:  # a summary from before the measure existed
+            continue
         for column in (measure, f"{measure}_committed", low, high):
             out[column] = both[column]
         known = both[[measure, low, high]].notna().all(axis=1)
