@@ -1,5 +1,5 @@
 from coupling import files
-from coupling.bench import growth, processes, tables, timing
+from coupling.bench import attention, growth, processes, tables, timing
 from coupling.report import figures, pages
 from made_case import CASE
 
@@ -26,6 +26,9 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(monkey
         processes, "workers", lambda: timing.row("worker_scaling", "tiny", 1.0, 1.9, "steps/s")
     )
     monkeypatch.setattr(growth, "scaling", scaling)
+    kernel = {"device": "cpu", "kernel": "SDPA", "quantity": "output", "error": 1e-7}
+    monkeypatch.setattr(attention, "errors_here", lambda: [kernel])
+    tables.write_rows("bench_attention", "device", [kernel | {"device": "cuda"}, kernel | {"error": 9.0}])
     for _ in range(2):
         tables.main({"tiny": CASE}, "tiny")
     assert taken == ["tiny"]  # what was measured is kept
@@ -33,6 +36,11 @@ def test_the_tables_hold_one_row_for_each_measure_and_model_and_are_drawn(monkey
     assert list(table) == ["measure", "model", "reference", "engine", "ratio", "unit"]
     assert set(table["measure"]) == MEASURES
     assert not table.duplicated(["measure", "model"]).any()
+    kernels = figures.study_table("bench_attention").set_index("device")["error"]
+    assert kernels.to_dict() == {"cuda": 1e-7, "cpu": 1e-7}  # the row of the other device stays
+    (decoded,) = figures.study_table("bench_decoding").to_dict("records")
+    assert (decoded["items"], decoded["batch"], decoded["together"], decoded["same"]) == (24, 6, 24, 1.0)
+    assert decoded["ratio"] == decoded["together_rate"] / decoded["apart_rate"]
     for name in ("speed", "scaling"):
         assert figures.study_figure(name).axes
         assert (files.figures_dir() / f"{name}.png").exists()

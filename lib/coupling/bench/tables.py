@@ -8,6 +8,7 @@ import pandas as pd
 from coupling import files
 from coupling.bench import attention, growth, processes, timing
 from coupling.bench.cases import CASES, GROWN, Case
+from coupling.bench.decoding import decoding
 from coupling.bench.pair import PATHS
 from coupling.models.memory import machine_megabytes
 from coupling.runs import Models, folders
@@ -18,8 +19,9 @@ ORDER = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "wo
 def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
     """Measure, write figures/data/bench*.parquet, and print the first of them.
 
-    bench.parquet holds the engine beside the reference, bench_scaling.parquet how a step grows, and
-    bench_attention.parquet the errors of the attention kernels on each device that has been measured.
+    bench.parquet holds the engine beside the reference, bench_scaling.parquet how a step grows,
+    bench_attention.parquet the errors of the attention kernels on each device that has been measured, and
+    bench_decoding.parquet what it brings to decode several passes together.
 
     A measurement that takes long is kept on its own in results/bench. It is not taken again until it is
     removed.
@@ -45,18 +47,28 @@ def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
     frame = pd.DataFrame(rows).sort_values("measure", key=lambda names: names.map(ORDER.index), kind="stable")
     files.write_table(files.tables_dir() / "bench.parquet", frame)
     files.write_table(files.tables_dir() / "bench_scaling.parquet", pd.DataFrame(steps))
-    _write_attention(_kept("attention", attention.errors_here))
+    write_rows("bench_attention", "device", _kept("attention", attention.errors_here))
+    together = [
+        _kept(f"decoding-{name}", lambda case=case: decoding(case, models)) for name, case in cases.items()
+    ]
+    write_rows("bench_decoding", "model", together)
     about = folders.provenance() | {"memory_megabytes": machine_megabytes()}
     files.write_json(files.tables_dir() / "bench.json", about)
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
 
 
-def _write_attention(rows: list[dict[str, Any]]) -> None:
-    """Write the errors of the attention kernels; those of other devices stay."""
-    path, frame = files.tables_dir() / "bench_attention.parquet", pd.DataFrame(rows)
+def write_rows(table: str, by: str, rows: list[dict[str, Any]]) -> None:
+    """Write new rows of a table of the bench, in the place of older ones with the same values of a column.
+
+    Args:
+        table: The name of the table, figures/data/<table>.parquet.
+        by: The column. Older rows with other values of it stay, for instance those of another device.
+        rows: The new rows.
+    """
+    path, frame = files.tables_dir() / f"{table}.parquet", pd.DataFrame(rows)
     if path.exists():
         before = files.read_table(path)
-        frame = pd.concat([before[~before["device"].isin(frame["device"])], frame], ignore_index=True)
+        frame = pd.concat([before[~before[by].isin(frame[by])], frame], ignore_index=True)
     files.write_table(path, frame)
 
 

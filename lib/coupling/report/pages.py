@@ -14,7 +14,7 @@ from coupling.analysis import resampling, tables
 from coupling.report import figures, reanalysis
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
-from coupling.report.setting_text import attention_parts, gate_parts
+from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
 
@@ -32,6 +32,8 @@ REGIME = {
     "flips_dtype": "flips, bfloat16",
 }
 
+# Parts of the page of results by the table that they show.
+_SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attention": attention_parts}
 _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone share a row of the regime table
 
 
@@ -65,7 +67,7 @@ def results_block() -> str:
     """Return the page of results as Markdown.
 
     The text has the gap by model size, what replicated, what did not, what could not be computed, the table
-    of claims, the gate, and how exact the attention kernels are. A part whose table is missing is left out.
+    of claims, the gate, and what is known of the engine. A part whose table is missing is left out.
     """
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
@@ -73,7 +75,7 @@ def results_block() -> str:
         parts += ["### By model size", "![scale](../figures/scale.png)", sizes]
     if (files.tables_dir() / "claims.parquet").exists():
         parts += claims_parts()
-    for name, parts_of in {"gate": gate_parts, "bench_attention": attention_parts}.items():
+    for name, parts_of in _SETTING.items():
         if (files.tables_dir() / f"{name}.parquet").exists():
             parts += parts_of(figures.study_table(name))
     return "\n\n".join(parts)

@@ -82,5 +82,28 @@ def attention_parts(errors: pd.DataFrame) -> list[str]:
     return ["### Attention kernels", text, markdown_table([*header, "tolerance"], rows)]
 
 
+def decoding_parts(rates: pd.DataFrame) -> list[str]:
+    """Return what it brings to decode explanations together, as parts of a page in Markdown.
+
+    Args:
+        rates: The table bench_decoding, one row a model.
+    """
+    header = ["model", "items a pass", "decoded together", "pass by pass", "together", "ratio", "same texts"]
+    rows = [
+        [
+            *(row["model"], str(row["batch"]), str(row["together"])),
+            *(f"{row[name]:.3g} items/s" for name in ("apart_rate", "together_rate")),
+            *(f"{row['ratio']:.2f}×", f"{row['same']:.3f}"),
+        ]
+        for _, row in rates.iterrows()
+    ]
+    text = (
+        "Whole evaluations of the same items, labels by content: behaviours and explanations, with the "
+        "explanations decoded pass by pass, and those of several passes together (`decode_batch`). Where "
+        "texts differ, rounding does."
+    )
+    return ["### Evaluation", text, markdown_table(header, rows)]
+
+
 def _error(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.1e}"
