@@ -44,7 +44,7 @@ def test_the_simulated_preference_is_what_it_is_said_to_be():
         for seed in range(4)
         for uneven in (False, True)
     ]
-    assert np.mean(means) == pytest.approx(0.6, abs=0.012)
+    assert np.mean(means) == pytest.approx(0.6, abs=0.02)  # three standard errors of these eight
 
 
 @pytest.mark.parametrize("uneven", [False, True])
