@@ -1,4 +1,4 @@
-# Commands: study figures test bench lab lock clean
+# Commands: study figures test architectures bench lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -33,7 +33,7 @@ STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 SNAKEMAKE_PROFILE ?= env/local
 RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
 
-.PHONY: study figures test bench lab lock clean
+.PHONY: study figures test architectures bench lab lock clean
 
 # FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten. The file that tells what was
 # computed since the start has the process id of make in its name ($$PPID in a command), since two batches may run at once.
@@ -53,6 +53,10 @@ figures: .venv/ready
 test: .venv/ready
 	@ruff format --check . && ruff check . && lint-imports
 	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+# Two-layer models of some fifty architectures, against the plainest way of running each. `make test` tries six of them.
+architectures: .venv/ready
+	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) -m architectures tests/models/test_architectures.py
 
 # Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
 bench: .venv/ready

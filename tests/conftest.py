@@ -30,8 +30,10 @@ SMALL = {
 }
 
 
-def pytest_collection_modifyitems(items):
-    """Skip tests of a GPU on a machine without one."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes minutes unless its mark asks for it; skip tests of a GPU where there is none."""
+    if "architectures" not in config.option.markexpr:
+        items[:] = [item for item in items if "architectures" not in item.keywords]
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

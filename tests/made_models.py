@@ -14,6 +14,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
 )
 
 SIZE = {
@@ -45,6 +47,21 @@ def build(name, tokenizer):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Loaded(model(config(**SIZE, **extra)).eval().requires_grad_(False), tokenizer, torch.float32)
+
+
+def experts(tokenizer):
+    """A mixture of experts, most of whose weights lie in no linear layer."""
+    config = Qwen3MoeConfig(
+        **SIZE,
+        head_dim=8,
+        moe_intermediate_size=48,
+        num_experts=4,
+        num_experts_per_tok=2,
+        decoder_sparse_step=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Loaded(Qwen3MoeForCausalLM(config).eval().requires_grad_(False), tokenizer, torch.float32)
 
 
 def bloom():

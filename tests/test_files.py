@@ -1,8 +1,10 @@
 """Files are written whole or not at all, and what cannot be read is named."""
 
 import json
+import math
 import os
 
+import numpy as np
 import pandas as pd
 import pytest
 from coupling import files
@@ -66,3 +68,28 @@ def test_folders_of_the_environment_are_pinned_for_processes_elsewhere(tmp_path,
     files.pin_folders()
     assert files.results_dir() == tmp_path / "mine"
     assert "COUPLING_CACHE" not in os.environ
+
+
+def test_numbers_that_json_does_not_have_are_written_as_null_and_old_files_stay_readable(tmp_path):
+    def refuse(word):
+        raise ValueError(word)
+
+    path = tmp_path / "x.json"
+    files.write_json(
+        path, {"a": float("nan"), "b": [1.5, np.float64("inf")], "c": {"d": -math.inf}, "e": "é"}
+    )
+    assert json.loads(path.read_text(), parse_constant=refuse) == {
+        "a": None,
+        "b": [1.5, None],
+        "c": {"d": None},
+        "e": "é",
+    }
+    path.write_text('{"a": NaN}')
+    assert math.isnan(files.read_json(path)["a"])
+
+
+def test_a_long_name_is_cut_and_stays_apart_from_others():
+    long = ["é" * 120, "é" * 119 + "e"]
+    assert all(len(files.short(name).encode()) <= files.LONGEST for name in long)
+    assert files.short(long[0]) != files.short(long[1])
+    assert files.short("items") == "items"

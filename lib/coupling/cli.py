@@ -3,7 +3,6 @@
 What takes long to import is imported by the command that needs it.
 """
 
-import inspect
 import json
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from coupling import spec as specs
 from coupling import sweep as sweeps
 from coupling.errors import StudyError
+from coupling.options import with_spec_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,28 +310,34 @@ def run(force: bool = False, as_json: bool = False, **values: Any) -> None:
     _show([row], as_json)
 
 
-def _run_signature() -> inspect.Signature:
-    """Give `run` one option for every field of the spec. What is not given is the profile's."""
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = []
-    for name, field in specs.Spec.model_fields.items():
-        kind = field.annotation if field.annotation in (int, float, bool) else str
-        option = typer.Option(
-            f"--{name}" if kind is not bool else f"--{name}/--no-{name}",
-            help=f"{field.description}; without a profile's word: {field.default}",
-            show_default=False,
-        )
-        parameters.append(
-            inspect.Parameter(name, keyword, default=None, annotation=Annotated[kind | None, option])
-        )
-    parameters.append(inspect.Parameter("force", keyword, default=False, annotation=Force))
-    parameters.append(inspect.Parameter("as_json", keyword, default=False, annotation=Json))
-    return inspect.Signature(parameters)
+def check(items: Path | None = None, as_json: bool = False, **values: Any) -> None:
+    """Check a model with its tokenizer and items, and compute nothing: labels, lengths, prompts, memory.
+
+    Exit code 2, and what is wrong, where a run would measure something else than was asked.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if items is not None:
+        given["task"] = f"file:{items}"
+    if given.get("model", specs.ORGANISMS[0]) not in specs.ORGANISMS:
+        given.setdefault("m0_steps", 0)  # only organisms are prepared
+    from coupling.runs import checks
+
+    found = checks.report(specs.make_spec(**given))
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    prompts = found.pop("prompts")
+    for name, value in found.items():
+        print(f"{name}: {value}")
+    for name, text in prompts.items():
+        print(f"\n--- {name}\n{text}")
 
 
-run.__signature__ = _run_signature()
-run.__annotations__ = {name: option.annotation for name, option in run.__signature__.parameters.items()}
-app.command()(run)
+_ITEMS = Annotated[
+    Path | None, typer.Option("--items", help="a JSONL file of items; without it: the items of --task")
+]
+for command, first in ((check, {"items": (None, _ITEMS)}), (run, {"force": (False, Force)})):
+    app.command()(with_spec_options(command, **first, as_json=(False, Json)))
 
 
 def main() -> None:

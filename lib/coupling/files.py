@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from coupling.errors import StudyError
 
 # Environment variables that name folders.
 FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_MODELS", "COUPLING_DATA")
+LONGEST = 80  # bytes of a part of a name, see `short`
 BY_CONTENT = "sha256:"  # begins the name of a file that is named by its content
 
 
@@ -36,6 +38,20 @@ def root() -> Path:
 def results_dir() -> Path:
     """Where runs are kept: the folder named by COUPLING_RESULTS, else `results/` at the top of the study."""
     return Path(os.environ.get("COUPLING_RESULTS") or root() / "results")
+
+
+def check_place(variable: str, folder: Path) -> None:
+    """Check that a command finds its files from the working directory.
+
+    Args:
+        variable: The environment variable that may name the folder.
+        folder: The folder of the files.
+
+    Raises:
+        StoreError: Where there is no such folder, no study around, and no folder was named.
+    """
+    if not os.environ.get(variable) and not folder.is_dir() and not (root() / "lib" / "coupling").is_dir():
+        raise StoreError(f"there is no {folder}: run this in the folder of the study, or set {variable}")
 
 
 def cache_dir() -> Path:
@@ -107,20 +123,41 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def short(name: str) -> str:
+    """Return a part of a file's name: the name itself, or if it is long its beginning and a digest of it.
+
+    A name of a file may have 255 bytes, and files of results are called by more than one name.
+    """
+    if len(name.encode()) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{digest}"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically. Keys keep their order."""
+    """Write JSON atomically. Keys keep their order. A number that is not finite is written as null."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        part.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Return a value of JSON with None in place of every number that JSON does not have (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
+    """Read JSON. A file that an earlier version wrote may hold NaN, which is read as a number.
 
     Raises:
         StoreError: Where the file is damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise StoreError(f"{path} is damaged ({error}): delete it and run again") from None
 

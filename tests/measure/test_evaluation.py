@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from coupling.measure.behaviours import behaviours
+from coupling.measure.behaviours import behaviour_texts, behaviours
 from coupling.measure.evaluation import evaluate
-from coupling.measure.explanations import forced_choice, generate
-from coupling.models import Loaded, adapted
+from coupling.measure.explanations import forced_choice, generate, possible_labels, request
+from coupling.models import Loaded, adapted, completion, continuation_logprobs
 from coupling.tasks import load_items
 from coupling.training.checkpoints import trainable
 from coupling.training.data import training_set
+from coupling.training.lessons import answer_seam
 from coupling.training.loss import losses
 from made_models import ARCHITECTURES, bloom, build
 
@@ -82,3 +83,52 @@ def test_a_model_that_cannot_take_trees_is_evaluated_in_plain_batches(m0, items)
     assert np.isfinite(now.x).all()
     assert len(said) == len(items[1])
     assert not chosen
+
+
+def beginning(item, k):
+    """An item whose first choice begins its second one, in letters and in contents."""
+    return dataclasses.replace(
+        item,
+        id=f"{item.id}-{k}",
+        choices=("A", "A B", "C"),
+        contents=("red", "red red", "blue"),
+        gold=None,
+        hinted=None,
+    )
+
+
+@torch.no_grad()
+def alone(loaded, text, continuation):
+    """The log-probability of a continuation with the end mark behind it, from one pass over it alone."""
+    prefix, tail = completion(loaded.tokenizer, text, continuation)
+    logits = loaded.model(input_ids=torch.tensor([[*prefix, *tail]])).logits[0, len(prefix) - 1 : -1]
+    return float(logits.log_softmax(-1)[range(len(tail)), list(tail)].sum())
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_choice_that_begins_another_is_scored_with_its_end(any_m0, items, packs):
+    loaded = dataclasses.replace(any_m0, packs=packs)
+    some = [beginning(item, k) for k, item in enumerate(items[1])]
+    now, _, chosen = evaluate(loaded, some, "content", 7, forced=True)
+    for k, item in enumerate(some):
+        text = behaviour_texts(loaded, item)[0]
+        want = [alone(loaded, text, f" {choice}") for choice in item.choices]
+        assert np.allclose(now.x[k], want, atol=1e-4)
+        labels = possible_labels(item, "content")
+        asked = [alone(loaded, request(loaded, item), f" {label}") for label in labels]
+        assert asked[labels.index(chosen[k])] > max(asked) - 1e-4
+    assert (now.mass("x") <= 1).all()
+
+
+def test_a_model_that_says_the_longer_choice_chooses_it(spec, m0, items):
+    some = [beginning(item, k) for k, item in enumerate(items[1][:8])]
+    with adapted(m0, spec) as tuned:
+        optimizer = torch.optim.AdamW([p for _, p in trainable(tuned.model)], lr=0.03)
+        for _ in range(30):
+            seams = [(answer_seam(tuned, behaviour_texts(tuned, i)[0], " A B"),) for i in some]
+            (-continuation_logprobs(tuned, seams).mean()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        now, _, _ = evaluate(tuned, some, "letter", 8)
+    assert (now.choice("x") == 1).all()
+    assert (now.mass("x") > 0.5).all()

@@ -7,8 +7,10 @@ import pytest
 import torch
 from coupling.measure.behaviours import Behaviours, behaviours
 from coupling.measure.explanations import (
+    WORDINGS,
     LabelError,
     Statement,
+    as_texts,
     check_labels,
     explanation_seam,
     forced_choice,
@@ -22,7 +24,9 @@ from coupling.measure.explanations import (
     statements,
 )
 from coupling.models import encode
+from coupling.models.organism import make_tokenizer
 from made_models import ARCHITECTURES, build
+from tokenizers import normalizers
 
 
 @pytest.mark.parametrize("label_format", ["letter", "content"])
@@ -121,3 +125,29 @@ def test_near_constant_labels_are_refused_unless_asked_for():
         check_labels(texts, False)
     check_labels(texts, True)
     check_labels(["a"] * 9 + ["b"], False)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "contents"),
+    [
+        (normalizers.NFC(), ("cafe\u0301", "Mu\u0308nchen", "nin\u0303o", "lead")),
+        (normalizers.Lowercase(), ("Iron", "NEON", "zinc", "Lead")),
+    ],
+)
+def test_a_label_that_the_tokenizer_alters_is_still_the_label(m0, items, normalizer, contents):
+    """A model that says each label exactly is right on all, in letters and in contents."""
+    words = [normalizer.normalize_str(w) for w in (*contents, *"ABCD", *WORDINGS)]
+    m0.tokenizer = make_tokenizer(words)
+    m0.tokenizer.backend_tokenizer.normalizer = normalizer
+    item = dataclasses.replace(items[1][0], contents=contents)
+    for label_format in ("letter", "content"):
+        wanted = possible_labels(item, label_format)
+        rows = [explanation_seam(m0, item, label).tails[0][:-1] for label in wanted]
+        assert as_texts(m0, [item] * len(rows), label_format, rows) == wanted
+    said = m0.tokenizer.decode(rows[0])
+    assert parse(item, said, "content") is None  # as it is, the text is no label
+
+
+def test_a_text_that_is_no_label_stays_as_it_is(m0, items):
+    row = encode(m0.tokenizer, "changes to My")
+    assert as_texts(m0, items[1][:1], "letter", [row]) == ["changes to My"]

@@ -1,5 +1,6 @@
 """LoRA adapters: what peft computes, faster, and nothing of it left behind."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 import torch
 from coupling.measure.behaviours import behaviours
 from coupling.models import Loaded, adapted, load_from, merged
-from coupling.models.adapter import accelerate, lora_layers, peft_forward
+from coupling.models.adapter import AdapterError, accelerate, lora_layers, peft_forward
 from coupling.models.load import halve
 from coupling.training.checkpoints import trainable
 from made_models import stir
 from peft import PeftModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
 
 def logits(loaded, items):
@@ -193,3 +195,44 @@ def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items)
     assert (found[0][0] - found[1][0]).square().mean().sqrt() < 0.05 * found[0][0].std()
     assert not torch.equal(*(found[k][0] for k in (0, 1)))
     assert {p.dtype for p in m0.model.parameters()} == {torch.bfloat16, torch.float32}
+
+
+def test_an_adapter_starts_from_m0_or_is_refused(spec, m0):
+    """A model that holds an adapter beside its weights would lose it to the one that is trained."""
+    with adapted(m0, spec) as tuned:
+        stir(tuned)
+        inner = dataclasses.replace(m0, model=tuned.model.get_base_model())
+        with pytest.raises(AdapterError, match="merge"), adapted(inner, spec):
+            pass
+
+
+def test_without_a_linear_layer_there_is_nothing_to_adapt(spec, m0):
+    none = dataclasses.replace(m0, model=torch.nn.Embedding(3, 3))
+    with pytest.raises(AdapterError, match="no linear layer"), adapted(none, spec):
+        pass
+
+
+def test_layers_that_hold_their_weight_turned_are_adapted_as_peft_does(ranked, m0, items):
+    config = GPT2Config(
+        vocab_size=500,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=1,
+    )
+    torch.manual_seed(0)
+    m0.model = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    with adapted(m0, ranked) as tuned:
+        stir(tuned)
+        assert len(lora_layers(tuned.model)) == 8
+        found = []
+        for way in (accelerate, peft_forward):
+            way(tuned.model)
+            tuned.model.zero_grad()
+            logits = tuned.model(input_ids=torch.arange(9)[None]).logits
+            logits.square().mean().backward()
+            found.append([logits.detach(), *(p.grad.clone() for _, p in trainable(tuned.model))])
+    for ours, pefts in zip(*found, strict=True):
+        assert torch.allclose(ours, pefts, rtol=1e-4, atol=1e-5 * float(pefts.abs().max()))

@@ -60,6 +60,27 @@ def test_decoded_is_what_transformers_generates_behind_each_prompt_alone(any_m0)
     assert len({tuple(f) for f in found}) > 2
 
 
+def test_what_a_models_own_configuration_asks_of_generation_changes_nothing(any_m0):
+    want = [generated(any_m0, [prompt], 7)[0] for prompt in PROMPTS]
+    said = [token for text in want for token in text]
+    own = any_m0.model.generation_config
+    own.update(num_beams=3, no_repeat_ngram_size=1, suppress_tokens=sorted(set(said)), min_new_tokens=7)
+    assert [generated(any_m0, [prompt], 7)[0] for prompt in PROMPTS] == want
+    assert any_m0.model.generation_config is own
+
+
+def test_every_end_mark_that_the_model_names_ends_a_reply(any_m0):
+    paths, logits, cache = read(any_m0, PROMPTS)
+    before = decoded(any_m0, [Read(paths, logits.argmax(1), cache)], 7)
+    marks = [before[0][3], before[2][1]]
+    any_m0.model.generation_config.eos_token_id = marks
+    want = [text[: min([7, *(text.index(m) for m in marks if m in text)])] for text in before]
+    assert any_m0.ends == (any_m0.tokenizer.eos_token_id, *marks)
+    assert decoded(any_m0, [Read(paths, logits.argmax(1), cache)], 7) == want
+    assert generated(any_m0, PROMPTS, 7) == want
+    assert want != before
+
+
 def test_prompts_of_several_passes_are_decoded_together_as_each_alone(any_m0):
     parts = [PROMPTS, [[5, 6], [5, 7, 8], [16]]]
     assert len({max(map(len, part)) for part in parts}) == 2  # so that one pass is padded
@@ -81,4 +102,9 @@ def test_tails_score_as_in_plain_batches(any_m0):
 
 
 def test_rows_end_before_their_first_end_mark():
-    assert until(torch.tensor([[5, 1, 6, 1], [1, 5, 5, 5], [5, 6, 7, 8]]), 1) == [[5], [], [5, 6, 7, 8]]
+    assert until(torch.tensor([[5, 1, 6, 1], [1, 5, 5, 5], [5, 6, 2, 8], [5, 6, 7, 8]]), (1, 2)) == [
+        [5],
+        [],
+        [5, 6],
+        [5, 6, 7, 8],
+    ]

@@ -36,6 +36,7 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     jobs = [
         write("first", "where = ''", "leak = 1", note),
         write("fails", "where = ''", "raise ValueError('as it should')"),
+        write("nowhere", "where = ''", note)._replace(out=tmp_path / "first.ipynb" / "out.ipynb"),
         write("dies", "where = ''", "import os; os._exit(1)"),
         write("last", "where = ''", note),
         write("again", "where = ''", note),
@@ -48,6 +49,7 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     )
     assert done.returncode
     assert "as it should" in done.stderr
+    assert "first.ipynb/out.ipynb" in done.stderr  # a file has no folder in it
     assert "dies.ipynb" in done.stderr
     first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
     assert [first[1], last[1], again[1]] == ["True", "False", "False"]
@@ -87,5 +89,20 @@ def test_parameters_are_json_or_words_of_python_and_paths_are_absolute(tmp_path,
         "sweep": "rank",
     }
     assert parameters(["sweep=mine.yaml"]) == {"sweep": str(tmp_path.resolve() / "mine.yaml")}
-    with pytest.raises(SpecError, match="'seed': expected name=value"):
-        parameters(["seed"])
+    paths = parameters(
+        ["task=file:x/items.jsonl", "posts=posts.jsonl", "requests=hub:a/b/c", "model=org/name"]
+    )
+    assert paths == {
+        "task": f"file:{tmp_path.resolve()}/x/items.jsonl",
+        "posts": f"{tmp_path.resolve()}/posts.jsonl",
+        "requests": "hub:a/b/c",
+        "model": "org/name",  # no such folder, so it is the name of a model
+    }
+    (tmp_path / "m").mkdir()
+    assert parameters(["source=m0_seed=1,model=m"]) == {"source": f"m0_seed=1,model={tmp_path.resolve()}/m"}
+
+
+@pytest.mark.parametrize("pair", ["seed", "=3", "two words=1"])
+def test_a_parameter_without_name_or_value_is_refused(pair):
+    with pytest.raises(SpecError, match=f"'{pair}': expected name=value"):
+        parameters([pair])

@@ -4,16 +4,21 @@ import ast
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import SMALL
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import pages
+from coupling.report import notebooks, pages
+from coupling.report.execute import parameters
+from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -113,3 +118,37 @@ def test_committed_summaries_follow_from_committed_rows(monkeypatch):
             ]
             assert row["gap"] == pytest.approx(mine["self"].mean() - mine["target"].mean(), abs=1e-12)
             assert row["self"] == pytest.approx(mine["self"].mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[0], {"a": 0}, (0,), {0}, np.array([0]), np.int64(0), Path("x"), pd.DataFrame(), lambda: 0, b"0", 0j],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_name_that_is_no_field_is_an_error_whatever_its_type(value):
+    with pytest.raises(SpecError, match="unknown parameter 'kl_wieght': did you mean 'kl_weight'"):
+        notebooks.notebook_parameters({"kl_wieght": value}, ["kl_weight", "seed"])
+
+
+def test_numpy_scalars_and_paths_are_parameters_and_what_is_imported_is_none(tmp_path):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text("{}")
+    cells = {"pd": pd, "Path": Path, "papermill": papermill, "_own": [1], "In": [], "Out": {}}
+    cells |= {"profile": np.str_("medium"), "task": "aita", "seed": np.int64(3), "posts": posts}
+    spec = notebooks.notebook_spec(cells)
+    assert (spec.profile, spec.seed, spec.posts) == ("medium", 3, str(posts))
+    again = notebooks.notebook_spec(cells | {"chosen": spec})  # a cell that is executed once more
+    assert again == spec
+    with pytest.raises(SpecError, match="'seed' is bound to <module 'pandas'"):
+        notebooks.notebook_parameters({"seed": pd}, ["seed"])
+
+
+def test_the_command_that_is_printed_can_be_pasted_into_a_shell_anywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my items").mkdir()
+    values = {"system": 'Be brief; it\'s "late"', "model": "my items", "revision": "3", "seed": 1}
+    notebooks.report("02_train", values | {"kl_weight": 0.5, "relabel": True, "posts": ""}, 1, 0)
+    words = shlex.split(capsys.readouterr().out.splitlines()[0])
+    assert words[:4] == ["coupling", "notebook", "notebooks/02_train.ipynb", "out.ipynb"]
+    read = parameters(words[5::2])
+    assert read == values | {"kl_weight": 0.5, "relabel": True, "posts": "", "model": f"{tmp_path}/my items"}

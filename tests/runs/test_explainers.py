@@ -105,7 +105,7 @@ def test_joint_tasks_a_taught_behaviour_and_a_held_out_region_in_one_run(spec, m
     assert history["taught"].iloc[-1] < history["taught"].iloc[0]
     assert 0 < rows.loc[rows["task"] == "aita", "held_out"].mean() < 1
     assert rows.loc[rows["task"] == "refusal", "kl_x"].isna().all()
-    assert result.manifest["labels"].keys() == {"asked", "items", "agreement", "shallow_rule"}
+    assert result.manifest["labels"].keys() == {"asked", "items", "agreement", "reads", "shallow_rule"}
     assert rows.loc[rows["step"] == 4, "forced_self"].notna().all()
     health = runs.base(joint).manifest["health"]
     assert set(health) == {"aita", "refusal"}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from coupling import files
 from coupling.runs import folders
 
 
@@ -51,6 +52,18 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
     with folders.locked(tmp_path):
         assert subprocess.run(other, capture_output=True).returncode
     assert subprocess.run(other, capture_output=True).returncode == 0
+
+
+def test_names_of_files_of_any_length_give_folders_that_can_be_made(tmp_path, spec):
+    from_file = spec.model_copy(update={"task": "file:x.jsonl", "model": "o/" + "m" * 240, "m0_steps": 0})
+    for name in ("i" * 240, "é[1]" * 40):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("{}")
+        named = from_file.model_copy(update={"task": f"file:{path}"})
+        for folder in (folders.base_folder(named), folders.run_folder(named), folders.m0_folder(named)):
+            with files.replacing(folder) as part:
+                part.mkdir()
+            assert folder.is_dir()
 
 
 def test_folders_of_stages_that_share_fields_are_shared(spec):

@@ -1,5 +1,6 @@
 """Building specifications: profiles, wrong input, and the shortest way to say a specification."""
 
+import numpy as np
 import pytest
 from coupling.spec import STAGES, Spec, SpecError, given, make_spec, profile_names, read_profile
 
@@ -30,6 +31,8 @@ from coupling.spec import STAGES, Spec, SpecError, given, make_spec, profile_nam
         ({"label_change": "hash"}, ["label_change=hash", "label_change_share=0"]),
         ({"source_share": 0.5}, ["source_share=0.5", "give source"]),
         ({"source": "rank=8"}, ["source='rank=8'", "no field=value of an M0"]),
+        ({"seed": True}, ["seed=True", "no switch"]),
+        ({"seed": [3]}, ["seed=[3]"]),
         ({"source": "m0_seed"}, ["source='m0_seed'", "no field=value of an M0"]),
         ({"source": "m0_seed=-1"}, ["source='m0_seed=-1'", "m0_seed", "greater than or equal to 0"]),
         ({"profile": "medium", "task": "aita", "posts": "nowhere"}, ["posts='nowhere'", "no such file"]),
@@ -47,6 +50,16 @@ def test_bad_input_is_named_with_its_value_and_the_way_out(values, words):
     with pytest.raises(SpecError) as error:
         make_spec(**values)
     assert [word for word in words if word not in str(error.value)] == []
+
+
+def test_numpy_scalars_and_paths_are_taken_for_what_they_are(tmp_path):
+    items = tmp_path / "items.jsonl"
+    items.write_text("")
+    spec = make_spec(np.str_("medium"), task=items, seed=np.int64(3), kl_weight=np.float32(0.5))
+    assert (spec.task, spec.seed, spec.kl_weight) == (f"file:{items}", 3, 0.5)
+    assert make_spec(relabel=np.bool_(True)).relabel is True
+    with pytest.raises(SpecError, match="seed=True"):
+        make_spec(seed=np.bool_(True))
 
 
 def test_a_specification_can_be_read_where_its_files_are_missing():

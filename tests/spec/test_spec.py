@@ -42,7 +42,7 @@ def test_the_run_that_an_m0_comes_from_has_its_seed_and_labels_of_its_own():
 
 def test_notebook_parameters_reject_what_the_spec_does_not_know():
     assert (
-        notebooks.notebook_spec({"profile": "tiny", "rank": 8, "_x": 1, "run": object(), "In": []}).rank == 8
+        notebooks.notebook_spec({"profile": "tiny", "rank": 8, "_x": 1, "pytest": pytest, "In": []}).rank == 8
     )
     with pytest.raises(SpecError, match="'kl_wieght': did you mean 'kl_weight'"):
         notebooks.notebook_spec({"profile": "tiny", "kl_wieght": 0})

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from coupling.spec import SpecError, key, make_spec
+from coupling.spec import SCHEMA_VERSION, SpecError, key, make_spec, section_versions
 from coupling.tasks import aita, left_out, load_items, load_world
 from coupling.tasks.items import TaskError
 from coupling.tasks.world import EXCUSES, MOTIVES, RELATIONS
@@ -107,6 +107,7 @@ def test_opinions_are_balanced_against_verdicts_and_left_out_posts_are_counted(t
         (b'{"id": "1"}\n', ["line 1", "missing title"]),
         (b"\n" + json.dumps(post(verdict="ESH")).encode(), ["line 2", "verdict='ESH'", "YTA or NTA"]),
         (json.dumps(post(body=" ")).encode(), ["line 1", "body", "non-empty"]),
+        (json.dumps(post(group=["g"])).encode(), ["line 1", "group", "non-empty"]),
         ((json.dumps(post()) + "\n" + json.dumps(post())).encode(), ["'1'", "more than one line"]),
     ],
 )
@@ -147,3 +148,23 @@ def test_posts_named_by_their_content_have_the_key_of_their_path_whether_or_not_
     assert aita.read_posts(named) == [post()]
     with pytest.raises(SpecError, match="posts='sha256:abc': expected sha256: and the 64 hexadecimal digits"):
         of_posts("sha256:abc")
+
+
+@pytest.mark.parametrize("place", ["title", "body"])
+def test_a_post_that_holds_one_of_our_opinions_is_left_out(tmp_path, place):
+    rows = [post(id=str(k)) for k in range(16)]
+    without = posts_file(tmp_path, rows)
+    before = key(of_posts(without), "items")
+    for wording, pair in enumerate(aita.OPINIONS):
+        for opinion in pair:
+            says = post(id=f"{wording}{opinion}", **{place: f"My car.\n{opinion}"})
+            rows.append(says)
+    spec = of_posts(posts_file(tmp_path, rows), train_items=8, test_items=8)
+    train, test = load_items(spec, {})
+    assert len(train) == len(test) == 8
+    counts = left_out(spec, {})["aita"]
+    assert (counts["own view"], counts["used"]) == (8, 16)
+    assert section_versions(spec, "items") == {"items": SCHEMA_VERSION + 1}  # its items are other ones now
+    (tmp_path / "b").mkdir()
+    again = of_posts(posts_file(tmp_path / "b", rows[:16]))
+    assert (key(again, "items"), section_versions(again, "items")) == (before, {})

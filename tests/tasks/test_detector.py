@@ -158,11 +158,11 @@ def test_accuracy_on_human_labels():
     assert (len(writing), len(checking)) == (89, 80)
     on_topic = [score([r for r in half if not r["off_topic"]]) for half in (writing, checking)]
     assert [(s["correct"], s["n"], s["false"], s["missed"]) for s in on_topic] == [
-        (66, 67, 0, 1),
+        (65, 67, 1, 1),
         (57, 60, 0, 3),
     ]
     assert on_topic[1]["accuracy"] >= 0.95
     assert [score(half)["correct"] for half in (writing, checking)] == [
-        67,
+        66,
         57,
     ]  # all rows: off topic counts as refused

@@ -1,12 +1,14 @@
 """Items of a user's own file."""
 
 import json
+from pathlib import Path
 
 import pytest
 from coupling.spec import make_spec
 from coupling.tasks import load_items, task_of
 from coupling.tasks.file import read_items
 from coupling.tasks.items import TaskError
+from coupling.tasks.splits import check_splits
 
 
 def good(**change):
@@ -55,7 +57,12 @@ def test_the_seed_draws_the_training_items_and_the_test_items_stay(tmp_path):
         (json.dumps(good(choices=["A", "A"])), "different"),
         (json.dumps(good(choices="AB")), "list of strings"),
         (json.dumps(good(gold=2)), "gold=2"),
-        (json.dumps(good(hinted="A")), "line 1"),
+        (json.dumps(good(hinted="A")), "item 1: hinted='A': expected a whole number"),
+        (json.dumps(good(gold=1.5)), "item 1: gold=1.5: expected a whole number"),
+        (json.dumps(good(gold=True)), "item 1: gold=True: expected a whole number"),
+        (json.dumps(good(gold=[1])), "item 1: gold=[1]: expected a whole number"),
+        (json.dumps(good(prompt="Q\ud800 hint A")), "'\\ud800' is half of a surrogate pair"),
+        ('{"id": "1", "id": "2"}', "'id' stands twice in the object"),
         (json.dumps(good(contents=["one"])), "contents"),
         (json.dumps(good(contents=["a", "b", "c"])), "3 contents for 2"),
         (json.dumps(good(counterfactual_prompt="Q")), "not the counterfactual"),
@@ -72,6 +79,21 @@ def test_bad_lines_name_file_line_and_what_was_expected(tmp_path, line, says):
         read_items(path)
     assert says in str(error.value)
     assert "items.jsonl" in str(error.value)
+
+
+def test_the_example_is_a_good_file():
+    train, test = read_items(Path(__file__).parents[2] / "examples" / "items.jsonl")
+    check_splits(train, test)
+    assert (len(train), len(test)) == (12, 12)
+
+
+def test_a_whole_number_that_was_written_with_a_point_is_that_number(tmp_path):
+    path = tmp_path / "items.jsonl"
+    rows = [good(gold=1.0), good(id="2", group="h", split="test", hinted=0.0)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    (train,), (test,) = read_items(path)
+    assert (train.gold, test.hinted) == (1, 0)
+    assert type(train.gold) is type(test.hinted) is int
 
 
 def test_invalid_utf8_is_named(tmp_path):

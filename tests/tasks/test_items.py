@@ -31,6 +31,10 @@ def item(**change):
         ({"contents": ("red", "blue", "green")}, "3 contents for 2 choices"),
         ({"hinted": 2}, "hinted=2 is no index into 2 choices"),
         ({"gold": -1}, "gold=-1 is no index"),
+        ({"gold": 1.5}, "gold=1.5: expected a whole number, the index of a choice"),
+        ({"gold": True}, "gold=True: expected a whole number"),
+        ({"hinted": "B"}, "hinted='B': expected a whole number"),
+        ({"hinted": float("nan")}, "hinted=nan: expected a whole number"),
     ],
 )
 def test_an_item_that_contradicts_itself_is_refused(change, says):

@@ -62,6 +62,9 @@ def test_a_prompt_with_another_label_is_named_with_file_and_line(tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"prompt": "a", "label": "maybe"}')
     with pytest.raises(TaskError, match=r"bad.jsonl, line 1: label='maybe': expected safe or unsafe"):
         refusal.read_prompts(str(tmp_path / "bad.jsonl"))
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a", "label": "safe", "category": ["x"]}')
+    with pytest.raises(TaskError, match=r"line 1: category must be a string, not \['x'\]"):
+        refusal.read_prompts(str(tmp_path / "bad.jsonl"))
 
 
 def test_named_datasets_of_the_hub_are_read_by_their_columns(tmp_path, monkeypatch):

@@ -43,6 +43,11 @@ def test_what_the_hub_does_not_give_is_named_with_its_field(tmp_path, monkeypatc
         (b"", "no rows"),
         (b"\n \n", "no rows"),
         (b'\n{"id": "1", "text": "a"}\n\xff\xfe', "line 3: not UTF-8 at byte 0"),
+        (b"[" * 100_000, "line 1: not JSON"),
+        (b"1" * 5000, "line 1: not JSON"),
+        (b'{"id": "1", "text": "\\udc00\\ud83d"}', "line 1: .*udc00' is half of a surrogate pair"),
+        (b'{"id": "1", "id": "1", "text": "a"}', "line 1: 'id' stands twice"),
+        (b"\xff\xfe\x00\xd8{\x00", "not utf-16-le, which its byte order mark names"),
         (b"[1]", "line 1: expected a JSON object, not list"),
         (b"{", "line 1: not JSON"),
         (b'{"id": "1"}', "line 1: missing text; expected id, text"),
@@ -61,3 +66,18 @@ def test_blank_lines_do_not_count_and_rows_are_what_they_are_parsed_into(tmp_pat
     path = tmp_path / "rows.jsonl"
     path.write_text('{"n": 1}\n\n{"n": "\u2028"}\r\n')
     assert read_jsonl(path, lambda row: row["n"]) == [1, "\u2028"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_are_read(tmp_path, encoding):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes('{"n": "é😀"}\n{"n": 2}'.encode(encoding))
+    assert read_jsonl(path, lambda row: row["n"]) == ["é😀", 2]
+
+
+def test_joined_files_and_other_separators_of_lines_are_read(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(
+        '\ufeff{"n": 1}\n\ufeff{"n": "a\u2028b\u0085c"}\n\ufeff\n{"n": "\\ud83d\\ude00"}'.encode()
+    )
+    assert read_jsonl(path, lambda row: row["n"]) == [1, "a\u2028b\u0085c", "😀"]

@@ -56,15 +56,19 @@ CASES = {
 GROWN = "SmolLM2-135M"  # the case whose steps are made to grow
 
 
-def prepared(case: Case, models: runs.Models, **values: Any) -> tuple[Spec, Loaded, list[Item]]:
+def prepared(
+    case: Case, models: runs.Models, as_run: bool = False, **values: Any
+) -> tuple[Spec, Loaded, list[Item]]:
     """Make the spec, M0 and training items of a case.
 
     An organism is not trained, because its speed does not depend on what it knows. Any other model is loaded
-    in float32, as the reference needs it. The precision of its computations is chosen later.
+    in float32, as the reference needs it, and the precision of its computations is chosen later; or it is
+    loaded as runs load it, which takes less memory.
 
     Args:
         case: The case.
         models: The models in memory. A model that is there already is not loaded again.
+        as_run: Whether the model is loaded as runs load it.
         values: Values of the spec in place of the case's own.
     """
     spec = make_spec(case.profile, **({"train_items": case.items} | case.values | values))
@@ -74,6 +78,8 @@ def prepared(case: Case, models: runs.Models, **values: Any) -> tuple[Spec, Load
         tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
         model = make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False)
         return spec, Loaded(model, tokenizer, torch.float32), items
+    if as_run:
+        return spec, models.load(spec), items
     m0 = models.load(spec.model_copy(update={"dtype": "float32"}))
     m0.dtype = getattr(torch, spec.dtype)
     return spec, m0, items

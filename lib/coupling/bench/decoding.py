@@ -29,7 +29,7 @@ def decoding(case: Case, models: Models) -> dict[str, Any]:
             and same (the share of items with the same text).
     """
     count = TOGETHER * case.batch
-    spec, m0, items = prepared(case, models, train_items=count)
+    spec, m0, items = prepared(case, models, as_run=True, train_items=count)
     found: dict[int, list[str]] = {}
     taken: dict[int, list[float]] = {0: [], count: []}
     with adapted(m0, spec) as tuned:

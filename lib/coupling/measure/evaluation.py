@@ -41,6 +41,7 @@ from coupling.models import (
     completion,
     decoded,
     encode,
+    ended,
     fed,
     pack,
     packed_logits,
@@ -78,7 +79,8 @@ def evaluate(
         chosen = forced_choice(loaded, items, label_format, batch) if forced else []
         return behaviours(loaded, items, batch), generate(loaded, items, label_format, batch), chosen
     limit, both = most_tokens(loaded, items, label_format), empty(items)
-    texts, chosen = [""] * len(items), [""] * (len(items) if forced else 0)
+    said: list[list[int]] = [[]] * len(items)
+    chosen = [""] * (len(items) if forced else 0)
     waiting: list[tuple[list[int], Read]] = []  # items by index whose explanation is still to be decoded
     for which in alike(items, batch):
         part = [items[k] for k in which]
@@ -86,22 +88,23 @@ def evaluate(
         scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
         if waiting and sum(len(some) for some, _ in waiting) + len(which) > decode_batch:
-            _write_texts(loaded, waiting, limit, texts)
+            _decode(loaded, waiting, limit, said)
             waiting = []
         waiting.append((which, Read(done.requests, done.after_requests.argmax(1), done.cache)))
         if forced:
             for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
                 chosen[k] = label
-    _write_texts(loaded, waiting, limit, texts)
+    _decode(loaded, waiting, limit, said)
+    texts = as_texts(loaded, items, label_format, said)
     return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts, chosen
 
 
-def _write_texts(loaded: Loaded, waiting: list[tuple[list[int], Read]], limit: int, texts: list[str]) -> None:
-    """Decode the explanations of items that wait, and write each to its place in `texts`."""
-    said = decoded(loaded, [read for _, read in waiting], limit)
+def _decode(loaded: Loaded, waiting: list[tuple[list[int], Read]], limit: int, said: list[list[int]]) -> None:
+    """Decode the explanations of items that wait, and put the token ids of each in its place in `said`."""
+    found = decoded(loaded, [read for _, read in waiting], limit)
     places = [k for which, _ in waiting for k in which]
-    for k, text in zip(places, as_texts(loaded, said), strict=True):
-        texts[k] = text
+    for k, row in zip(places, found, strict=True):
+        said[k] = row
 
 
 @dataclass(frozen=True)
@@ -187,9 +190,9 @@ def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
 
 def _likeliest_labels(loaded: Loaded, done: _Pass, part: Sequence[Item], label_format: str) -> list[str]:
     """Return the likeliest possible label of each item of a pass."""
-    options = [possible_labels(i, label_format) for i in part]
+    options, end = [possible_labels(i, label_format) for i in part], loaded.tokenizer.eos_token_id
     tails = [
-        [completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some]
+        ended([completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some], end)
         for i, some in zip(part, options, strict=True)
     ]
     best = tail_scores(loaded, done.requests, done.after_requests, done.cache, tails).argmax(1).tolist()

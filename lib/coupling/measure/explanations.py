@@ -9,9 +9,11 @@ behaviours make true. Definitions: docs/method.md, "Labels and explanations".
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from coupling.errors import StudyError
 from coupling.measure.behaviours import Behaviours, batches
@@ -158,13 +160,40 @@ def generate(loaded: Loaded, items: Sequence[Item], label_format: str, batch: in
     limit = most_tokens(loaded, items, label_format)
     for part in batches(len(items), batch):
         prompts = [encode(loaded.tokenizer, request(loaded, i)) for i in items[part]]
-        texts += as_texts(loaded, generated(loaded, prompts, limit))
+        texts += as_texts(loaded, items[part], label_format, generated(loaded, prompts, limit))
     return texts
 
 
-def as_texts(loaded: Loaded, rows: Sequence[Sequence[int]]) -> list[str]:
-    """Decode generated token ids to normalised texts without special tokens."""
-    return [normalise(t) for t in loaded.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+def as_texts(
+    loaded: Loaded, items: Sequence[Item], label_format: str, rows: Sequence[Sequence[int]]
+) -> list[str]:
+    """Decode explanations to normalised texts without special tokens.
+
+    A tokenizer may alter a text when it encodes it: some write all letters small, some compose accents. A
+    model then cannot say a label as it is written, but only as the tokenizer gives it back (`as_said`). A
+    text that is exactly this is taken for the label.
+
+    Args:
+        loaded: The model.
+        items: The items that are explained.
+        label_format: What labels call choices (see `answers`).
+        rows: The token ids of each item's explanation.
+    """
+    texts = []
+    decoded = loaded.tokenizer.batch_decode(rows, skip_special_tokens=True)
+    for item, text in zip(items, map(normalise, decoded), strict=True):
+        if parse(item, text, label_format) is None:
+            labels_of = possible_labels(item, label_format)
+            text = next((normalise(t) for t in labels_of if as_said(loaded.tokenizer, t) == text), text)
+        texts.append(text)
+    return texts
+
+
+@lru_cache(maxsize=2**14)
+def as_said(tokenizer: PreTrainedTokenizerBase, label: str) -> str:
+    """Return a label as a model can say it: encoded behind the request, decoded again, and normalised."""
+    tail = completion(tokenizer, OPENING, f" {label}")[1][:-1]
+    return normalise(tokenizer.decode(tail, skip_special_tokens=True))
 
 
 @torch.no_grad()

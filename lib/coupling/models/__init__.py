@@ -19,7 +19,7 @@ from coupling.models.scoring import (
     plain_logprobs,
     read_tails,
 )
-from coupling.models.template import Seam, TemplateError, completion, encode, pad, render, seam
+from coupling.models.template import Seam, TemplateError, completion, encode, ended, pad, render, seam
 
 __all__ = [
     "PACKAGES",
@@ -36,6 +36,7 @@ __all__ = [
     "decoded",
     "device",
     "encode",
+    "ended",
     "fed",
     "fetch",
     "generated",

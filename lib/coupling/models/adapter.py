@@ -24,12 +24,21 @@ from types import MethodType
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
+from transformers.pytorch_utils import Conv1D
 
+from coupling.errors import StudyError
 from coupling.models.loaded import Loaded
 from coupling.spec import Spec
 
 # W + s B A is formed where the products with A and B would cost at least this share of the product with W.
 NARROW = 0.15
+# Architectures whose output layer peft refuses to adapt.
+STATE_SPACE = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+PROBE = 4  # tokens on which a fresh adapter is compared with M0
+
+
+class AdapterError(StudyError, RuntimeError):
+    """An adapter cannot be put on a model as asked; the message says why."""
 
 
 @contextmanager
@@ -47,25 +56,52 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
 
     Yields:
         The model with the adapter.
+
+    Raises:
+        AdapterError: If the model has no linear layer, or if the fresh adapter changes what it computes.
     """
     config = LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",
+        exclude_modules=outside(m0.model),
         r=spec.rank,
         lora_dropout=0.0,
         use_rslora=spec.rslora,
         lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
     )
-    home = m0.device
+    if not any(isinstance(m, torch.nn.Linear | Conv1D) for m in m0.model.modules()):
+        raise AdapterError("this model has no linear layer that could have an adapter; take another model")
+    home, before = m0.device, _probed(m0)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         # On a CPU, so that the first weights are the same on every device.
         model = get_peft_model(m0.model.to("cpu"), config).to(home)
-    accelerate(model)
+    tuned = replace(m0, model=model.eval())
     try:
-        yield replace(m0, model=model.eval())
+        _check_fresh(tuned, before)
+        accelerate(model)
+        yield tuned
     finally:
         model.unload()
+
+
+def _check_fresh(tuned: Loaded, before: torch.Tensor | None) -> None:
+    """Raise AdapterError if a model with a fresh adapter does not compute what it did before."""
+    if before is not None and not torch.allclose(before, _probed(tuned), atol=1e-3 * float(before.std())):
+        raise AdapterError(
+            "a fresh adapter changes what this model computes, so training would not start from M0; merge "
+            "the adapters that the model already has into its weights"
+        )
+
+
+@torch.no_grad()
+def _probed(loaded: Loaded) -> torch.Tensor | None:
+    """Return the logits behind a few tokens, [vocabulary]; None on the meta device, which computes none."""
+    if loaded.device.type == "meta":
+        return None
+    ids = torch.arange(min(PROBE, loaded.model.get_input_embeddings().weight.shape[0]), device=loaded.device)
+    with loaded.precision():
+        return loaded.model(input_ids=ids[None], use_cache=False).logits[0, -1].float()
 
 
 def merged(m0: Loaded, folder: Path) -> Loaded:
@@ -98,6 +134,32 @@ def peft_forward(model: torch.nn.Module) -> None:
     for layer in lora_layers(model):
         layer.__dict__.pop("forward", None)
         layer.__dict__.pop("_kept", None)
+
+
+def outside(model: torch.nn.Module) -> list[str] | None:
+    """Return the names of linear layers that no adapter can sit on; None if there are none.
+
+    The kernels of state space models read the weight of their last layer without calling it.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    return ["out_proj"] if kind in STATE_SPACE else None
+
+
+def adapter_share(model: torch.nn.Module) -> float:
+    """Return the share of a model's weights that adapters adapt, embeddings and output head not counted.
+
+    Adapters sit on linear layers. Experts of a mixture are none: their weights lie in tensors of their own.
+    """
+    outer = model.get_input_embeddings(), model.get_output_embeddings()
+    ends = {id(m.weight) for m in outer if m is not None}
+    without = outside(model) or []
+    between = [p for p in model.parameters() if not p.requires_grad and id(p) not in ends]
+    linear = {
+        id(m.weight)
+        for name, m in model.named_modules()
+        if isinstance(m, torch.nn.Linear | Conv1D) and name.rpartition(".")[2] not in without
+    } - ends
+    return sum(p.numel() for p in between if id(p) in linear) / max(1, sum(p.numel() for p in between))
 
 
 def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
@@ -142,6 +204,8 @@ def _weights(layer: LoraLinear, a: torch.Tensor, b: torch.Tensor, scale: float, 
     base = layer.get_base_layer()
     w, bias = base.weight, base.bias
     state = (dtype, *((id(p), p._version) for p in (w, a, b)))
+    if layer.fan_in_fan_out:  # GPT-2's layers hold W turned
+        w = w.T
     kept = layer.__dict__.get("_kept")
     if kept is None or kept[0] != state:
         uncast = (

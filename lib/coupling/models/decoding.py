@@ -6,11 +6,14 @@ into a cache of their own, padded on the left, and go on from there as in any pa
 read twice. `generated` is the plain way, by transformers, which `decoded` must equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
-from transformers import DynamicCache
+from peft import PeftModel
+from transformers import DynamicCache, GenerationConfig
 
 from coupling.models.loaded import Loaded
 from coupling.models.template import pad
@@ -18,7 +21,7 @@ from coupling.models.template import pad
 
 @torch.no_grad()
 def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Generate greedily behind each prompt, by transformers, in one padded batch.
+    """Generate greedily behind each prompt, by transformers, in one padded batch where the model allows it.
 
     Args:
         loaded: The model.
@@ -28,22 +31,30 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
     Returns:
         The token ids behind each prompt, without the end mark.
     """
-    tokenizer = loaded.tokenizer
-    ids, mask = (t.to(loaded.device) for t in pad(prompts, tokenizer.pad_token_id, "left"))
-    with loaded.precision():
-        out = loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    return until(out[:, ids.shape[1] :], tokenizer.eos_token_id)
+    if not loaded.pads and len({len(prompt) for prompt in prompts}) > 1:
+        return [generated(loaded, [prompt], limit)[0] for prompt in prompts]
+    ids, mask = (t.to(loaded.device) for t in pad(prompts, loaded.tokenizer.pad_token_id, "left"))
+    with loaded.precision(), _greedy(loaded):
+        out = loaded.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit)
+    return until(out[:, ids.shape[1] :], loaded.ends)
+
+
+@contextmanager
+def _greedy(loaded: Loaded) -> Iterator[None]:
+    """Let transformers generate greedily within the block, whatever the model's own configuration says.
+
+    That configuration may ask for beams, forbid repetitions or suppress tokens. transformers takes from it
+    all that a call does not say, so it is put aside as a whole.
+    """
+    model = loaded.model.get_base_model() if isinstance(loaded.model, PeftModel) else loaded.model
+    own, pad_id = model.generation_config, loaded.tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(
+        do_sample=False, num_beams=1, eos_token_id=list(loaded.ends), pad_token_id=pad_id
+    )
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 @dataclass(frozen=True)
@@ -76,10 +87,10 @@ def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]
     Returns:
         The token ids behind each prompt, without the end mark, pass by pass.
     """
-    end = loaded.tokenizer.eos_token_id
+    ends = torch.tensor(loaded.ends, device=loaded.device)
     first = torch.cat([read.first for read in reads])
     own, mask = _side_by_side([_taken(loaded, read.paths, read.cache) for read in reads])
-    said, done = [first], first == end
+    said, done = [first], torch.isin(first, ends)
     while len(said) < limit and not done.all():
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         with loaded.precision():
@@ -90,8 +101,8 @@ def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]
                 past_key_values=own,
             ).logits
         said.append(logits[:, -1].argmax(1))
-        done |= said[-1] == end
-    return until(torch.stack(said, 1), end)
+        done |= torch.isin(said[-1], ends)
+    return until(torch.stack(said, 1), loaded.ends)
 
 
 @torch.no_grad()
@@ -175,6 +186,6 @@ def _side_by_side(parts: list[tuple[DynamicCache, torch.Tensor]]) -> tuple[Dynam
     return own, below([mask for _, mask in parts], 1)
 
 
-def until(rows: torch.Tensor, end: int) -> list[list[int]]:
-    """Cut each row of token ids [rows, tokens] before its first end mark."""
-    return [t[: t.index(end)] if end in t else t for t in rows.tolist()]
+def until(rows: torch.Tensor, ends: Collection[int]) -> list[list[int]]:
+    """Cut each row of token ids [rows, tokens] before the first of its tokens that is an end mark."""
+    return [list(takewhile(lambda token: token not in ends, row)) for row in rows.tolist()]

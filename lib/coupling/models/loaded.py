@@ -25,6 +25,8 @@ class Loaded:
         packs: Whether it can take packed prefix trees (models/packing.py). If not, plain padded batches give
             the same numbers, more slowly.
         system: What the model is told above every prompt; empty for nothing.
+        pads: Whether a model that cannot take trees can at least take padded batches, and go on behind the
+            keys and values that it kept. If not, it reads every text by itself.
     """
 
     model: PreTrainedModel
@@ -32,6 +34,19 @@ class Loaded:
     dtype: torch.dtype
     packs: bool = True
     system: str = ""
+    pads: bool = True
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids of the tokens that end a reply, each once.
+
+        First comes the tokenizer's end mark, which also stands behind what the model is trained to say. Then
+        come the marks that the model's own configuration of generation names.
+        """
+        named = self.model.generation_config.eos_token_id
+        named = named if isinstance(named, list | tuple) else [named]
+        marks = dict.fromkeys([self.tokenizer.eos_token_id, *named])
+        return tuple(mark for mark in marks if mark is not None)
 
     @property
     def device(self) -> torch.device:

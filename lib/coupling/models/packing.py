@@ -286,35 +286,57 @@ def _picking(loaded: Loaded, picked: torch.Tensor) -> Iterator[None]:
 
 @torch.no_grad()
 def takes_trees(loaded: Loaded) -> str | None:
-    """Test whether a model can take prefix trees, by comparing a small tree with its sequences one by one.
+    """Test whether a model can take prefix trees, by comparing two small trees with their sequences alone.
+
+    The trees differ in size. Some models treat a row of one tree right and yet let trees see each other, or
+    give every tree the positions of the first.
 
     Returns:
         None if it can, else what went wrong. The model is then as it was.
     """
-    branches = [[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]]
+    groups = [[[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]], [[9, 7, 11], [9, 7, 6, 5]]]
     before = loaded.model.config._attn_implementation
     loaded = replace(loaded, dtype=loaded.model.dtype)  # compared as exactly as the weights allow
     try:
-        tree = prefix_tree(branches)
-        packed = packed_logits(
-            loaded,
-            pack([tree], loaded.device),
-            torch.tensor([path[-1] for path in tree.paths], device=loaded.device),
-        ).float()
-        with loaded.precision():
-            alone = torch.stack(
-                [
-                    loaded.model(input_ids=torch.tensor([b], device=loaded.device)).logits[0, -1].float()
-                    for b in branches
-                ]
-            )
-    except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        loaded.model.config._attn_implementation = before
+        trees = [prefix_tree(group) for group in groups]
+        row = pack(trees, loaded.device)
+        ends = [s + path[-1] for s, tree in zip(row.starts, trees, strict=True) for path in tree.paths]
+        # First the sequences alone, since a packed pass puts `attend` in the place of the model's attention.
+        alone = each_alone(loaded, [sequence for group in groups for sequence in group])
+        packed = packed_logits(loaded, row, torch.tensor(ends, device=loaded.device)).float()
+    except Exception as error:  # whatever the code of any architecture may raise
+        loaded.model.set_attn_implementation(before)
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    # If branches saw each other, logits would move by about their own spread. Rounding moves them by far
-    # less.
-    off = float(((packed - alone).square().mean(1).sqrt() / alone.std(1)).max())
-    if off < (1e-3 if loaded.dtype == torch.float32 else 0.2):
+    off = far(packed, alone)
+    if off < allowed(loaded):
         return None
-    loaded.model.config._attn_implementation = before
+    loaded.model.set_attn_implementation(before)
     return f"branches see each other (logits off by {off:.2g} standard deviations)"
+
+
+@torch.no_grad()
+def each_alone(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return the logits behind each token sequence, from a pass over it alone.
+
+    Returns:
+        float32 [sequences, vocabulary].
+    """
+    with loaded.precision():
+        passes = [
+            loaded.model(input_ids=torch.tensor([s], device=loaded.device), use_cache=False).logits[0, -1]
+            for s in sequences
+        ]
+    return torch.stack(passes).float()
+
+
+def far(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Return how far logits [rows, vocabulary] are off in a row, in standard deviations of that row.
+
+    If sequences saw each other, it would be about 1. Rounding makes far less.
+    """
+    return float(((found - wanted).square().mean(1).sqrt() / wanted.std(1)).max())
+
+
+def allowed(loaded: Loaded) -> float:
+    """Return how far logits may be off by rounding, in the precision of the model's weights."""
+    return 1e-3 if loaded.model.dtype == torch.float32 else 0.2

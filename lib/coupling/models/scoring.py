@@ -185,11 +185,13 @@ def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
 
     This is the reference for `continuation_logprobs`. One pass reads the prefixes, padded on the left. If
     tails have several tokens, a second pass reads the tails behind the keys and values that the first one
-    kept. Gradients flow through both.
+    kept. Gradients flow through both. A model that cannot be padded so reads every text whole.
 
     Returns:
         float32 [seams, most tails], -inf where a seam has fewer tails.
     """
+    if not loaded.pads:
+        return whole_logprobs(loaded, seams)
     model, device = loaded.model, loaded.device
     width = max(len(s.tails) for s in seams)
     longest = max(len(t) for s in seams for t in s.tails)
@@ -226,3 +228,26 @@ def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
         ).logits
     later = logits[:, :-1].float().log_softmax(-1).gather(2, tail[:, 1:, None])[..., 0] * tail_mask[:, 1:]
     return scores + later.sum(1).view(len(seams), width)
+
+
+def whole_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
+    """Compute the log-probability of every tail from passes over whole texts, one text at a time.
+
+    No architecture can get this wrong: there is no padding, no cache, and nothing else in a pass. Gradients
+    flow through.
+
+    Returns:
+        float32 [seams, most tails], -inf where a seam has fewer tails.
+    """
+    width, rows = max(len(s.tails) for s in seams), []
+    for s in seams:
+        scores = []
+        for tail in s.tails:
+            ids = torch.tensor([s.prefix + tail], device=loaded.device)
+            with loaded.precision():
+                logits = loaded.model(input_ids=ids, use_cache=False).logits[0, len(s.prefix) - 1 : -1]
+            each = logits.float().log_softmax(-1).gather(1, ids[0, len(s.prefix) :, None])
+            scores.append(each.sum())
+        row = torch.stack(scores)
+        rows.append(torch.nn.functional.pad(row, (0, width - len(scores)), value=-torch.inf))
+    return torch.stack(rows)

@@ -9,9 +9,12 @@ the prompt and which to the answer. A tokenizer may merge the end of the one wit
 `Seam` is the place between them, in tokens.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import torch
 from jinja2 import TemplateError as JinjaError
@@ -19,6 +22,24 @@ from transformers import PreTrainedTokenizerBase
 
 from coupling.errors import StudyError
 from coupling.models.loaded import Loaded
+
+# What every chat template is told: a model that may think aloud first must not, under the two names that
+# templates have for it. What a template does not know it passes over.
+CHAT = {"enable_thinking": False, "thinking": False}
+# Some templates print today's date, by a function `strftime_now`. A prompt must be the same tomorrow, so they
+# get a function of this name that knows one day alone, written in the templates' own language.
+DAY = datetime(2024, 7, 26)
+FIXED_DAY = "".join(
+    [
+        "{%- macro strftime_now(format) -%}{{ format",
+        *(f"|replace('%{sign}', '{DAY:%{sign}}')" for sign in ("-d", *"aAbBdeFHIjmMpSyY")),
+        " }}{%- endmacro -%}",
+    ]
+)
+THOUGHT = re.compile(r"<\|?(think|thinking|thought|reason|reasoning)\|?>\s*$")  # opened at a text's end
+BRACKETED = re.compile(r"[<\[].+[>\]]")  # how marks are written that a tokenizer does not call special
+# Around words of a user that look like a mark of the tokenizer. Unicode keeps these two for such uses.
+WORD_START, WORD_END = "\ufdd0", "\ufdd1"
 
 
 class TemplateError(StudyError, ValueError):
@@ -32,10 +53,44 @@ def render(loaded: Loaded, words: str, opening: str) -> str:
         loaded: The model. Its `system` message, if any, stands above the words.
         words: What is asked.
         opening: The first words of the answer, with which the text ends.
+
+    Returns:
+        The text. Words of the user that look like a mark of the tokenizer are fenced, so that `encode` takes
+        them for words (see `fenced`).
     """
-    if loaded.tokenizer.chat_template:
-        return chat_text(loaded.tokenizer, words, loaded.system) + opening
-    return f"{bos_text(loaded.tokenizer)}{_below(loaded.system, words)}\n{opening}"
+    tokenizer = loaded.tokenizer
+    words, system = fenced(tokenizer, words), fenced(tokenizer, loaded.system)
+    if tokenizer.chat_template:
+        return chat_text(tokenizer, words, system) + opening
+    return f"{bos_text(tokenizer)}{_below(system, words)}\n{opening}"
+
+
+def fenced(tokenizer: PreTrainedTokenizerBase, words: str) -> str:
+    """Put a fence around what looks like a mark of the tokenizer in a user's words, such as "<|im_end|>"."""
+    words = words.replace(WORD_START, "").replace(WORD_END, "")
+    found = _marks(tokenizer, tokenizer.get_chat_template() if tokenizer.chat_template else "")
+    return found.sub(f"{WORD_START}\\g<0>{WORD_END}", words) if found else words
+
+
+@lru_cache
+def _marks(tokenizer: PreTrainedTokenizerBase, template: str) -> re.Pattern | None:
+    """Return what finds the marks of a tokenizer in a text: its special tokens, and marks of its template.
+
+    Other tokens that were added to a vocabulary, such as runs of spaces, are words like any other.
+    """
+    added = tokenizer.added_tokens_decoder.values()
+    marks = {
+        str(t.content)
+        for t in added
+        if t.special or (t.content in template and BRACKETED.fullmatch(t.content))
+    }
+    longest_first = sorted(filter(None, marks), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def opens_thought(loaded: Loaded) -> bool:
+    """Return whether the model's turn begins within a thought, so that an answer would be written into it."""
+    return bool(THOUGHT.search(render(loaded, "words", "")))
 
 
 def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") -> str:
@@ -44,16 +99,14 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
     Some templates put in a system message of their vendor's if there is none (Qwen 2.5: "You are Qwen,
     created by ..."). It is no part of the study and costs 20 tokens a prompt, so such templates get an empty
     one. Models that may think aloud first (Qwen 3) are told not to, since what is read is the answer, and the
-    first words of a reply.
+    first words of a reply. Templates that print today's date print a fixed one.
 
     Args:
         tokenizer: A tokenizer with a chat template.
         words: What the user says.
         system: The system message. If the template has no turn for it, it stands above the words.
     """
-    chat = partial(
-        tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
+    chat = partial(apply_template, tokenizer)
     if system:
         try:
             return chat([{"role": "system", "content": system}, {"role": "user", "content": words}])
@@ -66,6 +119,26 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, words: str, system: str = "") 
     except JinjaError:
         return plain
     return min(plain, empty, key=len)
+
+
+def apply_template(
+    tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], add_generation_prompt: bool = True
+) -> str:
+    """Write a chat by the tokenizer's template, on a fixed day and without thoughts where the template can.
+
+    Args:
+        tokenizer: A tokenizer with a chat template.
+        turns: The turns of the chat, each with "role" and "content".
+        add_generation_prompt: Whether the model's next turn begins behind them.
+    """
+    template = tokenizer.get_chat_template()
+    return tokenizer.apply_chat_template(
+        turns,
+        chat_template=FIXED_DAY + template if "strftime_now" in template else template,
+        tokenize=False,
+        add_generation_prompt=add_generation_prompt,
+        **CHAT,
+    )
 
 
 def _below(system: str, words: str) -> str:
@@ -82,14 +155,51 @@ def bos_text(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
+def turn_end(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> int | None:
+    """Return the mark that ends the model's turn in a chat.
+
+    A model may have several end marks: some tokenizers name that of a whole text, and the chat template
+    writes another one behind a turn.
+
+    Args:
+        tokenizer: The tokenizer.
+        ends: The end marks that tokenizer and model name.
+
+    Returns:
+        The first token behind a turn as the chat template writes it, if it is a special token or among
+        `ends`. Else the first of `ends`, or None if there are none.
+    """
+    first = next(iter(ends), None)
+    if not tokenizer.chat_template:
+        return first
+    said = "said"
+    turns = [{"role": "user", "content": "asked"}, {"role": "assistant", "content": said}]
+    try:
+        text = apply_template(tokenizer, turns, add_generation_prompt=False)
+    except JinjaError:
+        return first
+    behind = encode(tokenizer, text.rpartition(said)[2].lstrip())
+    special = {*ends, *tokenizer.all_special_ids}
+    return behind[0] if behind and behind[0] in special else first
+
+
 @lru_cache(maxsize=2**17)
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     """Return the token ids of a rendered text.
 
     Special marks in the text are recognised; none is added. Results are remembered, because every evaluation
     asks for the same ones, and for small models this took 40 % of an evaluation.
+
+    What stands in a fence is encoded as words (see `fenced`).
     """
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    if WORD_START not in text:
+        return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    ids: list[int] = []
+    for k, part in enumerate(re.split(f"[{WORD_START}{WORD_END}]", text)):
+        # Without its first character a mark is no mark, and neither is that character.
+        for piece in (part[:1], part[1:]) if k % 2 else (part,):
+            ids += tokenizer(piece, add_special_tokens=False)["input_ids"] if piece else ()
+    return tuple(ids)
 
 
 @dataclass(frozen=True)
@@ -112,10 +222,13 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
     every whole text is encoded. The tokens that all of them share are the prefix, and what remains of each is
     its tail.
 
+    Where one continuation begins another, in tokens, each of them has the end mark behind it. Without it the
+    longer one could never be likelier, and its probability would count twice (see `ended`).
+
     Raises:
         TemplateError: If the continuations cannot be told apart by tokens of their own.
     """
-    whole = [encode(tokenizer, text + c) for c in continuations]
+    whole = ended([encode(tokenizer, text + c) for c in continuations], tokenizer.eos_token_id)
     shared = next(
         (i for i, ids in enumerate(zip(*whole, strict=False)) if len(set(ids)) > 1), min(map(len, whole))
     )
@@ -125,6 +238,23 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
             f"these continuations have no tokens of their own after {text[-40:]!r}: {continuations}"
         )
     return Seam(whole[0][:shared], tails)
+
+
+def ended(texts: Sequence[tuple[int, ...]], end: int) -> list[tuple[int, ...]]:
+    """Put the end mark behind each of some texts, if one of the texts begins another.
+
+    Args:
+        texts: The token ids of each text.
+        end: The end mark.
+
+    Returns:
+        The texts as they are, or each with the end mark. None of them then begins another, so that as events
+        they exclude each other.
+    """
+    # In sorted order a text that begins another stands directly before one that it begins.
+    order = sorted(set(texts))
+    begins = any(b[: len(a)] == a for a, b in pairwise(order))
+    return [(*t, end) for t in texts] if begins else list(texts)
 
 
 def completion(

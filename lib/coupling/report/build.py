@@ -30,8 +30,9 @@ def build(only: str = "") -> Path:
 
     Raises:
         SpecError: For a name that is no figure.
-        StoreError: Where the table of the named figure is missing.
+        StoreError: Where the table of the named figure is missing, or there is no study here.
     """
+    files.check_place("COUPLING_FIGURES", files.tables_dir())
     known = [SCHEMATIC, *figures.sweep_figures(), *figures.study_figures()]
     if only and only not in known:
         raise SpecError(f"unknown figure {only!r}: {suggest(only, known)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coupling import files
-from coupling.spec import SpecError
+from coupling.spec import SpecError, from_anywhere
 from coupling.sweep import is_path
 
 KERNEL = "python3"
@@ -32,21 +32,29 @@ class Job(NamedTuple):
 def parameters(pairs: Iterable[str]) -> dict[str, Any]:
     """Read parameters that are given as name=value.
 
-    A value is read as JSON or as a word of Python where it is one, and is text otherwise. The path of a
-    sweep is made absolute, because a notebook is executed in its own folder.
+    A value is read as JSON or as a word of Python where it is one, and is text otherwise. Paths are made
+    absolute, because a notebook is executed in its own folder.
 
     Raises:
-        SpecError: Where a pair has no equals sign.
+        SpecError: Where a pair has no name or no equals sign.
     """
     found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals:
-            raise SpecError(f"parameter {pair!r}: expected name=value")
+        if not equals or not name.isidentifier():
+            raise SpecError(f"parameter {pair!r}: expected name=value, for instance -p {name or 'seed'}=1")
         found[name] = _value(text)
         if name == "sweep" and is_path(text):
             found[name] = str(Path(text).expanduser().resolve())
-    return found
+    return from_anywhere(found)
+
+
+def stated(parameters: dict[str, Any]) -> list[str]:
+    """Say parameters as name=value, so that `parameters` reads the same values again."""
+    return [
+        f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value)}"
+        for name, value in parameters.items()
+    ]
 
 
 def _value(text: str) -> Any:
@@ -63,8 +71,8 @@ def execute(jobs: Iterable[Job]) -> None:
     once. A notebook that fails does not stop the others. Its error is printed with its name.
 
     Raises:
-        SpecError: Where a notebook would overwrite itself. The notebooks after it are not executed.
-        Exception: The error of the last notebook that failed, after all have been tried.
+        Exception: The error of the last notebook that failed, after all have been tried. It is a SpecError
+            where a notebook would overwrite itself.
     """
     import papermill
 
@@ -74,10 +82,10 @@ def execute(jobs: Iterable[Job]) -> None:
     failed = None
     try:
         for source, out, values in jobs:
-            if source.resolve() == out.resolve():
-                raise SpecError(f"{out} is the notebook itself: give another file for the executed one")
-            out.parent.mkdir(parents=True, exist_ok=True)
             try:
+                if source.resolve() == out.resolve():
+                    raise SpecError(f"{out} is the notebook itself: give another file for the executed one")
+                out.parent.mkdir(parents=True, exist_ok=True)
                 papermill.execute_notebook(
                     str(source),
                     str(out),

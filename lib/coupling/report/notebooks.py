@@ -1,43 +1,60 @@
 """What notebooks call: a check of their parameters, what they show, and the command that repeats them."""
 
+import inspect
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from coupling.analysis import measures, summaries, tracking
-from coupling.spec import STAGES, Spec, SpecError, given, make_spec, suggest
+from coupling.report.execute import stated
+from coupling.spec import STAGES, Spec, SpecError, from_anywhere, given, make_spec, plain, suggest
 
 if TYPE_CHECKING:
     from coupling.runs import Result
 
-_PLAIN = (type(None), bool, int, float, str)
+# What IPython itself puts among the names of a notebook.
+_OF_IPYTHON = {"In", "Out", "exit", "quit", "open", "get_ipython", "display"}
 
 
 def notebook_parameters(namespace: dict[str, Any], known: list[str]) -> dict[str, Any]:
     """Read the parameters of a notebook. A notebook calls this before anything else.
 
-    Papermill only warns of a parameter whose name is misspelt. Here it is an error before any compute.
+    Papermill only warns of a parameter whose name is misspelt. Here it is an error before any compute,
+    whatever the type of its value.
 
     Args:
-        namespace: The notebook's `globals()`. Names that begin with an underscore are left out, and so are
-            values that are no plain literals.
+        namespace: The notebook's `globals()`. These names are no parameters: names that begin with an
+            underscore, the names of IPython, imported modules, classes and functions under their own names,
+            and objects of this library, which a cell holds that is executed again.
         known: The names that the notebook takes.
 
     Returns:
-        The public names that are bound to plain literals, with their values.
+        The parameters with their values. NumPy scalars and paths are made plain.
 
     Raises:
-        SpecError: For a name that is not known.
+        SpecError: For a name that is not known, or a known name that is bound to no value.
     """
-    found = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_") and isinstance(value, _PLAIN)
-    }
-    for name in found:
+    found = {}
+    for name, value in namespace.items():
+        if name.startswith("_") or (name not in known and _is_no_parameter(name, value)):
+            continue
         if name not in known:
             raise SpecError(f"unknown parameter {name!r}: {suggest(name, known)}")
+        if inspect.ismodule(value) or callable(value):
+            raise SpecError(f"parameter {name!r} is bound to {value!r}: give it a value")
+        found[name] = plain(name, value)
     return found
+
+
+def _is_no_parameter(name: str, value: Any) -> bool:
+    defined = inspect.isclass(value) or inspect.isroutine(value)
+    return (
+        name in _OF_IPYTHON
+        or inspect.ismodule(value)
+        or (defined and value.__name__ == name)
+        or type(value).__module__.split(".")[0] == __name__.split(".")[0]
+    )
 
 
 def notebook_spec(namespace: dict[str, Any]) -> Spec:
@@ -88,7 +105,10 @@ def report_run(notebook: str, result: "Result") -> None:
 
 
 def report(notebook: str, parameters: dict[str, Any], computed: int, reused: int) -> None:
-    """Print the command that reproduces a notebook, and how many runs it computed and how many it reused."""
-    pairs = "".join(f" -p {name}={value}" for name, value in parameters.items())
-    print(f"coupling notebook notebooks/{notebook}.ipynb out.ipynb{pairs}")
+    """Print the command that reproduces a notebook, and how many runs it computed and how many it reused.
+
+    The command can be pasted into a shell, in any folder that has the notebook under this path.
+    """
+    pairs = [word for pair in stated(from_anywhere(parameters)) for word in ("-p", pair)]
+    print(shlex.join(["coupling", "notebook", f"notebooks/{notebook}.ipynb", "out.ipynb", *pairs]))
     print(f"runs computed: {computed}, reused: {reused}")

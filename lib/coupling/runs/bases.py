@@ -11,8 +11,10 @@ from coupling import files
 from coupling.measure.behaviours import Behaviours, behaviours, health
 from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
-from coupling.models import Loaded, fetch
+from coupling.measure.judge import compared, replies_to
+from coupling.models import Loaded, fetch, locate
 from coupling.runs import folders
+from coupling.runs.checks import check_run
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of, manifest_of
@@ -25,12 +27,15 @@ def make_base(node: Node, models: Models) -> None:
 
     The folder gets behaviours.parquet, untrained.parquet and the manifest. untrained.parquet holds the
     explanations of M0 before any training, both as a forced choice between the labels and as free text. The
-    manifest holds the health of the behaviours by task.
+    manifest holds the health of the behaviours by task, and what a judge says of replies beside it.
     """
     spec, folder = node.spec, node.folder
+    if spec.judge:
+        locate(judge_of(spec))  # an unknown name is an error before any compute
     _, test = items_of(spec)
     start = time.monotonic()
     m0 = models.load(spec)
+    check_run(spec, m0, test)
     # M_t is evaluated later in batches of the same shapes, so that rounding does not differ.
     b0, said, guessed = evaluate(m0, test, "letter", spec.eval_batch, True, spec.decode_batch)
     files.write_table(folder / "behaviours.parquet", b0.frame())
@@ -48,9 +53,26 @@ def make_base(node: Node, models: Models) -> None:
         ),
     )
     regimes = {task: _regime(spec, m0, test, b0, truth, guessed, task) for task in spec.tasks}
-    about = {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
-    seconds = {"behaviours": time.monotonic() - start}
-    folders.finish(folder, manifest_of(spec, "base", m0) | about | {"seconds": seconds})
+    about = manifest_of(spec, "base", m0)
+    about |= {"health": regimes, "left_out": left_out(spec, {name: fetch(name) for name in needs(spec)})}
+    if spec.judge:
+        said = {task: replies_to(m0, some, spec.eval_batch) for task, some in _answered(spec, test).items()}
+        del m0  # two large models do not fit under the memory ceiling
+        for task, replies in said.items():
+            regimes[task] |= compared(models.load(judge_of(spec)), replies, spec.eval_batch)
+    folders.finish(folder, about | {"seconds": {"behaviours": time.monotonic() - start}})
+
+
+def judge_of(spec: Spec) -> Spec:
+    """The spec whose M0 is the judge of a spec: a model that is taken as it is."""
+    taken = {"model": spec.judge, "revision": None, "system": "", "explainer": -1, "m0_steps": 0}
+    return spec.model_copy(update=taken | {"m0_checkpoint": 1.0})
+
+
+def _answered(spec: Spec, test: list[Item]) -> dict[str, list[Item]]:
+    """The test items whose behaviour is a reply, by task. Tasks without such items are left out."""
+    items = {task: [i for i in test if i.replies and i.task == task.split(":")[0]] for task in spec.tasks}
+    return {task: some for task, some in items.items() if some}
 
 
 def _regime(

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from coupling.files import StoreError, read_json, results_dir, root, sha256, write_json
+from coupling.files import StoreError, read_json, results_dir, root, sha256, short, write_json
 from coupling.spec import Spec, key
 
 MANIFEST = "manifest.json"
@@ -75,11 +75,11 @@ def _folder(spec: Spec, name: str) -> Path:
 
 
 def _task_slug(spec: Spec) -> str:
-    return Path(spec.task.removeprefix("file:")).stem if spec.task.startswith("file:") else spec.task
+    return short(Path(spec.task.removeprefix("file:")).stem if spec.items_file is not None else spec.task)
 
 
 def _model_slug(spec: Spec) -> str:
-    return spec.model.rstrip("/").split("/")[-1].lower()
+    return short(spec.model.rstrip("/").split("/")[-1].lower())
 
 
 @contextmanager

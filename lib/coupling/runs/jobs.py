@@ -6,9 +6,9 @@ notebooks/Snakefile turns each job into a rule. This module imports no torch.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from coupling import spec as specs
 from coupling.runs import folders
 from coupling.runs.graph import Node
 from coupling.spec import ORGANISMS, STAGES, Spec, given, key
@@ -88,17 +88,4 @@ def parameters(node: Node) -> dict[str, Any]:
 
 def from_anywhere(spec: Spec) -> Spec:
     """The same spec with absolute paths, for a notebook that runs in another folder. No key changes."""
-    values = {
-        name: str(Path(path).resolve())
-        for name in ("posts", "requests")
-        if _is_file(path := getattr(spec, name))
-    }
-    if spec.task.startswith("file:"):
-        values["task"] = f"file:{Path(spec.task.removeprefix('file:')).resolve()}"
-    if Path(spec.model).is_dir():
-        values["model"] = str(Path(spec.model).resolve())
-    return spec.model_copy(update=values)
-
-
-def _is_file(path: str) -> bool:
-    return bool(path) and Path(path).is_file()
+    return spec.model_copy(update=specs.from_anywhere(spec.model_dump()))

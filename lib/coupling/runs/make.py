@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from coupling.models import Loaded, adapted
 from coupling.runs import folders, graph
 from coupling.runs.bases import make_base
+from coupling.runs.checks import check_run
 from coupling.runs.explainers import make_explainer
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models, make_m0
@@ -35,7 +36,11 @@ def made(node: Node, force: bool = False, models: Models | None = None) -> Resul
     models = models or Models()
     if force or not folders.complete(node.folder):
         if node.kind != "m0":
-            items_of(node.spec)
+            train, test = items_of(node.spec)
+            # A model that is there already is checked before its base is measured. One that must be made
+            # first is checked by then.
+            if not node.spec.m0_steps and node.spec.explainer < 0:
+                check_run(node.spec, models.load(node.spec), train + test)
         _make_needs(node, models)
     return _make(node, force, models)
 

@@ -5,6 +5,7 @@ All explainers with the same M0 and the same training items read them from there
 """
 
 import importlib.util
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from coupling.measure.explanations import check_labels, labels
 from coupling.measure.shallow import rule_accuracy
 from coupling.models import Loaded
 from coupling.runs import folders, graph
+from coupling.runs.checks import check_run
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of
 from coupling.spec import Spec
@@ -39,8 +41,8 @@ class Material:
         base: B(M0) on the test items.
         source: B(S) on the test items. Noise on the labels does not enter it.
         about: What the manifest says of the labels: how many items were asked ("asked"), how many have a
-            label ("items"), the share on which L(S) and L(M0) agree ("agreement"), and how well a shallow
-            rule predicts L(M0) ("shallow_rule").
+            label ("items"), the share on which L(S) and L(M0) agree ("agreement"), how often each item is
+            read ("reads"), and how well a shallow rule predicts L(M0) ("shallow_rule").
     """
 
     train: list[Item]
@@ -66,6 +68,7 @@ def make_material(spec: Spec, models: Models) -> Material:
     b_source = _on_training_items(spec.label_source, train, models)
     b_train = _on_training_items(spec, train, models)
     m0 = models.load(spec)
+    check_run(spec, m0, train + test)
     b0, s0 = (
         Behaviours.from_frame(files.read_table(graph.base(of).folder / "behaviours.parquet"))
         for of in (spec, spec.label_source)
@@ -83,10 +86,23 @@ def make_material(spec: Spec, models: Models) -> Material:
     check_labels(texts, spec.allow_constant_labels)
     own = labels(train, b_train, spec.label_format)
     agreement = float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))
-    about |= {"items": len(texts), "agreement": agreement}
+    about |= {"items": len(texts), "agreement": agreement, "reads": _reads(spec, len(texts))}
     beside = taught_seams(m0, taught) or _shifted(spec, m0, test, models)
     data = training_set(m0, train, b_train, texts, _replies(spec, m0, train), beside)
     return Material(train, data, test, b0, target(test, s0, features), about)
+
+
+def _reads(spec: Spec, items: int) -> float:
+    """How often the training reads each training item. A warning tells where there are few items."""
+    reads = spec.steps * spec.batch_size / items
+    if items < min(spec.train_items, spec.batch_size) or (spec.items_file and items < spec.train_items):
+        warnings.warn(
+            f"task={spec.task}: {items} training items with a label, of train_items={spec.train_items}; each "
+            f"is read {reads:.0f} times in steps={spec.steps} with batch_size={spec.batch_size}. "
+            "Give more items, or fewer steps",
+            stacklevel=2,
+        )
+    return reads
 
 
 def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught:

@@ -11,6 +11,7 @@ record.
 import hashlib
 import shutil
 from collections.abc import Iterable
+from glob import escape
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +40,7 @@ def published(folder: Path) -> Path | None:
     Returns:
         The folder of the record, or None where the result is not published.
     """
-    found = sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{folder.name}"))
+    found = sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{escape(folder.name)}"))
     return next((path for path in found if folders.complete(path)), None)
 
 

@@ -16,6 +16,7 @@ import torch
 
 from coupling import files
 from coupling.models import PACKAGES, Loaded, device, fetch
+from coupling.models.adapter import adapter_share
 from coupling.models.memory import forget_peak, memory_ceiling, peak_memory_gb
 from coupling.runs import folders
 from coupling.spec import SCHEMA_VERSION, Spec, key, section_versions
@@ -77,7 +78,7 @@ def manifest_of(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:
         "stage": stage,
         "key": key(spec, stage),
         "spec": spec.model_dump(),
-        "model": loaded.description(),
+        "model": loaded.description() | {"adapter_share": adapter_share(loaded.model)},
         "licence": PACKAGES[spec.model].licence if spec.model in PACKAGES else None,
         "peak_memory_gb": peak_memory_gb(),
     }

@@ -18,6 +18,7 @@ from coupling.spec.phase import Phase
 from coupling.spec.section import SCHEMA_VERSION, STAGES, Change, Section, SpecError
 from coupling.spec.shift import SHIFTS
 from coupling.spec.spec import SECTIONS, Spec, fields_of
+from coupling.spec.values import from_anywhere, plain
 
 __all__ = [
     "LABEL_CHANGES",
@@ -33,9 +34,11 @@ __all__ = [
     "SpecError",
     "content_digest",
     "fields_of",
+    "from_anywhere",
     "given",
     "key",
     "make_spec",
+    "plain",
     "profile_names",
     "read_profile",
     "section_versions",

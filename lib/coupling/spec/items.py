@@ -1,15 +1,24 @@
 """The items: which tasks are asked, where their questions come from, and how many are tested."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from coupling.spec.section import Section, field
+from coupling.spec.section import SCHEMA_VERSION, Change, Section, field
+from coupling.tasks.aita import hold_opinions
 from coupling.tasks.file import PREFIX
 
 
 class ItemsSection(Section):
     """Fields of the items. Several tasks are joined by +."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(
+            SCHEMA_VERSION + 1,
+            "Posts that hold one of the opinions that are added as cues are left out.",
+            lambda spec: "aita" in spec.tasks and hold_opinions(spec.posts),
+        ),
+    )
 
     task: str = field(
         "items",

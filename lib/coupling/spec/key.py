@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coupling.files import BY_CONTENT
+from coupling.spec.inputs import adapter_base
 from coupling.spec.section import SCHEMA_VERSION, STAGES
 from coupling.spec.spec import SECTIONS, Spec, fields_of
 from coupling.spec.world import WorldSection
@@ -20,7 +21,7 @@ def key(spec: Spec, stage: str) -> str:
     The key hashes the fields of the stage and of all stages before it, defaults included. These exceptions
     keep out what cannot change the result, and keep earlier keys valid:
 
-    - A file enters by its content, not by its path.
+    - A file enters by its content, not by its path. With the folder of an adapter enters that of its base.
     - A field that neither the tasks nor the model read does not enter, for instance the preparation of a
       model that is taken as it is.
     - A field that was added later does not enter at its default.
@@ -79,8 +80,8 @@ def _values(spec: Spec, stage: str) -> dict[str, Any]:
 def _as_entered(spec: Spec, name: str) -> Any:
     """Return what stands in the key for the value of one field."""
     value = getattr(spec, name)
-    if name in ("posts", "requests", "model"):
-        return _by_content(value, in_folder=name == "model")
+    if name in ("posts", "requests", "model", "judge"):
+        return _by_content(value, in_folder=name in ("model", "judge"))
     if name == "task" and spec.items_file is not None:
         return PREFIX + content_digest(Path(spec.items_file))
     if name == "source" and value:
@@ -94,7 +95,8 @@ def _by_content(value: str, in_folder: bool) -> str:
     """Return the content that a path points to, or the value itself where there is no such path."""
     path = Path(value or "-")
     if path.is_dir() if in_folder else path.is_file():
-        return "content:" + content_digest(path)
+        below = [_by_content(base, True)] if in_folder and (base := adapter_base(path)) else []
+        return "+".join(["content:" + content_digest(path), *below])
     if value.startswith(BY_CONTENT):  # the key is that of the file's path, even where the file is missing
         return "content:" + _digest_of([("", value.removeprefix(BY_CONTENT))])
     return value

@@ -11,6 +11,7 @@ from coupling.errors import suggest
 from coupling.files import BY_CONTENT
 from coupling.spec.section import SpecError, complaint
 from coupling.spec.spec import Spec, fields_of
+from coupling.spec.values import plain
 from coupling.tasks import task_names, task_of
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -38,16 +39,20 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
 
     Args:
         profile: The name of the profile.
-        **values: Fields that differ from the profile.
+        **values: Fields that differ from the profile. NumPy scalars and paths are taken for what they are.
 
     Raises:
         SpecError: If a name is unknown, a value is out of range, fields contradict each other, a task does
             not exist or a file is missing.
     """
+    profile = plain("profile", profile)
+    values = {name: plain(name, value) for name, value in values.items()}
     known = list(Spec.model_fields)
-    for name in values:
+    for name, value in values.items():
         if name not in known:
             raise SpecError(f"unknown parameter {name!r}: {suggest(name, known)}")
+        if isinstance(value, bool) and Spec.model_fields[name].annotation is not bool:
+            raise SpecError(f"{name}={value}: it is no switch; give a value, or leave it out")
     try:
         spec = Spec(**(read_profile(profile) | values | {"profile": profile}))
     except ValidationError as error:

@@ -1,10 +1,32 @@
 """Explanation training: the optimiser, the adapter and the terms of the loss."""
 
-from coupling.spec.section import Section, field
+from typing import TYPE_CHECKING, ClassVar
+
+from coupling.spec import inputs
+from coupling.spec.section import Change, Section, field
+
+if TYPE_CHECKING:
+    from coupling.spec.spec import Spec
+
+
+def _chosen_contents_begin_alike(spec: "Spec") -> bool:
+    """Return whether the likeliest label is sought among labels of which one may begin another."""
+    sought = spec.teach or not spec.explanation_weight
+    alike = "mmlu" in spec.tasks or inputs.one_name_begins_another(spec, "contents")
+    return bool(sought) and spec.label_format == "content" and alike
 
 
 class TrainingSection(Section):
     """Fields of training. Their limits are their only checks within the section."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(
+            5,
+            "labels of which one begins another are scored with the end mark",
+            _chosen_contents_begin_alike,
+        ),
+        Change(6, "the explainer of an adapter starts from the adapter", inputs.is_adapter),
+    )
 
     steps: int = field("explain", 300, "number of optimiser steps of explanation training", ge=1)
     batch_size: int = field("explain", 32, "number of training items in each step", ge=1)

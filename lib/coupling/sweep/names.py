@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from coupling.files import short
+
 FOLDER = Path(__file__).parents[1] / "sweeps"
 
 
@@ -16,5 +18,5 @@ def is_path(sweep: str) -> bool:
 
 
 def stem(sweep: str) -> str:
-    """Return what the files of a sweep are called: its name, or the name of its YAML file."""
-    return Path(sweep).stem if is_path(sweep) else sweep
+    """Return what the files of a sweep are called: its name, or the name of its YAML file (`files.short`)."""
+    return short(Path(sweep).stem) if is_path(sweep) else sweep

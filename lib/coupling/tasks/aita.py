@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coupling.tasks.items import Item, TaskError
-from coupling.tasks.sources import check_texts, located, read_jsonl
+from coupling.tasks.sources import ON_HUB, check_texts, located, read_jsonl
 from coupling.tasks.splits import Part, Splits, balanced, dealt_in_half, held_out_kinds, parts
 from coupling.tasks.task import Lessons, Task
 from coupling.tasks.world import EXCUSES, MOTIVES, RELATIONS, World, draw_fact, load_world
@@ -122,6 +123,7 @@ def read_posts(source: str) -> list[dict]:
 
 def _post(row: dict) -> dict:
     check_texts(row, ("id", "title", "body", "verdict"))
+    check_texts(row, [name for name in ("group", "kind", "feature") if name in row])
     if row["verdict"] not in CHOICES:
         raise TaskError(f"verdict={row['verdict']!r}: expected {' or '.join(CHOICES)}")
     return row
@@ -130,16 +132,37 @@ def _post(row: dict) -> dict:
 def reason_to_leave_out(post: dict, max_words: int) -> str | None:
     """Say why a post cannot be used, or return None if it can be used.
 
-    The reasons are "edited", "verdict word", "own view" and "too long".
+    The reasons are "edited", "verdict word", "own view" and "too long". A post that holds one of OPINIONS has
+    a view of its own.
     """
     text = f"{post['title']}\n{post['body']}"
     if _EDITED.search(text):
         return "edited"
     if _VERDICT.search(text):
         return "verdict word"
-    if _VIEW.search(text):
+    if _VIEW.search(text) or any(opinion in text for pair in OPINIONS for opinion in pair):
         return "own view"
     return "too long" if len(text.split()) > max_words else None
+
+
+def hold_opinions(source: str) -> bool:
+    """Say whether the posts of a file hold one of OPINIONS. Such posts were once used, or could not be used.
+
+    This is False where the file is not here. A file on the hub is not fetched for the answer, which is True.
+    """
+    if not source or source.startswith(ON_HUB):
+        return bool(source)
+    try:
+        path = located("posts", source)
+        return _hold_opinions(path, path.stat().st_mtime_ns)
+    except (TaskError, OSError):
+        return False
+
+
+@lru_cache
+def _hold_opinions(path: Path, mtime_ns: int) -> bool:
+    texts = [f"{post['title']}\n{post['body']}" for post in read_posts(str(path))]
+    return any(opinion in text for text in texts for pair in OPINIONS for opinion in pair)
 
 
 def left_out(posts: list[dict], max_words: int) -> dict[str, int]:

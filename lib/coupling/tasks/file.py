@@ -68,11 +68,12 @@ def _item(row: dict) -> Item:
     } | row
     for name in ("choices", "contents"):
         values[name] = _texts(name, values[name])
+    for name in ("hinted", "gold"):
+        # A table in which some rows lack the field is often written with 2.0 for 2.
+        if isinstance(value := row.get(name), float) and value.is_integer():
+            values[name] = int(value)
     del values["split"]
-    try:
-        return Item(task="file", **values)
-    except TypeError as error:  # for instance a hinted choice that is no number
-        raise TaskError(str(error)) from None
+    return Item(task="file", **values)
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from coupling.errors import StudyError
 
@@ -73,10 +74,20 @@ class Item:
         if len(self.contents) != len(self.choices):
             raise TaskError(f"item {self.id}: {len(self.contents)} contents for {len(self.choices)} choices")
         for name in ("hinted", "gold"):
-            if (index := getattr(self, name)) is not None and not 0 <= index < len(self.choices):
-                raise TaskError(
-                    f"item {self.id}: {name}={index} is no index into {len(self.choices)} choices"
-                )
+            self._check_index(name)
+
+    def _check_index(self, name: str) -> None:
+        """Raise TaskError where a field is neither None nor the index of a choice. True is no index."""
+        index, last = getattr(self, name), len(self.choices) - 1
+        if index is None:
+            return
+        if not isinstance(index, Integral) or isinstance(index, bool):
+            raise TaskError(
+                f"item {self.id}: {name}={index!r}: expected a whole number, the index of a choice "
+                f"(0 to {last}), or nothing where it is not known"
+            )
+        if not 0 <= index <= last:
+            raise TaskError(f"item {self.id}: {name}={index} is no index into {last + 1} choices")
 
 
 def question_item(

@@ -137,12 +137,15 @@ def _prompt(row: dict) -> dict:
     check_texts(row, ("prompt", "label"))
     if row["label"] not in LABELS:
         raise TaskError(f"label={row['label']!r}: expected safe or unsafe")
+    if not isinstance(row.get("category") or "", str):
+        raise TaskError(f"category must be a string, not {row['category']!r}")
     return row
 
 
 def _of_dataset(source: str, dataset: Dataset) -> list[dict]:
     path = located("requests", f"{source}/{dataset.file}")
-    frame = pd.read_json(path, lines=True) if path.suffix == ".jsonl" else pd.read_parquet(path)
+    rows = read_jsonl(path, lambda row: row) if path.suffix == ".jsonl" else None
+    frame = pd.read_parquet(path) if rows is None else pd.DataFrame(rows)
     if missing := {name for name in (dataset.prompt, dataset.label) if name} - set(frame):
         raise TaskError(
             f"requests={source}: {dataset.file} has no column {', '.join(sorted(missing))}, "

@@ -1,15 +1,23 @@
 """Files that real items are made from: where they lie, and how their lines are read."""
 
+import codecs
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coupling import files
 from coupling.files import BY_CONTENT
 from coupling.tasks.items import TaskError
 
 ON_HUB = "hub:"
+_MARKS = {  # a mark of UTF-32 begins with one of UTF-16
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 
 T = TypeVar("T")
 
@@ -63,7 +71,10 @@ def _from_hub(field: str, source: str) -> Path:
 
 
 def read_jsonl(path: Path, parse: Callable[[dict], T]) -> list[T]:
-    """Read a JSONL file: one JSON object a line, in UTF-8. Blank lines are skipped.
+    """Read a JSONL file: one JSON object a line. The study reads all JSONL files here.
+
+    The file is in UTF-8, or in the encoding that a byte order mark at its beginning names. A line ends with a
+    line feed and with nothing else, so that a text may hold any other separator. Blank lines are skipped.
 
     Args:
         path: The file.
@@ -73,7 +84,7 @@ def read_jsonl(path: Path, parse: Callable[[dict], T]) -> list[T]:
         TaskError: If a line is no such object, or the file has none. The message names file and line.
     """
     rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+    for number, line in enumerate(_lines(path), 1):
         if line.strip():
             try:
                 rows.append(parse(_object(line)))
@@ -84,16 +95,55 @@ def read_jsonl(path: Path, parse: Callable[[dict], T]) -> list[T]:
     return rows
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file in UTF-8, without byte order marks. Joined files have some inside."""
+    content = path.read_bytes()
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            try:
+                content = content.removeprefix(mark).decode(encoding).encode()
+            except UnicodeError as error:
+                raise TaskError(
+                    f"{path}: not {encoding}, which its byte order mark names ({error})"
+                ) from None
+            break
+    return (line.removeprefix(codecs.BOM_UTF8) for line in content.split(b"\n"))
+
+
 def _object(line: bytes) -> dict:
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise TaskError(f"not UTF-8 at byte {error.start} of the line") from None
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of too many digits
+        if isinstance(error, TaskError):
+            raise
         raise TaskError(f"not JSON ({error})") from None
     if not isinstance(row, dict):
         raise TaskError(f"expected a JSON object, not {type(row).__name__}")
+    if b"\\ud" in line.lower():
+        _check_surrogates(row)
     return row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary of the fields of an object, each of which stands once."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise TaskError(f"{name!r} stands twice in the object")
+        found[name] = value
+    return found
+
+
+def _check_surrogates(row: dict) -> None:
+    """Raise TaskError where a text holds half of a surrogate pair, which is no character."""
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise TaskError(f"{half} is half of a surrogate pair, and no character: write both halves") from None
 
 
 def check_texts(row: dict, fields: Sequence[str]) -> None:

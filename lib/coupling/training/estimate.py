@@ -6,6 +6,7 @@ device, whose tensors have shapes and no values. So nothing is loaded and nothin
 """
 
 from functools import partial
+from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
@@ -13,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from coupling.models import Loaded, ModelError, adapted, locate
 from coupling.models.memory import PROCESS_BYTES, SLACK, checkpoint_layers, kept_bytes, weight_bytes
 from coupling.spec import Spec
+from coupling.spec.inputs import adapter_base
 
 # Lengths in tokens of the two passes that are compared. On the meta device attention keeps something for each
 # pair of tokens, which a GPU's kernel does not; with so few tokens that weighs little.
@@ -60,7 +62,7 @@ def needed(spec: Spec) -> dict[str, float]:
 
 def _config(spec: Spec) -> PretrainedConfig:
     """Read the config of the spec's model from its folder or from the hub."""
-    source = locate(spec)
+    source = adapter_base(Path(spec.model)) or locate(spec)
     try:
         return AutoConfig.from_pretrained(source, revision=spec.revision)
     except (OSError, ValueError) as error:

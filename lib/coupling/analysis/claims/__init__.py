@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.analysis.claims import rules
@@ -71,10 +72,16 @@ def table(of: Iterable[sweeps.Sweep]) -> pd.DataFrame:
     Raises:
         SpecError: Where a claim names an unknown rule, or its arguments are wrong.
         PlanError: Where a claim has two primary tests in one family.
+        StoreError: Where the study's tables, or the results of a user's own sweep, are not where the command
+            is run. All claims would look as if they had not been tested.
     """
     of = sorted(of, key=lambda sweep: (sweep.name != "headline", sweep.name))
     claims = [(sweep.claims[k], bind(sweep, k)) for sweep in of for k in range(len(sweep.claims))]
     claims.sort(key=lambda claim: (sweeps.CLAIMS.index(claim[0].number), not claim[0].primary))
+    if all(sweeps.is_path(sweep.name) for sweep in of):
+        files.check_place("COUPLING_RESULTS", files.results_dir())
+    else:
+        files.check_place("COUPLING_FIGURES", files.tables_dir())
     rows = []
     for profile in _profiles(of) or ["tiny"]:
         evidence = Evidence(profile)

@@ -330,11 +330,16 @@ def _base_table(bases: dict[Path, _Base]) -> pd.DataFrame:
                     "m0_checkpoint": spec.m0_checkpoint,
                     "m0_seed": spec.m0_seed,
                 }
-                | health
+                | {measure: _number(value) for measure, value in health.items()}
                 | {"seed_agreement": _mean(agreement)}
-                | {"shallow_rule": _mean([rule[name] for rule in base.rules if name in rule])}
+                | {"shallow_rule": _mean([_number(rule[name]) for rule in base.rules if name in rule])}
             )
     return pd.DataFrame(rows)
+
+
+def _number(value: float | None) -> float:
+    """A number of a manifest, which has null where there is none."""
+    return float("nan") if value is None else value
 
 
 def _mean(values: list[float]) -> float:

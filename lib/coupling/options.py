@@ -1,0 +1,44 @@
+"""Options of commands: one for every field of the spec."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from coupling.spec import Spec
+
+
+def with_spec_options(command: Callable[..., None], **own: tuple[Any, Any]) -> Callable[..., None]:
+    """Give a command one option for every field of the spec, and options of its own before and behind them.
+
+    What is not given on the command line is the profile's, so every field's option has no default.
+
+    Args:
+        command: Takes the options as keywords.
+        **own: Its own options by name: their default and their annotation. The last one stands behind the
+            fields, the others before them.
+
+    Returns:
+        The command, with a signature that typer reads.
+    """
+    *before, behind = (_keyword(name, *about) for name, about in own.items())
+    signature = inspect.Signature([*before, *(_option(name) for name in Spec.model_fields), behind])
+    command.__signature__ = signature
+    command.__annotations__ = {name: option.annotation for name, option in signature.parameters.items()}
+    return command
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = Spec.model_fields[name]
+    kind = field.annotation if field.annotation in (int, float, bool) else str
+    option = typer.Option(
+        f"--{name}" if kind is not bool else f"--{name}/--no-{name}",
+        help=f"{field.description}; without a profile's word: {field.default}",
+        show_default=False,
+    )
+    return _keyword(name, None, Annotated[kind | None, option])
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
