@@ -104,7 +104,7 @@ def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(com
     shown = frame[(frame["sweep"] == "headline") & (frame["condition"] == "KL off")]
     for axis, measure in zip(drawn.axes, ("preference", "gap", "excess"), strict=True):
         assert _heights([axis]) == pytest.approx(sorted(shown[measure]))
-    names = {text.get_text() for text in drawn.axes[0].get_legend().get_texts()}
+    names = {text.get_text() for text in drawn.axes[1].get_legend().get_texts()}
     assert names == {f"{task}, called so" for task in shown["task"]}
     assert {c.lines[0].get_markerfacecolor() for c in drawn.axes[0].containers} == {"white"}
 

@@ -50,7 +50,7 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
     figure, axes = style.canvas(1, 3, (11.4, 3.6))
     for axis, measure in zip(axes, ("preference", "gap", "excess"), strict=True):
         _panel(axis, rows, measure)
-    style.legend(axes[0], 7)
+    style.legend(axes[1], 7)  # its upper left is empty
     behind = "; ".join(
         f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items"
         for _, row in rows.iterrows()
