@@ -171,5 +171,5 @@ def test_tasks_that_are_joined_are_pooled_and_all_of_them_must_have_run():
     two = made(items=pd.concat([both, both.assign(task="refusal")], ignore_index=True))
     assert len(two.rows(UP, "aita+refusal")) == 2 * len(two.rows(UP, "aita"))
     assert len(two.units(UP, "aita+refusal")) == 2
-    with pytest.raises(NotMeasuredError, match="no row of .*hint_qa"):
+    with pytest.raises(NotMeasuredError, match=r"no row of .*hint_qa"):
         two.rows(UP, "aita+hint_qa")
