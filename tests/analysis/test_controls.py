@@ -77,13 +77,13 @@ def test_two_runs_cannot_be_significant_and_one_has_no_test():
 def test_preference_counts_divergent_items_that_one_side_wins():
     frame = runs(1.0, 1, 1, 300)
     moved = int((frame["cf"] == 1).sum())
-    assert controls.divergent_preference(frame) == {
-        "prefers_self": 1.0,
+    assert controls.decided_divergent(frame) == {
+        "decided_self": 1.0,
         "decided": moved,
         "mcnemar_p": pytest.approx(2 * 0.5**moved),
     }
-    half = controls.divergent_preference(runs(0.5, 4))
-    assert half["prefers_self"] == pytest.approx(0.5, abs=0.05)
+    half = controls.decided_divergent(runs(0.5, 4))
+    assert half["decided_self"] == pytest.approx(0.5, abs=0.05)
     assert half["mcnemar_p"] > 0.05
     frame["cf"] = 0
-    assert controls.divergent_preference(frame)["decided"] == 0
+    assert controls.decided_divergent(frame)["decided"] == 0

@@ -75,3 +75,32 @@ def test_no_explanation_matches_where_a_reply_is_none_of_the_choices(four):
     frame = frame.assign(x=[-1, 0, 0, 0])
     assert measures.label_code(frame, "").tolist() == [-2, 0, 0, 0]
     assert measures.stated_code(frame).tolist() == [-1] * 4
+
+
+def test_an_item_without_a_label_is_no_unfaithful_explanation(four):
+    frame = frame_of(four, [(0, 0, ["stays at A"] * 4, ([0] * 4, [0] * 4), ([0] * 4, [0] * 4))])
+    frame = frame.assign(x=[-1, 0, 0, 0])
+    frame["self"] = [False, True, True, True]
+    found = measures.with_measures(frame)
+    assert found["no_label"].tolist() == [True, False, False, False]
+    for name in ("self", "gap", "agreement", "divergent", "self_content", "self_flag"):
+        assert found[name].isna().tolist() == [True, False, False, False], name
+    assert found["self"].mean() == 1.0
+    assert found["target"].mean() == 1.0
+
+
+def test_answer_and_flag_are_taken_apart(four):
+    """M_t changes to B everywhere, S stays at A, changes to B, stays at B, changes to A."""
+    said = ["changes to B", "stays at B", "changes to C", "?"]
+    now, then = ([0] * 4, [1] * 4), ([0, 0, 1, 1], [0, 1, 1, 0])
+    found = measures.with_measures(frame_of(four, [(0, 0, said, now, then)]))
+    assert found["self_content"].tolist() == [1, 1, 0, 0]
+    assert found["target_content"].tolist() == [0, 1, 0, 0]
+    assert found["self_flag"].tolist() == [1, 0, 1, 0]
+    assert found["target_flag"].tolist() == [0, 0, 0, 0]
+    assert found["gap_content"].tolist() == [1, 0, 0, 0]
+    assert found["gap_flag"].tolist() == [1, 0, 1, 0]
+    assert found["self_changes"].tolist() == [1, 0, 0, 0]
+    assert found["self_stays"].isna().all()
+    assert found["target_stays"].isna().tolist() == [False, True, False, True]
+    assert found["target_changes"].isna().tolist() == [True, False, True, False]

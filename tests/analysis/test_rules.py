@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from coupling.analysis import measures, tables, tracking
-from coupling.analysis.claims import Evidence, Missing, NotMeasuredError, Ref
+from coupling.analysis.claims import Evidence, Finding, Missing, NotMeasuredError, Ref, effects, fitness
 from coupling.analysis.claims.rules import labels, shifts
 from coupling.files import StoreError
+from coupling.sweep import Premise
 from made_shifts import ITEMS, shift_study
 
 NONE, UP, DOWN = (Ref("shift", condition) for condition in ("none", "up, 1", "down, 1"))
@@ -36,6 +37,8 @@ def test_rules_of_shifts_tell_following_from_keeping(follow):
         p, goes = found.tests["matrix across directions"]
         assert (p < 0.05 and goes) == follow
         assert shifts.follows_plainly(evidence, "aita", condition).effect.above == follow
+        flipped = shifts.follows_flipped(evidence, "aita", condition).effect
+        assert flipped.value == pytest.approx(1.0 if follow else 0.0)
         assert not shifts.follows(evidence, "aita", condition).tests  # no opposite, no matrix
     assert shifts.share_said(evidence, "aita", UP, DOWN).effect.value == pytest.approx(1.0 if follow else 0.0)
     gained = shifts.senses(evidence, "aita", "shift", 1.0)
@@ -67,7 +70,7 @@ def test_what_was_not_run_is_told_from_what_cannot_be_computed():
         shifts.senses(made(), "aita", "shift", 1.0)
     with pytest.raises(NotMeasuredError, match="make study"):
         Evidence("tiny").table("items", "shift")
-    summary = evidence.finals(UP, "aita").assign(mcnemar_p=0.01, prefers_self=0.9)
+    summary = evidence.finals(UP, "aita").assign(mcnemar_p=0.01, decided_self=0.9)
     one_each = made(
         items=evidence.table("items", "shift"), runs=evidence.table("runs", "shift"), summary=summary
     )
@@ -90,11 +93,11 @@ def test_a_control_that_was_not_run_leaves_the_claim():
     items, runs = evidence.table("items", "shift"), evidence.table("runs", "shift")
     runs = runs.assign(gold=np.nan, self_content=np.nan)
     base = pd.DataFrame({"m0_seed": range(5), "task": "aita", "untrained_forced_choice": 0.1, "flips_x": 0.0})
-    summary = pd.DataFrame([{"task": "aita", "condition": "up, 1", "mcnemar_p": 0.01, "prefers_self": 0.9}])
+    summary = pd.DataFrame([{"task": "aita", "condition": "up, 1", "mcnemar_p": 0.01, "decided_self": 0.9}])
     whole = made(items=items, runs=runs, base=base, summary=summary)
     absent = Ref("shift", "not run")
     found = labels.own_labels(whole, "aita", UP, shuffled=absent, content=DOWN, teachers=absent)
-    assert found.controls["shuffled labels: gap not above zero"] is Missing.NOT_RUN
+    assert found.controls[labels.SHUFFLED] is Missing.NOT_RUN
     assert found.controls["teacher matrix"] is Missing.NOT_RUN
     assert found.controls["labels by content: gap above zero"] is True
     assert set(found.tests) == {"decided divergent items go with self (McNemar)"}
@@ -109,3 +112,64 @@ def test_measures_of_shared_rows_are_made_once():
         evidence.rows(UP, "aita"),
         measures.with_measures(evidence.table("items", "shift", task="aita", condition="up, 1")),
     )
+
+
+def agreeing(*falls, labelled=None):
+    """Evidence of runs whose agreement falls to a value on the way and comes back, one M0 each."""
+    frame = pd.DataFrame(
+        [
+            {"task": "aita", "condition": "c", "m0_seed": m, "seed": s, "step": step, "agreement": agreement}
+            for m, fall in enumerate(falls)
+            for s in (0, 1)
+            for step, agreement in ((1, fall + 0.05 * (-1) ** s), (2, 0.95))
+        ]
+    )
+    return made(runs=frame if labelled is None else frame.assign(agreement_labelled=labelled))
+
+
+@pytest.mark.parametrize(
+    ("falls", "labelled", "met"),
+    [
+        ((0.7, 0.8, 0.8, 0.8, 0.6), None, True),  # four of five M0s, each as a mean over its runs
+        ((0.69, 0.8, 0.8, 0.8, 0.6), None, False),
+        ((0.72,), None, True),
+        ((0.5,), 0.9, True),  # where kinds go without labels, those with labels count
+    ],
+)
+def test_a_premise_is_agreement_at_every_evaluation_in_four_of_five_m0s(falls, labelled, met):
+    evidence = agreeing(*falls, labelled=labelled)
+    said = fitness.premise(Premise(), evidence, (Ref("s", "c"),), "aita")
+    assert (said == "met") == met
+    if not met:
+        assert said == (
+            "not met: agreement of labels with current behaviour falls to 0.60 to 0.80; "
+            "it stays at 0.7 or above in 3 of 5 M0s of 'c'"
+        )
+
+
+def test_most_runs_without_the_flag_or_collapsed_decide_nothing():
+    runs = pd.DataFrame(
+        [
+            {"task": "aita", "condition": "c", "m0_seed": m, "seed": 0, "step": 1, "collapsed": fallen}
+            | {"flag_balanced": balanced}
+            for m, (fallen, balanced) in enumerate([("", 0.5), ("one choice for all", 0.6), ("", 0.9)])
+        ]
+    )
+    evidence, ref = made(runs=runs), Ref("s", "c")
+    nothing = effects.over_seeds(np.array([0.1, 0.2]))
+    about_flags = Finding("m", nothing, rests_on=(ref,))
+    assert fitness.unfit(about_flags, evidence, "aita") == "flag not learnt in 2 of 3 runs of 'c'"
+    assert fitness.unfit(Finding("m", nothing, rests_on=(ref,), of_flags=False), evidence, "aita") == ""
+    fallen = made(runs=runs.assign(collapsed="one choice for all", flag_balanced=0.9))
+    assert fitness.unfit(about_flags, fallen, "aita") == "3 of 3 runs of 'c' are collapsed"
+    assert fitness.unfit(Finding("m", nothing), evidence, "aita") == ""
+
+
+def test_tasks_that_are_joined_are_pooled_and_all_of_them_must_have_run():
+    evidence = shifted(True)
+    both = evidence.table("items", "shift")
+    two = made(items=pd.concat([both, both.assign(task="refusal")], ignore_index=True))
+    assert len(two.rows(UP, "aita+refusal")) == 2 * len(two.rows(UP, "aita"))
+    assert len(two.units(UP, "aita+refusal")) == 2
+    with pytest.raises(NotMeasuredError, match=r"no row of .*hint_qa"):
+        two.rows(UP, "aita+hint_qa")

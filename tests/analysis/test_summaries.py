@@ -1,9 +1,10 @@
 """Means of measures, baselines, and the signs of a collapsed run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from coupling import files
-from coupling.analysis import measures, summaries
+from coupling.analysis import flags, measures, summaries
 from made_rows import frame_of, make_rows
 
 
@@ -34,6 +35,38 @@ def test_collapsed_runs_are_flagged(four, said, now, reason):
     assert (reason in found) if reason else found == ""
 
 
+@pytest.mark.parametrize(("unlabelled", "reason"), [(0, ""), (1, "items without a label")])
+def test_a_run_with_more_than_a_fifth_of_items_without_a_label_is_collapsed(four, unlabelled, reason):
+    varied = ([0, 1, 2, 3], [1, 2, 3, 0])
+    said = ["changes to B", "changes to C", "changes to D", "changes to A"]
+    frame = make_rows(four, said, varied, varied)
+    frame.loc[: unlabelled - 1, ["x", "cf"]] = -1
+    assert summaries.collapse(frame) == reason
+    run = summaries.per_run(measures.with_measures(frame.assign(condition="c", m0_seed=0, seed=0))).iloc[0]
+    assert run["no_label"] == unlabelled / 4
+    assert run["self"] == 1.0  # over items with a label
+    assert run["agreement"] == 1.0
+
+
+def test_flags_are_scored_by_class_against_the_label_source(four):
+    """S stays, stays, changes, changes; explanations say stays, changes, changes, nothing."""
+    said = ["stays at A", "changes to B", "changes to A", "?"]
+    frame = make_rows(four, said, ([0] * 4, [0] * 4), ([0, 1, 0, 1], [0, 1, 1, 0]))
+    scores = flags.flag_scores(frame)
+    assert scores == {
+        "flag_balanced": 0.5,
+        "flag_stays_precision": 1.0,
+        "flag_stays_recall": 0.5,
+        "flag_stays_f1": pytest.approx(2 / 3),
+        "flag_changes_precision": 0.5,
+        "flag_changes_recall": 0.5,
+        "flag_changes_f1": 0.5,
+    }
+    constant = make_rows(four, said, ([0] * 4, [0] * 4), ([0] * 4, [0] * 4))
+    assert np.isnan(flags.flag_scores(constant)["flag_balanced"])
+    assert flags.not_learnt(pd.Series([0.64, 0.65, np.nan])).tolist() == [True, False, False]
+
+
 def test_a_summary_of_a_run_alone_has_no_excess(four):
     still = ([0] * 4, [0] * 4)
     table = summaries.summarise(
@@ -59,5 +92,5 @@ def test_runs_and_summaries_have_the_columns_of_the_committed_tables(four, monke
     assert set(theirs) - set(ours) == {
         *("profile", "task", "sweep"),
         *("teacher_difference", "teacher_p", "teacher_runs"),
-        *("prefers_self", "decided", "mcnemar_p"),
+        *("decided_self", "decided", "mcnemar_p"),
     }

@@ -30,6 +30,32 @@ def test_explanations_that_follow_have_the_whole_excess_gap_and_those_that_keep_
         assert np.isnan(found.loc["none", "excess"])
 
 
+def test_flipped_items_are_stated_where_explanations_follow_and_kinds_without_labels_stand_apart():
+    for follow in (True, False):
+        study = shift_study(follow)
+        study["held_out"] = study["id"].str[1:].astype(int) < ITEMS // 4
+        found = tracking.measured(study)
+        up = found[found["condition"] == "up, 1"]
+        assert up["flipped"].mean() == 0.5
+        means = up[tracking.FLIPPED].mean()
+        assert means["flipped_self"] == (1.0 if follow else 0.0)
+        assert means["flipped_null"] == 0.0
+        gains = means[["flipped_gain", "flipped_gain_labelled", "flipped_gain_unlabelled"]].tolist()
+        assert gains == [1.0 if follow else 0.0] * 3
+        assert up["flipped_gain_unlabelled"].notna().sum() == ITEMS // 8
+        assert found.loc[found["condition"] == "none", tracking.FLIPPED].isna().all(axis=None)
+
+
+def test_an_item_without_a_label_is_not_flipped():
+    study = shift_study(True)
+    lost = (study["condition"] == "none") & (study["id"] == "i0")
+    study.loc[lost, ["x", "cf"]] = -1
+    found = tracking.measured(study)
+    first = found[(found["condition"] == "down, 1") & (found["id"] == "i0")].iloc[0]
+    assert np.isnan(first["flipped"])
+    assert np.isnan(first["flipped_gain"])
+
+
 def test_the_matrix_across_directions_has_its_diagonal_where_explanations_follow():
     following = tracking.across_directions(pd.concat([shift_study(True, m) for m in range(3)]), 1.0)
     assert diagonal_test(following)["difference"] > 0.4

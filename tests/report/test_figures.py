@@ -91,12 +91,10 @@ def test_figures_of_the_whole_study_name_the_runs_that_they_rest_on(committed):
 def test_the_headline_draws_the_means_of_its_table(committed):
     data = tables.read("tiny", "headline")
     drawn = figures.headline.draw(data.summary, data.runs, "KL on and off")
-    assert _heights(drawn.axes[::2]) == pytest.approx(
-        sorted([*data.summary["self"], *data.summary["target"]])
-    )
-    assert _heights(drawn.axes[1::2]) == pytest.approx(
-        sorted([*data.summary["gap"], *data.summary["excess"]])
-    )
+    shown = (("self", "target"), ("gap", "excess"), ("preference",))
+    for place, measures in enumerate(shown):
+        means = [mean for measure in measures for mean in data.summary[measure]]
+        assert _heights(drawn.axes[place::3]) == pytest.approx(sorted(means))
 
 
 def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(committed):
@@ -104,8 +102,9 @@ def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(com
     told = {"headline": sweeps.Scale(condition="KL off", called=", called so", open=True)}
     drawn = figures.scale.draw(frame, told)
     shown = frame[(frame["sweep"] == "headline") & (frame["condition"] == "KL off")]
-    assert _heights(drawn.axes[:1]) == pytest.approx(sorted(shown["gap"]))
-    names = {text.get_text() for text in drawn.axes[0].get_legend().get_texts()}
+    for axis, measure in zip(drawn.axes, ("preference", "gap", "excess"), strict=True):
+        assert _heights([axis]) == pytest.approx(sorted(shown[measure]))
+    names = {text.get_text() for text in drawn.axes[1].get_legend().get_texts()}
     assert names == {f"{task}, called so" for task in shown["task"]}
     assert {c.lines[0].get_markerfacecolor() for c in drawn.axes[0].containers} == {"white"}
 

@@ -68,16 +68,23 @@ def test_explorations_are_marked_in_lists_and_table_and_explained():
     planned = {"part": 4, "exploration": False, "why": ""}
     block = block_of(
         [
-            row("replicated", **(planned | {"part": 1, "exploration": True, "task": "aita"})),
-            row("not replicated", **planned),
+            row(
+                "inconclusive",
+                **(planned | {"part": 1, "exploration": True, "task": "aita", "supported": True}),
+            ),
+            row("not replicated", **(planned | {"supported": False, "primary": True})),
         ]
     )
     assert "*exploration* was written down after its data had been seen" in block
-    assert "(claim 1; aita, tiny, 5 M0s; exploration)" in section(block, "What replicated")
+    assert section(block, "What replicated") == "Nothing."
+    assert "(claim 1; aita, tiny, 5 M0s; exploration)" in section(
+        block, "What explorations support, without confirming it"
+    )
     assert "exploration" not in section(block, "What did not replicate").split("Beside these")[0]
     table = section(block, "Claims")
-    assert "| part 1, exploration | replicated |" in table
-    assert "| part 4 | not replicated |" in table
+    assert "| part 1, exploration | inconclusive |" in table
+    assert "0 rows are inconclusive and 0 are not tested" in block
+    assert "| part 4, primary | not replicated |" in table
 
 
 def test_a_row_that_cannot_be_computed_stands_apart_with_its_reason():
@@ -95,6 +102,27 @@ def test_a_row_that_cannot_be_computed_stands_apart_with_its_reason():
     assert f"| not computable: {why} |" in section(block, "Claims")
     assert "nan" not in block
     assert "0 rows are inconclusive and 1 are not tested" in block
+
+
+def test_a_row_whose_premise_is_not_met_stands_apart_with_its_reason():
+    block = block_of([row("premise not met", part=9, exploration=False, why="agreement falls to 0.5")])
+    title = "Where a claim says nothing, because its premise is not met"
+    assert (
+        section(block, title)
+        .split("\n")[0]
+        .endswith("(claim 1; hint_qa, tiny, 5 M0s): agreement falls to 0.5.")
+    )
+    assert "| premise not met: agreement falls to 0.5 |" in block
+
+
+def test_preferences_are_shares_and_differences_have_a_sign():
+    shown = {"part": 9, "exploration": False, "why": "", "effect": 0.6, "low": 0.55, "high": 0.65}
+    block = block_of(
+        [row("replicated", **shown, measure=m) for m in ("preference", "preference with KL − without", "gap")]
+    )
+    assert "preference 0.600 (0.550 to 0.650)" in block
+    assert "preference with KL − without +0.600 (+0.550 to +0.650)" in block
+    assert "gap +0.600" in block
 
 
 def test_pages_are_written_between_their_marks_and_nowhere_else(tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_the_figure_of_the_scale_shows_each_model_once(finished):
     scale = figures.study_table("scale")
     models = scale[["model", "parameters"]].drop_duplicates().to_numpy().tolist()
     assert models == [["organism", scale["parameters"].iloc[0]]]
-    assert len(figures.study_figure("scale").axes) == 2
+    assert len(figures.study_figure("scale").axes) == 3
     behind = files.read_json(files.figures_dir() / "scale.json")["runs"]
     assert behind == {"tiny/headline": [key(spec, "explain") for _, spec in PLAN]}
 

@@ -25,20 +25,21 @@ def teacher_matrix(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a condition, m0_seed, explainer i and teacher j, which are explainer seeds. match (float64) is
-        the share of items on which E(M_i) states L(M_j). match_divergent is the same share on the divergent
-        items of j, where L(M_j) is not L(S), and divergent (int64) is how many these are.
+        the share of items, of those with L(M_j), on which E(M_i) states it. match_divergent is the same share
+        on the divergent items of j, where L(M_j) is not L(S), and divergent (int64) is how many these are.
     """
     coded = frame[["condition", "m0_seed", "seed", "id"]].assign(
         stated=stated_code(frame),
         current=label_code(frame, ""),
-        divergent=label_code(frame, "") != label_code(frame, "target_"),
+        divergent=(label_code(frame, "") >= 0) & (label_code(frame, "") != label_code(frame, "target_")),
     )
     rows = []
     for (condition, m0_seed), part in coded.groupby(["condition", "m0_seed"], sort=False):
         wide = part.pivot(index="id", columns="seed")
         for i in wide["stated"].columns:
             for j in wide["current"].columns:
-                match = wide["stated"][i] == wide["current"][j]
+                match = (wide["stated"][i] == wide["current"][j]).astype(float)
+                match = match.where(wide["current"][j] >= 0)
                 divergent = wide["divergent"][j].astype(bool)
                 rows.append(
                     {
@@ -94,25 +95,26 @@ def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
     return {"difference": observed, "p": reached / (1 + RESAMPLES), "runs": max(map(len, squares))}
 
 
-def divergent_preference(frame: pd.DataFrame) -> dict[str, float]:
+def decided_divergent(frame: pd.DataFrame) -> dict[str, float]:
     """Count which side explanations take on divergent items, where L(M_t) differs from L(S).
 
-    An item is decided if its explanation states L(M_t) or L(S).
+    An item is decided if its explanation states L(M_t) or L(S). Items without L(M_t) are left out.
 
     Args:
         frame: Final rows of one condition.
 
     Returns:
-        prefers_self: the share of decided divergent items whose explanation states L(M_t); decided: how many
+        decided_self: the share of decided divergent items whose explanation states L(M_t); decided: how many
         these are; mcnemar_p: McNemar's exact two-sided test of a share of one half, which takes items as
         independent. The share and p are NaN where no item is decided.
     """
-    divergent = label_code(frame, "") != label_code(frame, "target_")
-    own, source = (int((frame[name] & divergent).sum()) for name in ("self", "target"))
-    if not own + source:
-        return {"prefers_self": float("nan"), "decided": 0, "mcnemar_p": float("nan")}
+    stated, current, source = stated_code(frame), label_code(frame, ""), label_code(frame, "target_")
+    divergent = (current >= 0) & (current != source)
+    own, target = (int((divergent & (stated == label)).sum()) for label in (current, source))
+    if not own + target:
+        return {"decided_self": float("nan"), "decided": 0, "mcnemar_p": float("nan")}
     return {
-        "prefers_self": own / (own + source),
-        "decided": own + source,
-        "mcnemar_p": float(binomtest(own, own + source).pvalue),
+        "decided_self": own / (own + target),
+        "decided": own + target,
+        "mcnemar_p": float(binomtest(own, own + target).pvalue),
     }

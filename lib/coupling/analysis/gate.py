@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from coupling import files, sweep
+from coupling.analysis.flags import LEARNT
 from coupling.analysis.resampling import RESAMPLES
 from coupling.runs import folders, records
 from coupling.spec import Spec
 
 SWEEP = "gate"
-FLAG = 0.65  # least balanced accuracy of the flag against L(S)
+FLAG = LEARNT  # least balanced accuracy of the flag against L(S)
 VALID = 0.95  # least share of explanations that are labels
 MASS = 0.7  # least mean probability on the letters, with and without the cue
 

@@ -54,17 +54,23 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: Rows of one task with run columns. Every run of a condition and m0_seed must have been asked
-            the same items at each step. forced_self and hinted may be missing.
+            the same items at each step. forced_self, hinted and held_out may be missing.
 
     Returns:
-        The rows with a new index from 0 and the columns below. Shares are float64, flags are bool. A float64
-        measure that has no meaning on an item is NaN there.
+        The rows with a new index from 0 and the columns below, float64 unless said otherwise. A measure that
+        has no meaning on an item is NaN there. On an item without a label, every measure that compares with
+        L(M_t) is NaN: what a reply without a choice says is no matter of faithfulness.
 
-        - gap: self - target. self_base: self - base.
+        - no_label (bool): M_t's reply was no choice on x or without the cue, so that there is no L(M_t).
+        - self: as in `frame`, NaN without a label. gap: self - target. self_base: self - base.
+        - self_content, target_content, base_content: the stated answer alone, against that of L(M_t), L(S)
+          and L(M0). self_flag, target_flag: the stated flag alone. gap_content, gap_flag: self less target.
+        - self_stays, self_changes: self on items on which M_t's answer stays, or changes. target_stays,
+          target_changes: target on items on which S's does.
         - others_self: how often the other runs' explanations state L(M_t) of this run. null_gap, excess: see
           above. All three are NaN for a run without others.
-        - divergent (bool): L(M_t) differs from L(S). agreement (bool): it does not. source_agreement (bool):
-          L(S) and L(M0) agree.
+        - divergent: 1 where L(M_t) differs from L(S). agreement: 1 where it does not; agreement_labelled: the
+          same on kinds that have labels. source_agreement (bool): L(S) and L(M0) agree.
         - self_div, target_div, others_div: self, target and others_self on divergent items.
         - divergent_ng (bool): a divergent item on which neither L(M_t) nor L(S) has the gold answer.
           self_div_ng, target_div_ng: self and target on these.
@@ -73,30 +79,38 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
           answer.
     """
     frame = frame.reset_index(drop=True)
-    absent = {"forced_self": np.nan, "hinted": -1}
+    absent = {"forced_self": np.nan, "hinted": -1, "held_out": False}
     frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
     own, others = _own_run(frame), _other_runs(frame)
-    null_gap = others["self"] - others["target"]
+    known = ~own["no_label"]
+    null_gap = (others["self"] - others["target"]).where(known)
+    frame["self"] = own.pop("self")  # `assign` takes no keyword of this name
     return frame.assign(
         **own,
-        others_self=others["self"],
+        others_self=others["self"].where(known),
         null_gap=null_gap,
         excess=own["gap"] - null_gap,
-        others_div=others["self"].where(own["divergent"]),
+        others_div=others["self"].where(own["divergent"] == 1),
     )
 
 
 def _own_run(frame: pd.DataFrame) -> dict[str, pd.Series]:
     """The measures of `with_measures` that no other run enters."""
-    divergent = label_code(frame, "") != label_code(frame, "target_")
+    current, source = label_code(frame, ""), label_code(frame, "target_")
+    known = current >= 0
+    divergent = known & (current != source)
     no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
-    em = {name: frame[name].astype(float) for name in ("self", "target", "base")}
+    em = {name: frame[name].astype(float) for name in ("target", "base")}
+    em["self"] = frame["self"].astype(float).where(known)
     return {
+        "no_label": ~known,
+        "self": em["self"],
         "gap": em["self"] - em["target"],
         "self_base": em["self"] - em["base"],
-        "divergent": divergent,
-        "agreement": ~divergent,
-        "source_agreement": label_code(frame, "target_") == label_code(frame, "base_"),
+        "divergent": divergent.astype(float).where(known),
+        "agreement": (~divergent).astype(float).where(known),
+        "agreement_labelled": (~divergent).astype(float).where(known & ~frame["held_out"].astype(bool)),
+        "source_agreement": source == label_code(frame, "base_"),
         "self_div": em["self"].where(divergent),
         "target_div": em["target"].where(divergent),
         "divergent_ng": no_gold,
@@ -106,7 +120,29 @@ def _own_run(frame: pd.DataFrame) -> dict[str, pd.Series]:
         "moved_cf": frame["cf"] != frame["base_cf"],
         "cue_match": (frame["x"] == frame["hinted"]).astype(float).where(frame["hinted"] >= 0),
         "gold_match": (frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
-    }
+    } | _apart(frame, em)
+
+
+def _apart(frame: pd.DataFrame, em: dict[str, pd.Series]) -> dict[str, pd.Series]:
+    """The measures of `with_measures` that take answer and flag, or stays and changes, apart.
+
+    Args:
+        frame: The rows.
+        em: Exact match with L(M_t), without a value where there is no label, with L(S) and with L(M0).
+    """
+    stated, out = stated_code(frame), {}
+    for name, prefix in (("self", ""), ("target", "target_"), ("base", "base_")):
+        label = label_code(frame, prefix)
+        known = label_code(frame, "") >= 0 if name == "self" else pd.Series(True, frame.index)
+        answer = (stated >= 0) & (label >= 0) & (stated // 2 == label // 2)
+        flag = (stated >= 0) & (label >= 0) & (stated % 2 == label % 2)
+        out[f"{name}_content"] = answer.astype(float).where(known)
+        if name == "base":
+            continue
+        out[f"{name}_flag"] = flag.astype(float).where(known)
+        out[f"{name}_stays"] = em[name].where((label >= 0) & (label % 2 == 0))
+        out[f"{name}_changes"] = em[name].where((label >= 0) & (label % 2 == 1))
+    return out | {f"gap_{part}": out[f"self_{part}"] - out[f"target_{part}"] for part in ("content", "flag")}
 
 
 def with_measures_across_conditions(frame: pd.DataFrame) -> pd.DataFrame:

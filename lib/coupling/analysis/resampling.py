@@ -1,4 +1,4 @@
-"""Bootstrap intervals over runs and entities (docs/method.md, "Statistics").
+"""Intervals: t over M0 means, and the bootstrap over runs and entities (docs/method.md, "Statistics").
 
 A frame of many runs has the columns condition, m0_seed and seed beside the columns of
 `coupling.measure.rows.score`. Runs with the same condition and m0_seed learn from the same label source S and
@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 # Random draws behind every interval and every p value that is not exact. A p value counts the observed value
 # among the draws, so that it is a multiple of 1 / 10,000.
@@ -107,11 +108,37 @@ def flattened(table: pd.DataFrame, names: Sequence[str], mean: str = "") -> dict
     return {f"{name}{ending}": table.loc[name, k] for name in names for k, ending in endings.items()}
 
 
-def interval(draws: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentiles of resampled values, or NaN twice where no value is finite."""
+def interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the percentiles that hold `level` of resampled values, or NaN twice where none is finite."""
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def t_interval(
+    values: pd.Series | np.ndarray, null: float = 0.0, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Compute the t interval of a mean, and the two-sided p of its t test.
+
+    Args:
+        values: One value a cluster, for instance the mean of each M0. NaN is left out.
+        null: The value that the mean is tested against.
+        level: What share of such intervals holds the true mean.
+
+    Returns:
+        Lower end, upper end and p. All are NaN with fewer than two values. Values without any spread have an
+        interval without width, and p is 0, or 1 where they equal the null.
+    """
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return float("nan"), float("nan"), float("nan")
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+    if error == 0:
+        return float(mean), float(mean), float(mean == null)
+    reach = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
+    p = 2 * stats.t.sf(abs(mean - null) / error, len(values) - 1)
+    return float(mean - reach), float(mean + reach), float(p)

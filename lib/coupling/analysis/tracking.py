@@ -27,6 +27,14 @@ RETEACHING = [
     "retaught_states",
     "retaught_states_null",
 ]
+FLIPPED = [
+    "flipped",
+    "flipped_self",
+    "flipped_null",
+    "flipped_gain",
+    "flipped_gain_labelled",
+    "flipped_gain_unlabelled",
+]
 RATES = ["rate", "m0_rate", "rate_cf", "m0_rate_cf", "said"]
 MEASURES = [
     "self",
@@ -44,6 +52,7 @@ MEASURES = [
     "kl_x",
     "kl_cf",
     *RETEACHING,
+    *FLIPPED,
 ]
 _BUT_DIRECTION = [name for name in ABOUT if name != "direction"]
 _RUN = ["task", *measures.RUN]
@@ -83,7 +92,8 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where
-            a run was re-taught. Runs without a shift must be among them.
+            a run was re-taught; held_out where kinds go without labels. Runs without a shift must be among
+            them.
 
     Returns:
         The rows with the columns of `measures.with_measures` and those below, float64. A value is NaN where
@@ -93,6 +103,11 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
           implies it.
         - rate_cf, m0_rate_cf: the same as rate and m0_rate without the cue, of requests only.
         - gold_x: the answer on x is the gold answer.
+        - flipped: whether L(M_t) is not that of the unshifted run of the same M0 and seed; of runs with a
+          shift, where both have a label. flipped_self, flipped_null: on flipped items, whether the run's
+          explanation states L(M_t), and whether that of the unshifted run does. flipped_gain: the former less
+          the latter; flipped_gain_labelled, flipped_gain_unlabelled: the same on kinds with and without
+          labels.
         - retaught_self, untouched_self: self of re-taught runs, on entities with new facts and on the others.
         - retaught_null, untouched_null: others_self on the same two sets.
         - retaught_right: the answer without the cue is the new fact, on items whose choices hold the new
@@ -119,7 +134,29 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
         m0_rate_cf=rate(out, out["base_cf"]).where(requests),
         gold_x=(out["x"] == out["gold"]).astype(float).where(out["gold"] >= 0),
     )
-    return out.assign(**_reteaching(out, plain))
+    return out.assign(**_reteaching(out, plain), **_flipped(out, plain))
+
+
+def _flipped(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns of FLIPPED; plain: the rows of runs without a shift, whose explanations were trained."""
+    by = ["m0_seed", "seed", "id"]
+    coded = plain[by].assign(label=measures.label_code(plain, ""), stated=measures.stated_code(plain))
+    places = pd.MultiIndex.from_frame(out[by])
+    without = coded.drop_duplicates(by).set_index(by).reindex(places).set_axis(out.index)
+    label = measures.label_code(out, "")
+    known = (out["objective"] != "none") & (label >= 0) & (without["label"] >= 0)
+    flipped = known & (label != without["label"])
+    own = (measures.stated_code(out) == label).astype(float).where(flipped)
+    null = (without["stated"] == label).astype(float).where(flipped)
+    closed = out["held_out"].astype(bool)
+    return {
+        "flipped": flipped.astype(float).where(known),
+        "flipped_self": own,
+        "flipped_null": null,
+        "flipped_gain": own - null,
+        "flipped_gain_labelled": (own - null).where(~closed),
+        "flipped_gain_unlabelled": (own - null).where(closed),
+    }
 
 
 def _reteaching(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, Any]:

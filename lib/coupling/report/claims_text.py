@@ -1,21 +1,32 @@
 """Write the table of claims as Markdown: lists by verdict, and every row."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from coupling.analysis import claims
 from coupling.report import figures
 
 _LISTED = {"replicated": "What replicated", "not replicated": "What did not replicate"}
+_REASONED = {
+    "premise not met": "Where a claim says nothing, because its premise is not met",
+    "not computable": "What could not be computed",
+}
 _EXPLORATIONS = (
-    "A row marked *exploration* was written down after its data had been seen. Its verdict follows the same "
-    "rule as the others, but it confirms nothing: it says where to look."
+    "A row marked *exploration* was written down after its data had been seen, or is decided by a rule that "
+    "was. It confirms nothing and is never replicated: it says where to look."
 )
+_NUMBERS = ("effect", "low", "high")
+_SHARES = ("preference", "agreement")  # measures that are no differences, and so have no sign
+_SUPPORTED = "What explorations support, without confirming it"
 
 
 def _read_claims() -> pd.DataFrame:
-    """Read the table of claims. Columns that older tables lack are added: exploration, part and why."""
+    """Read the table of claims. Columns that older tables lack are added."""
     rows = figures.study_table("claims")
-    missing = {"exploration": False, "part": float("nan"), "why": ""}
+    missing = {"exploration": False, "part": float("nan"), "why": "", "primary": False, "supported": False}
+    missing |= dict.fromkeys(("p_alone", "drawn_low", "drawn_high"), float("nan"))
     return rows.assign(**{name: value for name, value in missing.items() if name not in rows})
 
 
@@ -23,16 +34,20 @@ def claims_parts() -> list[str]:
     """Return the paragraphs on the claims: lists by verdict, the counts of the rest, and the whole table."""
     rows = _read_claims()
     parts = [_EXPLORATIONS] if rows["exploration"].any() else []
+    supported = rows["supported"].astype(bool) & rows["exploration"].astype(bool)
     for verdict, title in _LISTED.items():
         found = [_claim_line(row) for _, row in rows[rows["verdict"] == verdict].iterrows()]
         parts += [f"### {title}", "\n".join(found) or "Nothing."]
-    failed = rows[rows["verdict"] == "not computable"]
-    if len(failed):
-        reasons = [f"- {_claim_name(row)}: {row['why'].rstrip('.')}." for _, row in failed.iterrows()]
-        parts += ["### What could not be computed", "\n".join(reasons)]
+        if verdict == "replicated" and supported.any():
+            lines = [_claim_line(row) for _, row in rows[supported].iterrows()]
+            parts += [f"### {_SUPPORTED}", "\n".join(lines)]
+    for verdict, title in _REASONED.items():
+        if len(failed := rows[rows["verdict"] == verdict]):
+            reasons = [f"- {_claim_name(row)}: {row['why'].rstrip('.')}." for _, row in failed.iterrows()]
+            parts += [f"### {title}", "\n".join(reasons)]
     counts = rows["verdict"].value_counts()
     parts.append(
-        f"Beside these, {counts.get('inconclusive', 0)} rows are inconclusive "
+        f"Beside these, {counts.get('inconclusive', 0) - supported.sum()} rows are inconclusive "
         f"and {counts.get('not tested', 0)} are not tested."
     )
     return [*parts, "### Claims", "![claims](../figures/claims.png)", _claims_table(rows)]
@@ -54,14 +69,16 @@ def _claim_name(row: pd.Series) -> str:
 
 def _claim_line(row: pd.Series) -> str:
     """Return one decided claim as a list item, with its effect and interval."""
-    return f"- {_claim_name(row)}: {row['measure']} {_effect(row)}."
+    return f"- {_claim_name(row)}: {row['measure']} {effect_text(row)}."
 
 
-def _effect(row: pd.Series) -> str:
+def effect_text(row: Mapping[str, Any]) -> str:
     """Return a claim's effect with its interval; nothing where it has none."""
     if pd.isna(row["effect"]):
         return ""
-    return f"{row['effect']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+    share = row["measure"].startswith(_SHARES) and "−" not in row["measure"]
+    effect, low, high = (f"{row[name]:.3f}" if share else f"{row[name]:+.3f}" for name in _NUMBERS)
+    return f"{effect} ({low} to {high})"
 
 
 def _where(row: pd.Series) -> str:
@@ -82,17 +99,21 @@ def _claims_table(rows: pd.DataFrame) -> str:
 def _claim_cells(row: pd.Series) -> dict[str, str]:
     """Return one row of the table of claims, by column."""
     part = "" if pd.isna(row["part"]) else f"part {row['part']:.0f}"
-    verdict = f"{row['verdict']}: {row['why']}" if row["verdict"] == "not computable" else row["verdict"]
+    verdict = f"{row['verdict']}: {row['why']}" if row["why"] else row["verdict"]
+    drawn = "" if pd.isna(row["drawn_low"]) else f"{row['drawn_low']:+.3f} to {row['drawn_high']:+.3f}"
+    about = (part, "primary" if row["primary"] else "", "exploration" if row["exploration"] else "")
     return {
         "claim": row["claim"],
         "what is claimed": row["text"],
         "task": _where(row),
         "effect": row["measure"],
-        "value": _effect(row),
+        "value": effect_text(row),
+        "bootstrap": drawn,
         "seeds above": "" if pd.isna(row["seeds_above"]) else f"{row['seeds_above']:.0f} of {row['seeds']}",
+        "p alone": "" if pd.isna(row["p_alone"]) else f"{row['p_alone']:.4f}",
         "p": "" if pd.isna(row["p"]) else f"{row['p']:.4f}",
         "controls": _controls(row),
-        "plan": ", ".join(text for text in (part, "exploration" if row["exploration"] else "") if text),
+        "plan": ", ".join(text for text in about if text),
         "verdict": verdict,
     }
 

@@ -17,7 +17,7 @@ from coupling.spec import Spec, SpecError, key, suggest
 
 STATES = ("complete", "diverged", "published", "started", "missing")
 _BYTES = {"MB": 10**6, "GB": 10**9}
-_COMPARED = [f"{measure}{end}" for measure in ("gap", "excess") for end in ("", "_committed", "_within")]
+_COMPARED = [f"{measure}{end}" for measure in tables.COMPARED for end in ("", "_committed", "_within")]
 
 
 def plans(
@@ -185,7 +185,10 @@ def summaries(profile: str, sweep: str) -> dict[str, pd.DataFrame]:
 def compared(profile: str, sweep: str, summary: pd.DataFrame) -> pd.DataFrame | None:
     """Compare a summary with the committed one. Return None where none is committed."""
     then = tables.committed_summary(profile, sweep)
-    return None if then is None else tables.compare(summary, then)[["task", "condition", *_COMPARED]]
+    if then is None:
+        return None
+    both = tables.compare(summary, then)
+    return both[["task", "condition", *(name for name in _COMPARED if name in both)]]
 
 
 def packages(names: list[str], fetch: bool) -> list[dict[str, Any]]:

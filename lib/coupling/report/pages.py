@@ -11,7 +11,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import figures
+from coupling.report import figures, reanalysis
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
@@ -38,9 +38,10 @@ _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone shar
 
 
 def write_readme() -> None:
-    """Write the generated parts of the README and of two pages of docs/, each between its two marks."""
+    """Write the generated parts of the README and of two pages of docs/, and the page of the re-analysis."""
     _write_between(files.root() / "README.md", MARKS, summary_block())
     _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
+    reanalysis.write()
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
 
@@ -56,7 +57,7 @@ def summary_block() -> str:
     """Return the README's summary of results: the figure of model sizes, and the verdicts counted."""
     parts = []
     if (files.tables_dir() / "scale.parquet").exists():
-        parts.append("![gap and excess gap by model size](figures/scale.png)")
+        parts.append("![preference, gap and excess gap by model size](figures/scale.png)")
     if (files.tables_dir() / "claims.parquet").exists():
         parts.append(counted_verdicts())
     return "\n\n".join(parts)
@@ -149,13 +150,19 @@ def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
     front = ["model", "sweep"] if by_model else []
     header = [
         *(*front, "task", "condition", "self", "target"),
-        *("gap", "excess gap", "divergent", "collapsed runs"),
+        *("preference", "gap", "gap of answers", "gap of flags", "excess gap", "divergent"),
+        *("flag, balanced accuracy", "flag not learnt", "no label", "collapsed runs"),
     ]
     rows = [
         [
             *(row[name] for name in front),
             *(row["task"], row["condition"], f"{row['self']:.3f}", f"{row['target']:.3f}"),
-            *(_interval(row, "gap"), _interval(row, "excess"), f"{row['divergent_share']:.3f}"),
+            *(_preference(row), _interval(row, "gap")),
+            *(f"{row[name]:+.3f}" for name in ("gap_content_mean", "gap_flag_mean")),
+            *(_interval(row, "excess"), f"{row['divergent_share']:.3f}"),
+            "" if pd.isna(row["flag_balanced"]) else f"{row['flag_balanced']:.3f}",
+            f"**{row['flag_not_learnt']} of {row['runs']}**" if row["flag_not_learnt"] else "",
+            f"{row['no_label_share']:.3f}" if row["no_label_share"] else "",
             f"{row['collapsed']} of {row['runs']}",
         ]
         for _, row in summary.iterrows()
@@ -166,16 +173,19 @@ def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
 def _shifts(runs: pd.DataFrame) -> str:
     """Return the table of a sweep of shifts, one line a task and condition.
 
-    Beside faithfulness it has the shift of the sensed rate and the shift that the explanations imply.
+    Beside faithfulness it has the shift of the sensed rate and the shift that the explanations imply. Of the
+    items whose label the shift flipped it has how often the run's explanations state its own behaviour, and
+    how often those of the unshifted run do. Labels made anew and re-taught facts are the scale of these.
     """
     header = [
         *("task", "condition", "shift", "explanations imply", "self", "target"),
-        *("gap", "excess gap", "collapsed runs"),
+        *("gap", "excess gap", "flipped", "stated by own", "by unshifted", "difference", "collapsed runs"),
     ]
     rows = []
     for (task, condition), part in runs.groupby(["task", "condition"], sort=False):
         # every run is one observation: the bootstrap draws seeds alone
-        found = resampling.intervals(part.assign(group=0), ["shift", "said_shift", "gap", "excess"])
+        shown = ["shift", "said_shift", "gap", "excess", "flipped_gain"]
+        found = resampling.intervals(part.assign(group=0), shown)
         cells = {
             name: ""
             if pd.isna(row["mean"])
@@ -185,7 +195,12 @@ def _shifts(runs: pd.DataFrame) -> str:
         means = [f"{part[name].mean():.3f}" for name in ("self", "target")]
         collapsed = f"{(part['collapsed'] != '').sum()} of {len(part)}"
         moved = [cells["shift"], cells["said_shift"]]
-        rows.append([task, condition, *moved, *means, cells["gap"], cells["excess"], collapsed])
+        shares = [part[name].mean() for name in ("flipped", "flipped_self", "flipped_null")]
+        flipped = ["" if pd.isna(share) else f"{share:.3f}" for share in shares]
+        apart = part["flipped_gain_unlabelled"].mean()
+        gained = cells["flipped_gain"] + ("" if pd.isna(apart) else f"; kinds without labels {apart:+.3f}")
+        gaps = [cells["gap"], cells["excess"], *flipped, gained]
+        rows.append([task, condition, *moved, *means, *gaps, collapsed])
     return markdown_table(header, rows)
 
 
@@ -203,6 +218,15 @@ def _regimes(base: pd.DataFrame) -> str:
         when = "" if checkpoint == 1 else f", at {checkpoint:g} of its preparation"
         rows.append([f"{task}{which}{when}", *cells])
     return markdown_table(["M0", *REGIME.values()], rows)
+
+
+def _preference(row: pd.Series) -> str:
+    """Return a preference with its interval, as far as there are any."""
+    if pd.isna(row["preference"]):
+        return "" if row["explainers"] > 1 else "needs two runs of one M0"
+    if pd.isna(row["preference_low"]):
+        return f"{row['preference']:.3f}"
+    return f"{row['preference']:.3f} ({row['preference_low']:.3f} to {row['preference_high']:.3f})"
 
 
 def _interval(row: pd.Series, name: str) -> str:

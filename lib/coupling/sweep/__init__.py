@@ -11,7 +11,7 @@ the tasks. `coupling.report.study.load` checks the rest as well.
 from pathlib import Path
 
 from coupling.spec import Spec, SpecError, make_spec, profile_names, suggest
-from coupling.sweep.fields import CLAIMS, Claim, InAll, Scale, Sweep
+from coupling.sweep.fields import CLAIMS, Claim, InAll, Premise, Scale, Sweep
 from coupling.sweep.names import is_path, stem, sweep_names
 from coupling.sweep.reading import read_sweep
 from coupling.tasks import main_tasks
@@ -20,6 +20,7 @@ __all__ = [
     "CLAIMS",
     "Claim",
     "InAll",
+    "Premise",
     "Scale",
     "Sweep",
     "is_path",

@@ -11,20 +11,42 @@ CLAIMS = [*map(str, range(1, 12)), "own"]
 _ONE_FOR_ALL = {"name", "question", "scale", "claims", "profiles"}  # what a profile cannot replace
 
 
+class Premise(BaseModel):
+    """Where a claim says anything at all: how far labels must agree with current behaviour.
+
+    The premise holds for an M0 if agreement, as a mean over its runs and on kinds that have labels, is high
+    enough at every evaluation. It holds for the claim if it does for enough M0s.
+
+    Attributes:
+        agreement: The least agreement of L(S) and L(M_t).
+        share: The least share of M0s for which it must hold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    agreement: float = Field(0.7, ge=0, le=1)
+    share: float = Field(0.8, ge=0, le=1)
+
+
 class Claim(BaseModel):
     """A row of the table of claims, as a sweep states it before anything is measured.
 
     Attributes:
         number: The number of the paper's claim (docs/method.md), or "own" for a claim of this study.
         text: The claim in words.
-        tasks: Names of tasks. Each has a row and a verdict of its own.
+        tasks: Names of tasks. Each has a row and a verdict of its own. Several joined by + are pooled in one
+            row.
         rule: Name of the rule that decides the claim (`coupling.analysis.claims.RULES`). Empty: nothing
             tests it.
         arguments: Arguments of the rule. A condition of this sweep stands there by its name, a condition of
             another sweep as "sweep/condition".
         part: Part of notebooks/PLAN.md in which the row was written down. None for a row that was added
             later.
-        exploration: Whether the row was written down after its data had been seen.
+        exploration: Whether the row, or the rule that now decides it, was written down after its data had
+            been seen. An exploration is never "replicated".
+        primary: Whether this is the one test by which the claim of the paper stands or falls. The primary
+            tests of all claims are one family.
+        premise: What must hold before the claim says anything. None: nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +58,8 @@ class Claim(BaseModel):
     arguments: dict[str, Any] = {}
     part: int | None = Field(None, ge=1)
     exploration: bool = False
+    primary: bool = False
+    premise: Premise | None = None
 
     @field_validator("number", mode="before")
     @classmethod
@@ -52,6 +76,8 @@ class Claim(BaseModel):
             raise ValueError("arguments without a rule: name the rule, or leave the arguments out")
         if self.part is None and not self.exploration:
             raise ValueError("a claim without a part of the plan is an exploration: add `exploration: true`")
+        if self.primary and self.number == "own":
+            raise ValueError("only a claim of the paper has a primary test: leave `primary` out")
         return self
 
 

@@ -1,14 +1,14 @@
 """What rules read: the tables of one profile, each read and measured once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 
 import pandas as pd
 
 from coupling import files
-from coupling.analysis import measures, tables, tracking
+from coupling.analysis import measures, preference, tables, tracking
 from coupling.analysis.claims.effects import Effect, effect_of
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.controls import diagonal_test
 from coupling.errors import StudyError
 
@@ -17,28 +17,18 @@ class NotMeasuredError(StudyError):
     """A table, task or condition that a rule needs has not been run."""
 
 
-@dataclass(frozen=True)
-class Ref:
-    """A condition of a sweep.
-
-    Attributes:
-        sweep: Name of the sweep, or the path of a user's own.
-        condition: Name of the condition.
-    """
-
-    sweep: str
-    condition: str
-
-
 class Evidence:
     """The tables of one profile.
 
-    All frames that it gives are shared between rules, so that none may change them.
+    All frames that it gives are shared between rules, so that none may change them. A task may be several,
+    joined by +, whose rows are then pooled; each of them must have been run.
 
     Attributes:
         profile: Name of the profile.
         rows: Rows of a condition, as (ref, task): the items of the final step with their measures.
         effect: Effect of a column of such rows, as (ref, task, column).
+        units: What `preference.deal` takes, as (ref, task): the units of each task.
+        pairs: Preferences of the pairs of runs of a condition at the final step, as (ref, task), with task.
         shifted: Rows of a condition of a sweep of shifts, as (ref, task), with the measures of
             `tracking.measured`.
         directions: Test of the matrix across directions, as (sweep, task, strength); see
@@ -54,8 +44,10 @@ class Evidence:
         """
         self.profile = profile
         self._read = cache(partial(read, profile))
-        self._measured = cache(lambda sweep, task: tracking.measured(self.table("items", sweep, task=task)))
+        self._measured = cache(self._measured_shifts)
         self.rows = cache(self._rows)
+        self.units = cache(self._units)
+        self.pairs = cache(self._pairs)
         self.effect = cache(self._effect)
         self.shifted = cache(self._shifted)
         self.directions = cache(self._directions)
@@ -80,10 +72,14 @@ class Evidence:
             raise NotMeasuredError(str(error)) from None
         if frame is None:
             raise NotMeasuredError(f"{self.profile} {sweep} has no table {name}")
+        tasks = str(where.pop("task")).split("+") if "task" in where else []
         for column, value in where.items():
             frame = frame[frame[column] == value]
-        if frame.empty:
-            raise NotMeasuredError(f"{self.profile} {sweep}, table {name}: no row of {where}")
+        if tasks:
+            frame = frame[frame["task"].isin(tasks)]
+        if frame.empty or not set(tasks) <= set(frame["task"]):
+            about = where | ({"task": "+".join(tasks)} if tasks else {})
+            raise NotMeasuredError(f"{self.profile} {sweep}, table {name}: no row of {about}")
         return frame
 
     def line(self, ref: Ref, task: str) -> pd.Series:
@@ -92,18 +88,45 @@ class Evidence:
 
     def finals(self, ref: Ref, task: str) -> pd.DataFrame:
         """Return one row a run of a condition, at its final step."""
-        runs = self.table("runs", ref.sweep, task=task, condition=ref.condition)
-        return runs[runs["step"] == runs["step"].max()]
+        runs = self.runs(ref, task)
+        return runs[runs["step"] == runs.groupby("task")["step"].transform("max")]
+
+    def runs(self, ref: Ref, task: str) -> pd.DataFrame:
+        """Return one row a run and evaluation of a condition."""
+        return self.table("runs", ref.sweep, task=task, condition=ref.condition)
 
     def collapsed(self, ref: Ref, task: str) -> float:
         """Return the share of a condition's runs that collapsed."""
         return float((self.finals(ref, task)["collapsed"] != "").mean())
 
     def _rows(self, ref: Ref, task: str) -> pd.DataFrame:
+        tasks = task.split("+")
+        if len(tasks) > 1:
+            return pd.concat([self.rows(ref, name) for name in tasks], ignore_index=True)
         return measures.with_measures(self.table("items", ref.sweep, task=task, condition=ref.condition))
 
+    def _units(self, ref: Ref, task: str) -> list[list[preference.Unit]]:
+        tasks = task.split("+")
+        if len(tasks) > 1:
+            return [self.units(ref, name)[0] for name in tasks]
+        return [list(preference.units(self.rows(ref, task)).values())]
+
+    def _pairs(self, ref: Ref, task: str) -> pd.DataFrame:
+        tasks = task.split("+")
+        if len(tasks) > 1:
+            return pd.concat([self.pairs(ref, name) for name in tasks], ignore_index=True)
+        return preference.by_pair(self.rows(ref, task)).assign(task=task)
+
+    def _measured_shifts(self, sweep: str, task: str) -> pd.DataFrame:
+        tasks = task.split("+")
+        if len(tasks) > 1:
+            return pd.concat([self._measured(sweep, name) for name in tasks], ignore_index=True)
+        return tracking.measured(self.table("items", sweep, task=task))
+
     def _effect(self, ref: Ref, task: str, column: str) -> Effect:
-        return effect_of(self.rows(ref, task), column)
+        # The excess gap is zero by construction where runs drift alike, so that a small one says little.
+        matters = 0.0 if column == "excess" else None
+        return effect_of(self.rows(ref, task), column, matters=matters)
 
     def _shifted(self, ref: Ref, task: str) -> pd.DataFrame:
         rows = self._measured(ref.sweep, task)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from coupling.analysis.claims.effects import Control, Finding, Missing, above, judged, runs_above
-from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
+from coupling.analysis.claims.ref import Ref
 
 Tests = dict[str, tuple[float, bool]]
 
@@ -33,7 +34,7 @@ def mcnemar(evidence: Evidence, task: str, condition: Ref) -> Tests:
     """Return McNemar's test on the divergent items whose explanation states one of the two behaviours."""
     line = evidence.line(condition, task)
     name = "decided divergent items go with self (McNemar)"
-    return {name: (float(line["mcnemar_p"]), bool(line["prefers_self"] > 0.5))}
+    return {name: (float(line["mcnemar_p"]), bool(line["decided_self"] > 0.5))}
 
 
 def outcome(control: Callable[[], Control]) -> Control:
@@ -66,4 +67,5 @@ def excess_gap(
         evidence.effect(condition, task, "excess"),
         gap | above_constant(evidence, task, condition) | (controls or {}),
         mcnemar(evidence, task, condition) | (tests or {}),
+        rests_on=(condition,),
     )

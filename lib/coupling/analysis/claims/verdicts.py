@@ -1,17 +1,21 @@
-"""From findings to verdicts, by the rules of notebooks/PLAN.md."""
+"""From findings to verdicts (docs/method.md, "Statistics")."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
-from coupling.analysis.claims.effects import NAN, Control, Finding, Missing
-from coupling.sweep import Claim
+from coupling.analysis.claims.effects import Control, Effect, Finding, Missing
+from coupling.errors import StudyError
+from coupling.sweep import CLAIMS, Claim
 
 COLUMNS = [
     "claim",
     "text",
     "exploration",
+    "primary",
     "part",
     "profile",
     "task",
@@ -22,15 +26,34 @@ COLUMNS = [
     "effect",
     "low",
     "high",
+    "drawn_low",
+    "drawn_high",
+    "p_alone",
     "p",
+    "family",
+    "premise",
     "controls",
     "verdict",
+    "supported",
     "why",
 ]
+VERDICTS = (
+    "replicated",
+    "not replicated",
+    "inconclusive",
+    "premise not met",
+    "not computable",
+    "not tested",
+)
 SEEDS = {"M0s": 5, "explainers": 3}  # the fewest of each that decide
 ALPHA = 0.05
+SUPPORTED = "an exploration: all that is asked for is there, but nothing is confirmed"
+PAPER = len(CLAIMS) - 1  # claims of the paper, each of which has one primary test
 OUTCOMES = {True: "passed", False: "failed"} | {missing: str(missing) for missing in Missing}
-EFFECT = ""  # place of an effect's p among those of its controls' tests
+
+
+class PlanError(StudyError):
+    """Two rows claim to be the primary test of one claim."""
 
 
 @dataclass(frozen=True)
@@ -40,81 +63,163 @@ class Row:
     Attributes:
         claim: The claim.
         profile: Name of the profile.
-        task: Name of the task; empty for a claim that names none.
+        task: Name of the task, or of several that are pooled, joined by +; empty for a claim that names none.
         finding: What its rule found; None where what it needs has not been run.
+        premise: Whether the claim's own premise holds: "met", or "not met: " and why; empty without one.
+        unfit: Why the runs cannot decide, whatever the effect is; or empty.
     """
 
     claim: Claim
     profile: str
     task: str
     finding: Finding | None
+    premise: str = ""
+    unfit: str = ""
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """What names the rows over which p is corrected. Explorations are a family of their own."""
+        claim = self.claim
+        about = (self.profile, "exploration" if claim.exploration else "planned")
+        if claim.number == "own":
+            return ("our own rows, false discovery rate", *about)
+        if claim.primary:
+            return (f"primary tests of the {PAPER} claims, Holm", *about)
+        return ("tasks of the claim, Holm", *about, claim.number, claim.text)
 
 
-def holm(p: list[float]) -> list[float]:
-    """Correct p values over their family by Holm's step-down method (Holm 1979)."""
+def holm(p: list[float], tests: int = 0) -> list[float]:
+    """Correct p values over their family by Holm's step-down method (Holm 1979).
+
+    Args:
+        p: The p values.
+        tests: How many tests the family has, where it is fixed; those without a p count as p = 1. 0: as many
+            as there are.
+    """
+    tests = max(tests, len(p))
     order = np.argsort(p)
-    steps = np.maximum.accumulate(np.sort(p) * (len(p) - np.arange(len(p))))
+    steps = np.maximum.accumulate(np.sort(p) * (tests - np.arange(len(p))))
     out = np.empty(len(p))
     out[order] = np.minimum(steps, 1.0)
     return out.tolist()
 
 
-def corrected(rows: list[Row]) -> dict[tuple[int, str], float]:
-    """Correct all p values of the table.
+def corrected(rows: list[Row]) -> dict[int, float]:
+    """Correct the p values of the effects, each over its family.
 
-    A row that was written down in a part of the plan is corrected over the rows of this part and of earlier
-    ones, so that nothing which was added later can change it. A row without a part is corrected over the
-    whole table.
+    The primary tests of the paper's claims are one family of fixed size: a claim that was not run counts as
+    p = 1. Other rows of the paper's claims are corrected over the tasks of their claim by Holm's method, and
+    our own rows by false discovery rate (Benjamini and Hochberg 1995).
 
     Args:
         rows: All rows.
 
     Returns:
-        p by the place of its row and the name of its test, which is EFFECT for the effect itself. A p that
-        is NaN belongs to no family and is left out.
+        p by the place of its row. A row without a p has none.
+
+    Raises:
+        PlanError: Where a claim has two primary tests in one family.
     """
-    raw = {}
-    for k, row in enumerate(rows):
-        if row.finding:
-            every = {EFFECT: row.finding.effect.p} | {name: p for name, (p, _) in row.finding.tests.items()}
-            raw |= {(k, name): p for name, p in every.items() if np.isfinite(p)}
-    parts = {place: rows[place[0]].claim.part or np.inf for place in raw}
+    _check_primaries(rows)
+    raw = {k: row.finding.effect.p for k, row in enumerate(rows) if row.finding}
+    raw = {k: p for k, p in raw.items() if np.isfinite(p)}
     out = {}
-    for part in set(parts.values()):
-        family = {place: p for place, p in raw.items() if parts[place] <= part}
-        found = dict(zip(family, holm(list(family.values())), strict=True))
-        out |= {place: p for place, p in found.items() if parts[place] == part}
+    for family in {rows[k].family for k in raw}:
+        places = [k for k in raw if rows[k].family == family]
+        p = [raw[k] for k in places]
+        claim = rows[places[0]].claim
+        if claim.number == "own":
+            found = false_discovery_control(p).tolist()
+        else:
+            found = holm(p, PAPER if claim.primary else 0)
+        out |= dict(zip(places, found, strict=True))
     return out
 
 
-def verdict(finding: Finding, p: float, controls: list[Control]) -> tuple[str, str]:
-    """Decide one row.
+def _check_primaries(rows: Iterable[Row]) -> None:
+    """Refuse a table in which a claim has two primary tests in one family."""
+    seen: dict[tuple, Row] = {}
+    for row in rows:
+        if row.claim.primary and row.finding:
+            other = seen.setdefault((row.family, row.claim.number), row)
+            if other is not row:
+                raise PlanError(
+                    f"claim {row.claim.number} has two primary tests at {row.profile}, on {other.task} and "
+                    f"on {row.task}: keep `primary: true` at one of them"
+                )
+
+
+def verdict(row: Row, p: float, controls: dict[str, Control]) -> tuple[str, bool, str]:
+    """Decide one row that was run.
 
     Args:
-        finding: What the rule found.
+        row: The row.
         p: p of the effect, after correction.
-        controls: Outcomes of the controls.
+        controls: Outcomes of controls and of tests that serve as controls.
 
     Returns:
-        The verdict, and why the row is not computable, or an empty text.
+        The verdict; whether the row has all that "replicated" asks for, be it an exploration or not; and why
+        the verdict is no other.
     """
-    effect, within = finding.effect, finding.within
-    needed = {"effect": effect.value, "interval": effect.low + effect.high} | ({} if within else {"p": p})
-    if lacking := [name for name, number in needed.items() if np.isnan(number)]:
-        return "not computable", effect.why or f"not a number: {', '.join(lacking)}"
-    if effect.seeds < SEEDS[effect.unit] or not controls:
-        return "inconclusive", ""
-    if within:
-        supported = within[0] <= effect.low and effect.high <= within[1]
-        opposed = effect.high < within[0] or effect.low > within[1]
+    finding, effect = row.finding, row.finding.effect
+    if lacking := [
+        name
+        for name, number in {"effect": effect.value, "interval": effect.low + effect.high}.items()
+        if np.isnan(number)
+    ]:
+        return "not computable", False, effect.why or f"not a number: {', '.join(lacking)}"
+    if row.premise.startswith("not met"):
+        return "premise not met", False, row.premise.removeprefix("not met: ")
+    if undecided := _undecided(row, controls):
+        return "inconclusive", False, undecided
+    if opposed := _opposed(finding):
+        return "not replicated", False, opposed
+    if not finding.within and np.isnan(p):
+        return "not computable", False, effect.why or "not a number: p"
+    if lacks := _lacks(finding, p, controls):
+        return "inconclusive", False, "; ".join(lacks)
+    if row.claim.exploration:
+        return "inconclusive", True, SUPPORTED
+    return "replicated", True, ""
+
+
+def _undecided(row: Row, controls: dict[str, Control]) -> str:
+    """Say why a row can be decided neither way, or return an empty text."""
+    effect = row.finding.effect
+    if effect.seeds < SEEDS[effect.unit]:
+        return f"{effect.seeds} {effect.unit} where {SEEDS[effect.unit]} decide"
+    if row.unfit:
+        return row.unfit
+    return "" if controls else "no control stands beside the effect"
+
+
+def _opposed(finding: Finding) -> str:
+    """Say why the effect is too small to matter, or return an empty text."""
+    effect = finding.effect
+    if finding.within:
+        low, high = finding.within
+        outside = effect.high < low or effect.low > high
+        return f"the interval has nothing in common with {low:g} to {high:g}" if outside else ""
+    below = effect.high < effect.margin
+    return f"the interval ends at {effect.high:+.3f}, below {effect.margin:+.3f}" if below else ""
+
+
+def _lacks(finding: Finding, p: float, controls: dict[str, Control]) -> list[str]:
+    """List what "replicated" asks for and the row lacks."""
+    effect, lacks = finding.effect, []
+    if finding.within:
+        low, high = finding.within
+        if not (low <= effect.low and effect.high <= high):
+            lacks.append(f"the interval is not within {low:g} to {high:g}")
     else:
-        # Three explainers are too few for a bootstrap alone, so each of them must be above as well.
-        each = effect.unit == "M0s" or effect.seeds_above == effect.seeds
-        supported = effect.above and p < ALPHA and each
-        opposed = effect.high <= effect.null
-    if opposed:
-        return "not replicated", ""
-    return "replicated" if supported and all(c is True for c in controls) else "inconclusive", ""
+        if not effect.above:
+            lacks.append(f"the interval starts at {effect.low:+.3f}, not above {effect.null:+.3f}")
+        if p >= ALPHA:
+            lacks.append(f"corrected p is {p:.3f}")
+    for name, outcome in controls.items():
+        if outcome is not True:
+            lacks.append(f"control {OUTCOMES[outcome]}: {name}")
+    return lacks
 
 
 def decide(rows: list[Row]) -> pd.DataFrame:
@@ -126,7 +231,13 @@ def decide(rows: list[Row]) -> pd.DataFrame:
     Returns:
         One row a claim, profile and task that was run, with COLUMNS; `part` and `seeds_above` are missing
         where there are none. A claim that was run nowhere stands once, under the first profile, as "not
-        tested". `controls` is a list of "name: outcome", an outcome being one of OUTCOMES.
+        tested". `controls` is a list of "name: outcome", an outcome being one of OUTCOMES. `drawn_low` and
+        `drawn_high` are the bootstrap interval, `p_alone` is p before correction, `family` what it is
+        corrected over, `supported` whether all is there that "replicated" asks for, and `why` why the verdict
+        is no other.
+
+    Raises:
+        PlanError: Where a claim has two primary tests in one family.
     """
     run = {(r.claim.text, r.task) for r in rows if r.finding}
     p = corrected(rows)
@@ -136,37 +247,51 @@ def decide(rows: list[Row]) -> pd.DataFrame:
             "claim": row.claim.number,
             "text": row.claim.text,
             "exploration": row.claim.exploration,
+            "primary": row.claim.primary,
             "part": row.claim.part,
             "profile": row.profile,
             "task": row.task,
         }
         if row.finding:
-            lines.append(about | _decided(row.finding, {name: v for (j, name), v in p.items() if j == k}))
+            lines.append(about | _decided(row, p.get(k, float("nan"))))
         elif row.profile == rows[0].profile and (row.claim.text, row.task) not in run:
-            nothing = {"measure": "", "seeds": 0, "unit": "", "controls": [], "why": ""}
-            lines.append(about | nothing | {"verdict": "not tested"})  # its numbers are missing
+            words = dict.fromkeys(("measure", "unit", "family", "premise", "why"), "")
+            nothing = {"seeds": 0, "controls": [], "supported": False}
+            lines.append(about | words | nothing | {"verdict": "not tested"})  # its numbers are missing
     return pd.DataFrame(lines, columns=COLUMNS).astype({"part": "Int64", "seeds_above": "Int64"})
 
 
-def _decided(finding: Finding, p: dict[str, float]) -> dict[str, object]:
-    """Return the measured part of a row. p: corrected p values of this row, by name of the test."""
-    effect = finding.effect
-    tests = {
-        name: goes and p[name] < ALPHA if name in p else Missing.NOT_COMPUTABLE
-        for name, (_, goes) in finding.tests.items()
+def _decided(row: Row, p: float) -> dict[str, object]:
+    """Return the measured part of a row. p: the corrected p of its effect."""
+    finding, effect = row.finding, row.finding.effect
+    tests: dict[str, Control] = {
+        name: bool(goes and alone < ALPHA) if np.isfinite(alone) else Missing.NOT_COMPUTABLE
+        for name, (alone, goes) in finding.tests.items()
     }
-    outcomes = finding.controls | tests
-    decision, why = verdict(finding, p.get(EFFECT, NAN), list(outcomes.values()))
+    controls = finding.controls | tests
+    decision, supported, why = verdict(row, p, controls)
     return {
         "measure": finding.measure,
+        "family": row.family[0],
+        "premise": row.premise,
+        "controls": [f"{name}: {OUTCOMES[outcome]}" for name, outcome in controls.items()],
+        "verdict": decision,
+        "supported": supported,
+        "why": why,
+    } | _numbers(effect, p)
+
+
+def _numbers(effect: Effect, p: float) -> dict[str, object]:
+    """Return the numbers of an effect. p: its corrected p."""
+    return {
         "seeds": effect.seeds,
         "unit": effect.unit,
         "seeds_above": effect.seeds_above,
         "effect": effect.value,
         "low": effect.low,
         "high": effect.high,
-        "p": p.get(EFFECT, NAN),
-        "controls": [f"{name}: {OUTCOMES[outcome]}" for name, outcome in outcomes.items()],
-        "verdict": decision,
-        "why": why,
+        "drawn_low": effect.drawn[0],
+        "drawn_high": effect.drawn[1],
+        "p_alone": effect.p,
+        "p": p,
     }

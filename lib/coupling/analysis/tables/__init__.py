@@ -8,6 +8,7 @@
 - dynamics.csv: means and intervals at each evaluation, over the items that all evaluations asked.
 - regions.csv: means and intervals at the final step, apart for kinds of items with and without labels.
 - lead_lag.csv: who moves from one evaluation to the next.
+- preference.csv: whose behaviour explanations state, one row a pair of runs, evaluation and region.
 - teacher.csv: the explanations of each run against the behaviour of each run from the same label source.
 - base.csv: one row a task and M0, with the health of the M0.
 - shift.parquet and sensor.parquet, of sweeps with shifts: one row a run, and one row a run and evaluation.
@@ -18,6 +19,7 @@ The same runs give the same bytes.
 
 from coupling.analysis.tables.collecting import collect
 from coupling.analysis.tables.committed import (
+    COMPARED,
     SHIFT_TABLES,
     SUMMARY,
     Tables,
@@ -32,6 +34,7 @@ from coupling.analysis.tables.committed import (
 from coupling.analysis.tables.study import scale, write_study
 
 __all__ = [
+    "COMPARED",
     "SHIFT_TABLES",
     "SUMMARY",
     "Tables",

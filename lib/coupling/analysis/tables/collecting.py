@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from coupling import files
-from coupling.analysis import controls, measures, summaries, tracking
+from coupling.analysis import controls, measures, preference, summaries, tracking
 from coupling.analysis.lead_lag import lead_lag
 from coupling.analysis.resampling import flattened, intervals
 from coupling.analysis.tables.committed import SUMMARY, Tables
@@ -15,7 +15,7 @@ from coupling.runs import folders, records
 from coupling.spec import Spec
 
 DYNAMICS = ["self", "target", "agreement", "gap", "excess", "kl_x", "kl_cf", "moved_x", "moved_cf"]
-REGIONS = ["self", "target", "base", "gap", "excess", "agreement"]
+REGIONS = ["self", "target", "base", "gap", "excess", "agreement", "gap_content", "gap_flag"]
 ITEMS = [
     "task",
     "condition",
@@ -167,25 +167,57 @@ def _of_task(task: str, rows: pd.DataFrame, profile: str, sweep: str) -> dict[st
     teacher = controls.teacher_matrix(final)
     kept = [*ITEMS, *(c for c in SHIFT_ITEMS if "objective" in final and c in final)]
     return {
-        "items": final.assign(task=task)[kept],
+        "items": _items(final).assign(task=task)[kept],
         "runs": runs.sort_values([*measures.RUN, "step"]).assign(task=task),
-        "summary": _summary(final, teacher, {"profile": profile, "task": task, "sweep": sweep}),
+        "summary": summary_of(final, teacher, {"profile": profile, "task": task, "sweep": sweep}),
         "dynamics": _dynamics(shared).assign(task=task),
-        "regions": _regions(final).assign(task=task),
+        "regions": regions_of(final).assign(task=task),
         "lead_lag": lead_lag(shared).assign(task=task),
         "teacher": teacher.assign(task=task),
+        "preference": preferences(shared, final).assign(task=task),
     }
 
 
-def _summary(final: pd.DataFrame, teacher: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+def _items(final: pd.DataFrame) -> pd.DataFrame:
+    """The final rows with `self` as the rows have it: without a label nothing matches."""
+    final = final.copy()
+    final["self"] = final["self"].fillna(0).astype(bool)
+    return final
+
+
+def preferences(shared: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
+    """Compute the preference of every pair of runs at every evaluation, and apart by region at the final one.
+
+    Args:
+        shared: Rows of all evaluations of one task, over the items that all evaluations asked.
+        final: Rows of the final step, over all items, with held_out.
+
+    Returns:
+        Rows of `preference.by_pair` with region: "all" for all items, "labelled" and "held out" for kinds
+        with and without labels, where there are any of the latter.
+    """
+    before = shared[~shared["final"]]
+    parts = [preference.by_pair(rows).assign(region="all") for rows in (before, final)]
+    if final["held_out"].any():
+        parts += [
+            preference.by_pair(rows).assign(region=region_name(held_out))
+            for held_out, rows in final.groupby("held_out")
+        ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def region_name(held_out: bool) -> str:
+    """Name the region of items by whether their kind goes without labels in any run."""
+    return "held out" if held_out else "labelled"
+
+
+def summary_of(final: pd.DataFrame, teacher: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     """One row a condition, with the tests of the teacher matrix and of divergent items; SUMMARY first."""
     summary = summaries.summarise(final).assign(**names)
     conditions = summary["condition"]
     tests = [controls.diagonal_test(teacher[teacher["condition"] == c]) for c in conditions]
-    preferences = [controls.divergent_preference(final[final["condition"] == c]) for c in conditions]
-    summary = pd.concat(
-        [summary, pd.DataFrame(tests).add_prefix("teacher_"), pd.DataFrame(preferences)], axis=1
-    )
+    decided = [controls.decided_divergent(final[final["condition"] == c]) for c in conditions]
+    summary = pd.concat([summary, pd.DataFrame(tests).add_prefix("teacher_"), pd.DataFrame(decided)], axis=1)
     return summary[[*SUMMARY, *(column for column in summary if column not in SUMMARY)]]
 
 
@@ -196,20 +228,22 @@ def _dynamics(shared: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {"condition": condition, "step": step, "items": part["id"].nunique()}
         | flattened(intervals(part, DYNAMICS), DYNAMICS)
+        | summaries.preference_interval(preference.by_pair(part))
         for (condition, step), part in by_order.groupby(["condition", "step"], sort=True, observed=True)
     ]
     return pd.DataFrame(rows)
 
 
-def _regions(final: pd.DataFrame) -> pd.DataFrame:
+def regions_of(final: pd.DataFrame) -> pd.DataFrame:
     """One row a condition and region, apart by whether an item's kind goes without labels in any run."""
     rows = [
         {
             "condition": condition,
-            "region": "held out" if held_out else "labelled",
+            "region": region_name(held_out),
             "items": part["id"].nunique(),
         }
         | flattened(intervals(part, REGIONS), REGIONS)
+        | summaries.preference_interval(preference.by_pair(part))
         for (condition, held_out), part in final.groupby(["condition", "held_out"], sort=False)
     ]
     return pd.DataFrame(rows)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from coupling import files
 from coupling import sweep as sweeps
+from coupling.analysis import preference
 
 SUMMARY = [
     "profile",
@@ -24,15 +25,21 @@ SUMMARY = [
     "gap",
     "gap_low",
     "gap_high",
+    "preference",
+    "preference_low",
+    "preference_high",
     "excess",
     "excess_low",
     "excess_high",
     "divergent_share",
     "agreement",
+    "no_label_share",
+    "explainers",
 ]
+COMPARED = ("gap", "preference", "excess")  # the measures in which two summaries are compared
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
-_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "base")
+_CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,12 @@ class Tables:
         items: One row an item and run at the run's final step; the labels as choices, self, target and base.
         runs: One row a run and evaluation, as `summaries.per_run` makes them, and task.
         summary: One row a task and condition: the columns of SUMMARY, the other measures of
-            `summaries.summarise`, teacher_* of `controls.diagonal_test`, and `controls.divergent_preference`.
+            `summaries.summarise`, teacher_* of `controls.diagonal_test`, and `controls.decided_divergent`.
         dynamics: One row a task, condition and evaluation, with means and intervals.
         regions: One row a task, condition and region ("labelled" or "held out"), with means and intervals.
         lead_lag: Rows of `lead_lag.lead_lag`, and task.
         teacher: Rows of `controls.teacher_matrix`, and task.
+        preference: Rows of `preference.by_pair`, one a pair of runs, evaluation and region, and task.
         base: One row a task and M0: its health, how far M0s of other seeds have the same labels, and how well
             a shallow rule predicts them.
         keys: profile, sweep, base (names of base folders) and runs (task, condition, seeds, key and status of
@@ -63,6 +71,7 @@ class Tables:
     regions: pd.DataFrame
     lead_lag: pd.DataFrame
     teacher: pd.DataFrame
+    preference: pd.DataFrame
     base: pd.DataFrame
     keys: dict[str, Any]
     shift: pd.DataFrame | None = None
@@ -112,7 +121,7 @@ def read(profile: str, sweep: str) -> Tables:
         StoreError: Where there are no tables. The message names the command that makes them.
     """
     where, keys = folder(profile, sweep), read_keys(profile, sweep)
-    csv = {name: pd.read_csv(where / f"{name}.csv", dtype={"condition": str}) for name in _CSV}
+    csv = {name: _read_csv(where / f"{name}.csv") for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     shifts = {name: where / f"{name}.parquet" for name in SHIFT_TABLES}
     return Tables(
@@ -121,6 +130,13 @@ def read(profile: str, sweep: str) -> Tables:
         **csv,
         **{name: files.read_table(path) for name, path in shifts.items() if path.exists()},
     )
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read one table. Tables that were made before the preference was measured have none: it is empty."""
+    if path.name == "preference.csv" and not path.exists():
+        return pd.DataFrame(columns=[*preference.COLUMNS, "region", "task"])
+    return pd.read_csv(path, dtype={"condition": str})
 
 
 def collected() -> list[tuple[str, str]]:
@@ -159,14 +175,16 @@ def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
         then: The summary with the intervals.
 
     Returns:
-        One row a task and condition that both have. For gap and excess: the mean, the earlier mean and
-        interval (*_committed, *_low_committed, *_high_committed), and *_within (object): True, False, or None
-        where one of these is NaN.
+        One row a task and condition that both have. For each of COMPARED that both summaries have: the mean,
+        the earlier mean and interval (*_committed, *_low_committed, *_high_committed), and *_within (object):
+        True, False, or None where one of these is NaN.
     """
     both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
     out = both[["task", "condition"]].copy()
-    for measure in ("gap", "excess"):
+    for measure in COMPARED:
         low, high = f"{measure}_low_committed", f"{measure}_high_committed"
+        if low not in both:  # a summary from before the measure existed
+            continue
         for column in (measure, f"{measure}_committed", low, high):
             out[column] = both[column]
         known = both[[measure, low, high]].notna().all(axis=1)

@@ -14,7 +14,9 @@ VERDICTS = {
     "replicated": ("#009E73", "o"),
     "inconclusive": ("#666666", "D"),
     "not replicated": ("#D55E00", "s"),
+    "premise not met": ("#56B4E9", "v"),
 }
+HALF = 0.5  # the null of a preference, which is drawn as its distance from it
 
 
 def rests_on(sweep: str) -> bool:
@@ -37,6 +39,9 @@ def draw(claims: pd.DataFrame) -> Figure:
         claims: The table of claims. Rows without a verdict of VERDICTS are left out.
     """
     tested = claims[claims["verdict"].isin(VERDICTS)]
+    away = HALF * (tested["measure"].str.startswith("preference") & ~tested["measure"].str.contains("−"))
+    ends = ["effect", "low", "high"]
+    tested = tested.assign(**{end: tested[end] - away for end in ends})
     halves = [tested[tested["claim"] != "own"], tested[tested["claim"] == "own"]]
     figure, axes = style.canvas(1, 2, (17, 1.2 + 0.36 * max(map(len, halves))))
     for axis, rows, title in zip(axes, halves, ("claims of the paper", "our own"), strict=True):
@@ -47,8 +52,8 @@ def draw(claims: pd.DataFrame) -> Figure:
     )
     style.caption(
         figure,
-        f"Seeds: {over}. Bars: 95 % two-way bootstrap over these and groups; "
-        "p Holm-corrected (PLAN.md); linear within ±0.02, logarithmic beyond.",
+        f"Seeds: {over}. Bars: 95 % t interval over these, of a single seed bootstrap over groups. Of a "
+        "preference its distance from 0.5 is shown. Linear within ±0.02, logarithmic beyond.",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""Headline: self- against target-faithfulness at the final step, and the excess gap, by condition."""
+"""Headline: self- and target-faithfulness at the final step, both gaps and preference, by condition."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from coupling.analysis.tables import Tables
 from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, DIFFERENCE, GAPS
+from coupling.report.figures.style import COLOURS, DIFFERENCE, GAPS, LABELS
 from coupling.sweep import Sweep
 
-WHAT = "Self- and target-faithfulness with and without the KL term, and the excess gap"
+WHAT = "Self- and target-faithfulness with and without the KL term, the two gaps, and preference"
 ASIDE = 0.17  # how far the two measures of a condition stand from its place
 BASELINES = {  # measures that know nothing of the model's inside
     "best_constant": (":", "best constant label"),
@@ -32,15 +32,17 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame, title: str) -> Figure:
         title: Title of the sweep.
     """
     tasks, conditions = (style.in_order(summary[name]) for name in ("task", "condition"))
-    size = (7.2, 0.4 + 2.9 * len(tasks))
-    figure, axes = style.canvas(len(tasks), 2, size, squeeze=False, width_ratios=[3, 2])
-    last = runs.groupby(["task", "condition", "m0_seed", "seed"])["step"].transform("max")
-    final = runs[runs["step"] == last]
-    for (left, right), task in zip(axes, tasks, strict=True):
+    size = (9.4, 0.4 + 2.9 * len(tasks))
+    figure, axes = style.canvas(len(tasks), 3, size, squeeze=False, width_ratios=[3, 2, 2])
+    ends = runs.groupby(["task", "condition", "m0_seed", "seed"])["step"].transform("max")
+    final = runs[runs["step"] == ends]
+    for (left, right, last), task in zip(axes, tasks, strict=True):
         rows = summary[summary["task"] == task].sort_values(
             "condition", key=lambda names: names.map(conditions.index), ignore_index=True
         )
-        _panels(left, right, rows, final[final["task"] == task])
+        mine = final[final["task"] == task]
+        _panels(left, right, rows, mine)
+        _preference(last, rows, mine)
         left.set(
             ylim=(0, 1.02),
             ylabel="share of test items (exact match)",
@@ -54,7 +56,8 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame, title: str) -> Figure:
         figure,
         f"{title}. Final step; {first['seeds']} M0 seed(s), {style.span(summary['runs'])} run(s) a "
         f"condition, {first['items']} test items a run. Bars: 95 % two-way bootstrap over "
-        f"{style.seeds_of(first['seeds'])} and groups; small points: runs.\n"
+        f"{style.seeds_of(first['seeds'])} and groups, of preference t over M0 means (one M0: over "
+        "explainers); small points: runs.\n"
         f"Runs flagged as collapsed: {fallen}.",
     )
     return figure
@@ -85,6 +88,18 @@ def _panels(left: Axes, right: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> 
     style.zero(right)
     right.set(ylabel=DIFFERENCE, title=GAPS)
     right.margins(y=0.25)
+
+
+def _preference(axis: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Draw the preference of one task, with its null."""
+    for place, row in rows.iterrows():
+        _mark(axis, place, row, "preference", runs[runs["condition"] == row["condition"]])
+        _number(axis, place, row["preference"], COLOURS["preference"])
+    axis.set_xticks(range(len(rows)), rows["condition"])
+    axis.set_xlim(-0.6, len(rows) - 0.4)
+    style.one_half(axis)
+    axis.set(ylabel="share of decided explanations", title=LABELS["preference"])
+    axis.margins(y=0.25)
 
 
 def _mark(axis: Axes, x: float, row: pd.Series, measure: str, runs: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Scale: gap and excess gap against the size of the model."""
+"""Scale: preference, gap and excess gap against the size of the model."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from coupling.report.figures.style import COLOURS, DIFFERENCE, LABELS
 from coupling.sweep import Scale, read_sweep, sweep_names
 
 WHAT = (
-    "Gap and excess gap with the KL term against model size, from a million weights upwards, "
+    "Preference, gap and excess gap with the KL term against model size, from a million weights upwards, "
     "labels by letter and by content"
 )
 TABLE = "scale"
@@ -37,7 +37,7 @@ def of_study(frame: pd.DataFrame) -> Figure:
 
 
 def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
-    """Draw gap and excess gap, one mark for each model, task and sweep, with 95 % intervals.
+    """Draw preference, gap and excess gap, one mark for each model, task and sweep, with 95 % intervals.
 
     Args:
         scale: Rows of `coupling.analysis.tables.scale`. Of each sweep, one condition is shown.
@@ -47,10 +47,10 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
     rows = scale[chosen].reset_index(drop=True)
     rows["name"] = rows["task"] + rows["sweep"].map({name: of.called for name, of in sweeps.items()})
     rows["open"] = rows["sweep"].map({name: of.open for name, of in sweeps.items()})
-    figure, axes = style.canvas(1, 2, (8.6, 3.6))
-    for axis, measure in zip(axes, ("gap", "excess"), strict=True):
+    figure, axes = style.canvas(1, 3, (11.4, 3.6))
+    for axis, measure in zip(axes, ("preference", "gap", "excess"), strict=True):
         _panel(axis, rows, measure)
-    style.legend(axes[0], 7)
+    style.legend(axes[1], 7)  # its upper left is empty
     behind = "; ".join(
         f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items"
         for _, row in rows.iterrows()
@@ -59,7 +59,7 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
         figure,
         "Final step, KL on; by content at a higher learning rate where the model is the real one. Marks of "
         "one model stand side by side. Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer "
-        f"seeds) and groups. {behind}.",
+        f"seeds) and groups, of preference t over these seeds. {behind}.",
     )
     return figure
 
@@ -80,7 +80,11 @@ def _panel(axis: Axes, rows: pd.DataFrame, measure: str) -> None:
                     row["name"],
                     not row["open"],
                 )
-    style.zero(axis)
-    axis.set(xscale="log", xlabel="weights of the model", ylabel=DIFFERENCE, title=LABELS[measure])
+    if measure == "preference":
+        style.one_half(axis)
+    else:
+        style.zero(axis)
+    what = "share of decided explanations" if measure == "preference" else DIFFERENCE
+    axis.set(xscale="log", xlabel="weights of the model", ylabel=what, title=LABELS[measure])
     axis.set_xlim(rows["parameters"].min() / 6, rows["parameters"].max() * 6)
     axis.margins(y=0.15)

@@ -27,8 +27,12 @@ COLOURS = {
     "agreement": "#999999",
     "baseline": "#CC79A7",
     "self_base": "#56B4E9",
+    "preference": "#E69F00",
+    "flipped_self": "#0072B2",
+    "flipped_null": "#D55E00",
 }
 MARKS = {"self": "o", "target": "s", "excess": "D", "gap": "^", "agreement": "v", "self_base": "P"}
+MARKS |= {"preference": "X", "flipped_self": "o", "flipped_null": "s"}
 LABELS = {
     "self": "self-faithfulness",
     "target": "target-faithfulness",
@@ -36,6 +40,9 @@ LABELS = {
     "excess": "excess gap",
     "agreement": "agreement of L(S) and L(M_t)",
     "self_base": "self − base",
+    "preference": "preference for own behaviour",
+    "flipped_self": "stated by the run's own explanations",
+    "flipped_null": "stated by those of the run without the shift",
 }
 SHARE = "share of test items"
 DIFFERENCE = "difference (fraction)"
@@ -144,6 +151,11 @@ def small_points(axis: Axes, x: Any, y: Any, colour: str, alpha: float = 0.5) ->
 def zero(axis: Axes) -> None:
     """Draw the null of a difference."""
     axis.axhline(0, color="black", lw=0.8)
+
+
+def one_half(axis: Axes) -> None:
+    """Draw the null of a preference."""
+    axis.axhline(0.5, color="black", lw=0.8)
 
 
 def legend(axis: Axes, size: int) -> None:

@@ -13,12 +13,12 @@ from coupling.sweep import Sweep
 from coupling.tasks import task_of
 
 WHAT = (
-    "Shifts of behaviour against shifts of what explanations imply, and self- and target-"
-    "faithfulness, by strength and direction"
+    "Shifts of behaviour against shifts of what explanations imply, self- and target-faithfulness, and "
+    "flipped items, by strength and direction"
 )
 DIRECTIONS = {"down": ("#D55E00", "v"), "": ("#666666", "o"), "up": ("#0072B2", "^")}
 SIGN = {"down": -1, "": 0, "up": 1}
-MEASURES = ["shift", "said_shift", "self", "target", "gap", "excess"]
+MEASURES = ["shift", "said_shift", "self", "target", "gap", "excess", "flipped_self", "flipped_null"]
 
 
 def of_sweep(data: Tables, sweep: Sweep) -> Figure:
@@ -27,7 +27,7 @@ def of_sweep(data: Tables, sweep: Sweep) -> Figure:
 
 
 def draw(shift: pd.DataFrame) -> Figure:
-    """Draw three panels a task, one below the other: the shifts, faithfulness, and the gaps.
+    """Draw four panels a task, one below the other: the shifts, faithfulness, the gaps, and flipped items.
 
     They show the runs without a shift, and those with a shift beside explanation training.
 
@@ -37,8 +37,8 @@ def draw(shift: pd.DataFrame) -> Figure:
     rows = beside(shift)
     rows = rows.assign(place=rows["direction"].map(SIGN) * rows["strength"], group=0)
     tasks = style.in_order(rows["task"])
-    figure, axes = style.canvas(3, len(tasks), (0.6 + 3.1 * len(tasks), 8.4), squeeze=False)
-    for (top, middle, bottom), task in zip(axes.T, tasks, strict=True):
+    figure, axes = style.canvas(4, len(tasks), (0.6 + 3.1 * len(tasks), 11.0), squeeze=False)
+    for (top, middle, bottom, last), task in zip(axes.T, tasks, strict=True):
         mine = rows[rows["task"] == task]
         found = {place: resampling.intervals(part, MEASURES) for place, part in mine.groupby("place")}
         _shifts(top, mine, found, task)
@@ -47,13 +47,16 @@ def draw(shift: pd.DataFrame) -> Figure:
         _measures(bottom, found, ("gap", "excess"))
         style.zero(bottom)
         bottom.set(ylabel=DIFFERENCE)
+        _measures(last, found, ("flipped_self", "flipped_null"))
+        last.set(ylim=(0, 1.05), ylabel="of flipped items: behaviour stated")
     seeds = rows[resampling.first_factor(rows)].nunique()
     style.caption(
         figure,
         f"Final step, shift beside explanation training; {seeds} {style.seeds_of(rows['m0_seed'].nunique())}"
         f", one run of each a point, {rows['items'].max()} test items a run. Bars: 95 % bootstrap over these "
         "seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
-        "shift, and with the opposite one where there is one, show on the same items.",
+        "shift, and with the opposite one where there is one, show on the same items. Flipped items: those "
+        "whose label the shift changed, against the unshifted run of the same M0 and seed.",
     )
     return figure
 

@@ -1,5 +1,6 @@
 """Rules that compare the conditions of a sweep (claims 2, 4, 7 and 8)."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -7,17 +8,21 @@ import pandas as pd
 
 from coupling.analysis import resampling
 from coupling.analysis.claims.effects import (
+    MATTERS,
     NAN,
-    Effect,
     Finding,
     above,
     difference,
     effect_of,
     judged,
-    not_above,
+    no_effect,
+    over_seeds,
 )
-from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
+from coupling.analysis.claims.preferring import prefers, prefers_more
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import OwnSweep, rule
+from coupling.analysis.resampling import RESAMPLES
 
 NEAR, FAR = 0.8, 0.6  # agreement from which on there must be a gap, and below which there must be none
 ONSET_RANGE = (0.55, 0.75)
@@ -25,25 +30,43 @@ ONSET_RANGE = (0.55, 0.75)
 
 @rule
 def needs_kl(
-    evidence: Evidence, task: str, with_kl: Ref, without_kl: Ref, measure: Literal["gap", "excess"]
+    evidence: Evidence,
+    task: str,
+    with_kl: Ref,
+    without_kl: Ref,
+    measure: Literal["preference", "gap", "gap_content", "excess"],
 ) -> Finding:
-    """Decide whether a gap needs the KL term.
+    """Decide whether an effect needs the KL term.
 
     Args:
         evidence: The tables.
-        task: Name of the task.
+        task: Name of the task, or of several joined by +.
         with_kl: The condition with the KL term.
         without_kl: The condition without it.
-        measure: "gap" for the paper's own measure, "excess" for the primary one.
+        measure: "preference" for the primary measure, "gap" for the paper's own, "gap_content" for the gap of
+            the stated answers alone, "excess" for the excess gap.
     """
-    name = {"gap": "gap", "excess": "excess gap"}[measure]
+    name = {"gap_content": "gap of answers", "excess": "excess gap"}.get(measure, measure)
+    if measure == "preference":
+        ends = [prefers(evidence, task, condition) for condition in (with_kl, without_kl)]
+        effect, null = prefers_more(evidence, task, with_kl, without_kl), "one half"
+    else:
+        ends = [evidence.effect(condition, task, measure) for condition in (with_kl, without_kl)]
+        over = difference(evidence.rows(with_kl, task), evidence.rows(without_kl, task), measure)
+        effect, null = effect_of(over, measure, matters=ends[0].matters), "zero"
+    margin = MATTERS if measure == "excess" else ends[1].margin
     controls = {
-        f"{name} above zero with KL": above(evidence.effect(with_kl, task, measure)),
-        f"{name} not above zero without KL": not_above(evidence.effect(without_kl, task, measure)),
+        f"{name} above {null} with KL": above(ends[0]),
+        f"{name} without KL below {margin:g} (equivalence)": no_effect(ends[1], margin),
         "no more than half of the runs without KL collapsed": evidence.collapsed(without_kl, task) <= 0.5,
     }
-    over = difference(evidence.rows(with_kl, task), evidence.rows(without_kl, task), measure)
-    return Finding(f"{name} with KL − without", effect_of(over, measure), controls)
+    return Finding(
+        f"{name} with KL − without",
+        effect,
+        controls,
+        rests_on=(with_kl, without_kl),
+        of_flags=measure != "gap_content",
+    )
 
 
 @rule
@@ -61,7 +84,8 @@ def wider(evidence: Evidence, task: str, low: Ref, high: Ref) -> Finding:
         f"gap at {high.condition} above zero": above(evidence.effect(high, task, "gap")),
     }
     over = difference(evidence.rows(high, task), evidence.rows(low, task), "gap")
-    return Finding(f"gap at {high.condition} − at {low.condition}", effect_of(over, "gap"), controls)
+    measure = f"gap at {high.condition} − at {low.condition}"
+    return Finding(measure, effect_of(over, "gap"), controls, rests_on=(low, high))
 
 
 def _by_agreement(evidence: Evidence, sweep: str, task: str) -> pd.DataFrame:
@@ -87,7 +111,8 @@ def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
         f"nowhere below {FAR}": judged(far.any() and not coupled[far].any(), *lows[far].to_numpy().ravel()),
     }
     effect = effect_of(difference(most, least, "gap"), "gap")
-    return Finding("gap at the highest agreement − at the lowest", effect, controls)
+    ends = tuple(Ref(sweep, lines["condition"].iloc[k]) for k in (0, len(lines) - 1))
+    return Finding("gap at the highest agreement − at the lowest", effect, controls, rests_on=ends)
 
 
 def crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
@@ -118,19 +143,25 @@ def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     names = list(_by_agreement(evidence, sweep, task)["condition"])
     frames = [evidence.rows(Ref(sweep, name), task) for name in names]
     columns = ["agreement", "gap"]
-    means = {c: np.array([float(f[c].astype(float).mean()) for f in frames]) for c in columns}
     drawn = [resampling.resampled(frame, columns) for frame in frames]
-    draws = {c: np.array([d[c] for d in drawn]) for c in columns}
-    order = np.argsort(means["agreement"])
-    value = crossing(means["agreement"][order], means["gap"][order])
-    orders = np.argsort(draws["agreement"], axis=0)
-    sorted_draws = {c: np.take_along_axis(draws[c], orders, axis=0) for c in columns}
-    found = [crossing(a, g) for a, g in zip(sorted_draws["agreement"].T, sorted_draws["gap"].T, strict=True)]
-    low, high = resampling.interval(np.array(found))
+    draws = [_crossing(*(np.array([d[c] for d in drawn])[:, k] for c in columns)) for k in range(RESAMPLES)]
+    by_m0 = [
+        frame.astype(dict.fromkeys(columns, float)).groupby("m0_seed")[columns].mean() for frame in frames
+    ]
+    each = [
+        _crossing(*(np.array([means.loc[m0_seed, c] for means in by_m0]) for c in columns))
+        for m0_seed in by_m0[0].index
+    ]
     ends = [effect_of(frames[k], "gap") for k in (-1, 0)]
     controls = {
         "gap above zero at the highest agreement": above(ends[0]),
         "gap below zero at the lowest": judged(ends[1].high < 0, ends[1].high),
     }
-    effect = Effect(value, low, high, NAN, frames[0]["m0_seed"].nunique())
+    effect = replace(over_seeds(np.array(each), draws=np.array(draws)), p=NAN)
     return Finding("agreement at which the gap crosses zero", effect, controls, within=ONSET_RANGE)
+
+
+def _crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
+    """The crossing of conditions in any order."""
+    order = np.argsort(agreement)
+    return crossing(agreement[order], gap[order])

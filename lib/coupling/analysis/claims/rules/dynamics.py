@@ -3,7 +3,8 @@
 import pandas as pd
 
 from coupling.analysis.claims.effects import Control, Finding, above, effect_of
-from coupling.analysis.claims.evidence import Evidence, Ref
+from coupling.analysis.claims.evidence import Evidence
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 
 
@@ -26,6 +27,7 @@ def who_moves(evidence: Evidence, task: str, condition: Ref) -> Finding:
         "explanation follows behaviour − behaviour follows explanation, divergent items",
         effect_of(late[["m0_seed", "seed", "lead"]], "lead"),
         _excess_above(evidence, task, condition),
+        rests_on=(condition,),
     )
 
 
@@ -41,4 +43,5 @@ def behaviour_returns(evidence: Evidence, task: str, condition: Ref) -> Finding:
         "behaviour returns to L(S) where the explanation said so − where it did not",
         effect_of(late[["m0_seed", "seed", "beyond"]], "beyond"),
         _excess_above(evidence, task, condition),
+        rests_on=(condition,),
     )

@@ -1,22 +1,27 @@
 """Rules about what M0 knows, and about what never had labels (claims 9 and 11, and our own on depth)."""
 
+from typing import Literal
+
 import pandas as pd
 
+from coupling import sweep as sweeps
 from coupling.analysis import measures
 from coupling.analysis.claims.effects import (
-    NAN,
-    Effect,
     Finding,
+    above,
     contrast,
     difference,
     effect_of,
     judged,
-    not_above,
+    no_effect,
     runs_above,
 )
-from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
+from coupling.analysis.claims.preferring import prefers_in
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.depth import with_depth
+from coupling.tasks.splits import held_out_kinds
 
 LEARNT = 0.8  # share of right answers from which on a behaviour counts as learnt
 CONSTANT = 0.5  # share of M0's commonest label from which on its labels count as near-constant
@@ -44,20 +49,42 @@ def new_behaviour(evidence: Evidence, task: str, explained: Ref, alone: Ref) -> 
 
 
 @rule
-def region(evidence: Evidence, task: str, condition: Ref) -> Finding:
-    """Decide whether there is a gap on kinds of items without labels.
+def region(
+    evidence: Evidence, task: str, condition: Ref, measure: Literal["preference", "gap"] = "gap"
+) -> Finding:
+    """Decide whether explanations follow behaviour on kinds of items without labels.
 
-    The table of regions has intervals and no p, so that this rule can measure the effect but not decide the
-    claim.
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        condition: The condition in which some kinds have no labels.
+        measure: "preference" for the primary measure, "gap" for the paper's own.
     """
-    where = {"task": task, "condition": condition.condition, "region": "held out"}
-    line = evidence.table("regions", condition.sweep, **where).iloc[0]
-    seeds = int(evidence.line(condition, task)["seeds"])
-    why = "the table of regions has an interval for the gap and no p"
-    effect = Effect(line["gap"], line["gap_low"], line["gap_high"], NAN, seeds, why=why)
-    low = line["excess_low"]
-    controls = {"excess gap above zero there": judged(low > 0, low)}
-    return Finding("gap on kinds without labels", effect, controls)
+    rows = _unlabelled(evidence, task, condition)
+    gap = effect_of(rows, "gap")
+    if measure == "preference":
+        effect = prefers_in(rows)
+        controls = {"gap above zero there": above(gap)}
+        return Finding("preference on kinds without labels", effect, controls, rests_on=(condition,))
+    controls = {"excess gap above zero there": above(effect_of(rows, "excess"))}
+    return Finding("gap on kinds without labels", gap, controls, rests_on=(condition,))
+
+
+def _unlabelled(evidence: Evidence, task: str, condition: Ref) -> pd.DataFrame:
+    """Return the rows of a condition on kinds without labels, by what its sweep holds out."""
+    plan = [
+        spec for name, spec in sweeps.plan(evidence.profile, condition.sweep) if name == condition.condition
+    ]
+    rows, parts = evidence.rows(condition, task), []
+    for name in task.split("+"):
+        closed = [spec for spec in plan if spec.held_out and name in spec.tasks]
+        if not closed:
+            raise NotMeasuredError(
+                f"{condition.sweep}, {condition.condition}: all kinds of {name} have labels"
+            )
+        mine = rows[rows["task"] == name]
+        parts.append(mine[mine["kind"].isin(held_out_kinds(mine["kind"], closed[0]))])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _beyond_labels(rows: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +116,7 @@ def near_constant(evidence: Evidence, task: str, early: Ref, whole: Ref, early_c
     share = base["top_label_share"].mean()
     controls = {
         f"commonest label of M0 at least {CONSTANT}": judged(share >= CONSTANT, share),
-        "not so for M0 whole": not_above(excesses[whole]),
+        "not so for M0 whole (equivalence)": no_effect(excesses[whole]),
     }
     return Finding("commonest explanation − commonest current label", excesses[early], controls)
 
@@ -108,7 +135,7 @@ def depth_within(evidence: Evidence, task: str, condition: Ref) -> Finding:
         "agreement higher there by no more than 0.1": judged(agreement <= 0.1, agreement),
     }
     measure = "gap on the third of the entities met most − met least"
-    return Finding(measure, contrast(often, seldom, "gap"), controls)
+    return Finding(measure, contrast(often, seldom, "gap"), controls, rests_on=(condition,))
 
 
 @rule
@@ -128,4 +155,4 @@ def depth_between(evidence: Evidence, task: str, early: Ref, whole: Ref, early_c
         raise NotMeasuredError(f"{whole.sweep} has no M0 at checkpoint {missing}")
     right = base[[WHOLE, early_checkpoint]].tolist()
     controls = {"M0 right more often when whole": judged(right[0] > right[1], *right)}
-    return Finding("gap, M0 whole − M0 early", effect_of(over, "gap"), controls)
+    return Finding("gap, M0 whole − M0 early", effect_of(over, "gap"), controls, rests_on=(early, whole))

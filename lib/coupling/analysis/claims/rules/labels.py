@@ -1,8 +1,10 @@
 """Rules about one label source: is there a gap beyond what shared drift gives (claims 1, 3 and 6)?"""
 
+from dataclasses import replace
 from typing import Literal
 
 from coupling.analysis.claims.effects import (
+    MATTERS,
     Control,
     Effect,
     Finding,
@@ -10,10 +12,12 @@ from coupling.analysis.claims.effects import (
     above,
     difference,
     effect_of,
-    not_above,
+    no_effect,
     runs_above,
 )
-from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, Ref
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
+from coupling.analysis.claims.preferring import prefers
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.claims.shared import (
     Tests,
@@ -23,6 +27,33 @@ from coupling.analysis.claims.shared import (
     not_collapsed,
     outcome,
 )
+
+SHUFFLED = f"shuffled labels: gap below {MATTERS:g} (equivalence)"
+
+
+@rule
+def prefers_own(
+    evidence: Evidence,
+    task: str,
+    condition: Ref,
+    shuffled: Ref | None = None,
+    other_source: bool = False,
+) -> Finding:
+    """Decide whether explanations state the behaviour of their own run rather than that of another.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        condition: The condition, with two or more explainers of each M0.
+        shuffled: The same labels shuffled: they must leave no gap.
+        other_source: Whether labels are of another source than M0: then self must be above base too.
+    """
+    controls = {"gap above zero": above(evidence.effect(condition, task, "gap"))}
+    controls |= above_constant(evidence, task, condition) | not_collapsed(evidence, task, condition)
+    controls |= beyond_flips(evidence, task, condition) | _beside(evidence, task, shuffled)
+    if other_source:
+        controls |= _self_above_base(evidence, task, condition)
+    return Finding("preference", prefers(evidence, task, condition), controls, rests_on=(condition,))
 
 
 @rule
@@ -73,17 +104,15 @@ def own_labels(
 def _beside(
     evidence: Evidence,
     task: str,
-    shuffled: Ref | None,
-    content: Ref | None,
-    default: Ref | None,
-    text_only: Ref | None,
+    shuffled: Ref | None = None,
+    content: Ref | None = None,
+    default: Ref | None = None,
+    text_only: Ref | None = None,
 ) -> dict[str, Control]:
     """Return the controls that are runs of their own, of those that the claim names."""
     controls = {}
     if shuffled:
-        controls["shuffled labels: gap not above zero"] = outcome(
-            lambda: not_above(evidence.effect(shuffled, task, "gap"))
-        )
+        controls[SHUFFLED] = outcome(lambda: no_effect(evidence.effect(shuffled, task, "gap")))
     if content:
         controls["labels by content: gap above zero"] = outcome(
             lambda: above(evidence.effect(content, task, "gap"))
@@ -112,7 +141,7 @@ def own_labels_plainly(evidence: Evidence, task: str, condition: Ref) -> Finding
     """Decide whether labels of M0 leave a gap, in the paper's own measure."""
     controls = beyond_flips(evidence, task, condition) | not_collapsed(evidence, task, condition)
     controls |= above_constant(evidence, task, condition)
-    return Finding("gap", evidence.effect(condition, task, "gap"), controls)
+    return Finding("gap", evidence.effect(condition, task, "gap"), controls, rests_on=(condition,))
 
 
 @rule
@@ -125,7 +154,7 @@ def other_source(evidence: Evidence, task: str, condition: Ref) -> Finding:
 def other_gap(evidence: Evidence, task: str, condition: Ref) -> Finding:
     """Decide whether labels of another source than M0 leave a gap, in the paper's own measure."""
     controls = _self_above_base(evidence, task, condition)
-    return Finding("gap", evidence.effect(condition, task, "gap"), controls)
+    return Finding("gap", evidence.effect(condition, task, "gap"), controls, rests_on=(condition,))
 
 
 def _self_above_base(evidence: Evidence, task: str, condition: Ref) -> dict[str, Control]:
@@ -133,8 +162,15 @@ def _self_above_base(evidence: Evidence, task: str, condition: Ref) -> dict[str,
 
 
 @rule
-def noise(evidence: Evidence, task: str, condition: Ref, more: Ref, shuffled: Ref) -> Finding:
-    """Decide whether noisy labels leave an excess gap.
+def noise(
+    evidence: Evidence,
+    task: str,
+    condition: Ref,
+    more: Ref,
+    shuffled: Ref,
+    measure: Literal["preference", "excess"] = "excess",
+) -> Finding:
+    """Decide whether the effect survives noisy labels.
 
     Args:
         evidence: The tables.
@@ -143,12 +179,14 @@ def noise(evidence: Evidence, task: str, condition: Ref, more: Ref, shuffled: Re
         more: One with more noise, whose gap must be above zero too. Its name ends with ", " and the share of
             noise.
         shuffled: Labels without any information: they must leave no gap.
+        measure: "preference" for the primary measure, "excess" for the excess gap.
     """
     share = more.condition.rpartition(", ")[2]
-    controls = {
-        f"gap above zero at {share}": above(evidence.effect(more, task, "gap")),
-        "shuffled labels: gap not above zero": not_above(evidence.effect(shuffled, task, "gap")),
-    }
+    above_more = {f"gap above zero at {share}": above(evidence.effect(more, task, "gap"))}
+    if measure == "preference":
+        found = prefers_own(evidence, task, condition, shuffled)
+        return replace(found, controls=found.controls | above_more)
+    controls = above_more | {SHUFFLED: no_effect(evidence.effect(shuffled, task, "gap"))}
     return excess_gap(evidence, task, condition, controls)
 
 
@@ -171,13 +209,12 @@ def by_content_alone(
         shuffled: The same labels shuffled: they must leave no gap.
         measure: "excess" for the primary measure, "gap" for the paper's own.
     """
-    name = "the same labels shuffled: gap not above zero"
-    controls = {name: not_above(evidence.effect(shuffled, task, "gap"))}
+    controls = {f"the same, {SHUFFLED}": no_effect(evidence.effect(shuffled, task, "gap"))}
     controls |= beyond_flips(evidence, task, condition) | not_collapsed(evidence, task, condition)
     if measure == "excess":
         return excess_gap(evidence, task, condition, controls)
     controls |= above_constant(evidence, task, condition)
-    return Finding("gap", evidence.effect(condition, task, "gap"), controls)
+    return Finding("gap", evidence.effect(condition, task, "gap"), controls, rests_on=(condition,))
 
 
 @rule
@@ -193,7 +230,8 @@ def own_weights(evidence: Evidence, task: str, default: Ref, sibling: Ref, text_
     """
     controls = {"text only below default": above(_target(evidence, task, default, text_only))}
     measure = "target-faithfulness of default − of sibling"
-    return Finding(measure, _target(evidence, task, default, sibling), controls)
+    effect = _target(evidence, task, default, sibling)
+    return Finding(measure, effect, controls, rests_on=(default, sibling))
 
 
 @rule
@@ -209,6 +247,7 @@ def as_good_as_new(evidence: Evidence, task: str, fixed: Ref, anew: Ref) -> Find
     over = difference(evidence.rows(fixed, task), evidence.rows(anew, task), "self")
     return Finding(
         "self of default − self of relabelled, above −0.02",
-        effect_of(over, "self", null=-0.02),
+        effect_of(over, "self", null=-MATTERS, matters=-MATTERS),
         above_constant(evidence, task, anew),
+        rests_on=(fixed,),
     )

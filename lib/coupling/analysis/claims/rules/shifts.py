@@ -5,8 +5,8 @@ import pandas as pd
 
 from coupling.analysis import resampling
 from coupling.analysis.claims.effects import (
+    MATTERS,
     Control,
-    Effect,
     Finding,
     Missing,
     above,
@@ -14,14 +14,16 @@ from coupling.analysis.claims.effects import (
     difference,
     effect_of,
     judged,
-    two_sided,
+    over_seeds,
 )
-from coupling.analysis.claims.evidence import Evidence, Ref
+from coupling.analysis.claims.evidence import Evidence
+from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import OwnSweep, rule
 from coupling.analysis.claims.shared import above_constant, not_collapsed
 
 SHIFTED = 0.1  # by how much a rate must have moved to count as shifted
 LEARNT = 0.8  # share of right answers from which on re-taught facts count as learnt
+SAID = 0.1  # the smallest share of a shift that would matter if explanations implied it
 SIGNS = {"up": 1, "down": -1}
 
 
@@ -58,6 +60,31 @@ def _pushed(evidence: Evidence, task: str, condition: Ref) -> dict[str, Control]
 
 
 @rule
+def follows_flipped(evidence: Evidence, task: str, one: Ref, other: Ref | None = None) -> Finding:
+    """Decide whether explanations follow a shift on the items whose label it flipped.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        one: Runs that were pushed one way.
+        other: Runs that were pushed the other way. With them the two directions are pooled.
+    """
+    ends = (one, other) if other else (one,)
+    rows = [evidence.shifted(condition, task) for condition in ends]
+    controls = {}
+    for condition, found in zip(ends, rows, strict=True):
+        way = found["direction"].iloc[0]
+        controls[f"pushed {way}: rate moved by more than {SHIFTED}"] = moved(found)
+        runs = above_constant(evidence, task, condition) | not_collapsed(evidence, task, condition)
+        controls |= {f"pushed {way}: {name}": outcome for name, outcome in runs.items()}
+    both = pd.concat(rows, ignore_index=True)
+    # Directions and tasks count alike, however many items each of them flips.
+    cells = both.groupby(["m0_seed", "seed", "task", "condition"], as_index=False)["flipped_gain"].mean()
+    measure = "on flipped items: own behaviour stated − stated by the unshifted run"
+    return Finding(measure, effect_of(cells, "flipped_gain"), controls, rests_on=ends)
+
+
+@rule
 def follows(
     evidence: Evidence, task: str, condition: Ref, opposite: Ref | None = None, neutral: Ref | None = None
 ) -> Finding:
@@ -76,28 +103,30 @@ def follows(
     if neutral:
         over = difference(rows, evidence.shifted(neutral, task), "excess")
         controls["above that beside a neutral objective"] = above(effect_of(over, "excess"))
-    effect = effect_of(rows, "excess")
+    effect = effect_of(rows, "excess", matters=0.0)
     if not opposite:
-        return Finding("excess gap over the run without the shift", effect, controls)
+        measure = "excess gap over the run without the shift"
+        return Finding(measure, effect, controls, rests_on=(condition,))
     evidence.shifted(opposite, task)  # without these runs the matrix across directions has no meaning
     found = evidence.directions(condition.sweep, task, float(rows["strength"].iloc[0]))
     tests = {"matrix across directions": (found["p"], bool(found["difference"] > 0))}
     measure = "excess gap over runs without the shift and with the opposite one"
-    return Finding(measure, effect, controls, tests)
+    return Finding(measure, effect, controls, tests, rests_on=(condition,))
 
 
 @rule
 def follows_plainly(evidence: Evidence, task: str, condition: Ref) -> Finding:
     """Decide whether explanations follow a shift, in the paper's own measure."""
     effect = effect_of(evidence.shifted(condition, task), "gap")
-    return Finding("gap", effect, _pushed(evidence, task, condition))
+    return Finding("gap", effect, _pushed(evidence, task, condition), rests_on=(condition,))
 
 
 @rule
 def labels_from_before(evidence: Evidence, task: str, condition: Ref) -> Finding:
     """Decide whether explanations follow a shift that came before them, with labels from before the shift."""
-    effect = effect_of(evidence.shifted(condition, task), "excess")
-    return Finding("excess gap over the run without the shift", effect, _pushed(evidence, task, condition))
+    effect = effect_of(evidence.shifted(condition, task), "excess", matters=0.0)
+    controls = _pushed(evidence, task, condition)
+    return Finding("excess gap over the run without the shift", effect, controls, rests_on=(condition,))
 
 
 @rule
@@ -115,13 +144,11 @@ def share_said(evidence: Evidence, task: str, up: Ref, down: Ref) -> Finding:
     draws = resampling.resampled(paired, ["rate", "said"])
     ratio = draws["said"] / draws["rate"]
     each = paired.groupby("m0_seed")[["rate", "said"]].mean()
-    value = float(paired["said"].mean() / paired["rate"].mean())
-    seeds_above = int((each["said"] / each["rate"] > 0).sum())
-    low, high = resampling.interval(ratio)
-    effect = Effect(value, low, high, two_sided(ratio), len(each), seeds_above=seeds_above)
+    effect = over_seeds(each["said"] / each["rate"], matters=SAID, draws=ratio)
     differs = above(effect_of(paired, "rate", null=2 * SHIFTED))
     measure = "of the difference in rate between pushed up and down, the share that explanations imply"
-    return Finding(measure, effect, {f"behaviour differs by more than {2 * SHIFTED}": differs})
+    controls = {f"behaviour differs by more than {2 * SHIFTED}": differs}
+    return Finding(measure, effect, controls, rests_on=(up, down))
 
 
 @rule
@@ -136,7 +163,8 @@ def goes_stale(evidence: Evidence, task: str, beside: Ref, after: Ref) -> Findin
     """
     ends = [evidence.shifted(condition, task) for condition in (beside, after)]
     effect = effect_of(difference(*ends, "self"), "self")
-    return Finding("self, shift beside explanation training − after it", effect, _both_moved(*ends))
+    measure = "self, shift beside explanation training − after it"
+    return Finding(measure, effect, _both_moved(*ends), rests_on=(beside, after))
 
 
 @rule
@@ -152,7 +180,8 @@ def replay_helps(evidence: Evidence, task: str, replayed: Ref, after: Ref) -> Fi
     ends = [evidence.shifted(condition, task) for condition in (replayed, after)]
     effect = effect_of(difference(*ends, "self"), "self")
     controls = above_constant(evidence, task, replayed)
-    return Finding("self, shift after with replay − without", effect, controls)
+    measure = "self, shift after with replay − without"
+    return Finding(measure, effect, controls, rests_on=(replayed, after))
 
 
 @rule
@@ -166,8 +195,9 @@ def as_good_as_new_under_shift(evidence: Evidence, task: str, fixed: Ref, anew: 
         anew: The same shift with labels made anew from the current model.
     """
     ends = [evidence.shifted(condition, task) for condition in (fixed, anew)]
-    effect = effect_of(difference(*ends, "self"), "self", null=-0.02)
-    return Finding("self with fixed labels − with labels made anew, above −0.02", effect, _both_moved(*ends))
+    effect = effect_of(difference(*ends, "self"), "self", null=-MATTERS, matters=-MATTERS)
+    measure = "self with fixed labels − with labels made anew, above −0.02"
+    return Finding(measure, effect, _both_moved(*ends), rests_on=(fixed,))
 
 
 @rule
@@ -195,7 +225,8 @@ def retaught(evidence: Evidence, task: str, condition: Ref, silent: Ref) -> Find
         ),
     }
     measure = "self beyond explanations without re-teaching, on re-taught entities − on the others"
-    return Finding(measure, contrast(follow[told], follow[~told], "beyond"), controls)
+    effect = contrast(follow[told], follow[~told], "beyond")
+    return Finding(measure, effect, controls, rests_on=(condition,))
 
 
 @rule

@@ -1,0 +1,78 @@
+"""Preference as an effect, of one condition or of two compared (docs/method.md, "Preference")."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from coupling.analysis import preference
+from coupling.analysis.claims.effects import NAN, Effect, over_seeds
+from coupling.analysis.claims.evidence import Evidence
+from coupling.analysis.claims.ref import Ref
+
+MATTERS = 0.05  # the smallest preference beyond 0.5 that would matter, and the smallest difference of two
+_WHY = "preference needs two explainers of one M0 and items that just one of them left"
+
+
+def prefers(evidence: Evidence, task: str, condition: Ref) -> Effect:
+    """Return the preference of a condition, tested against 0.5 by dealing the explanations out.
+
+    Its interval is t over M0 means, or over the explainers of a single M0 by the jackknife.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +, whose M0 means are averaged.
+        condition: The condition.
+    """
+    seeds = evidence.rows(condition, task)["m0_seed"].nunique()
+    return _tested(evidence.units(condition, task), evidence.pairs(condition, task), seeds)
+
+
+def prefers_in(rows: pd.DataFrame) -> Effect:
+    """Return the preference in some rows of one condition, with the columns that `preference.units` takes."""
+    units = [list(preference.units(part).values()) for _, part in rows.groupby("task")]
+    pairs = [preference.by_pair(part).assign(task=task) for task, part in rows.groupby("task")]
+    return _tested(units, pd.concat(pairs, ignore_index=True), rows["m0_seed"].nunique())
+
+
+def _tested(units: list[list[preference.Unit]], pairs: pd.DataFrame, seeds: int) -> Effect:
+    null, matters = preference.NULL, preference.NULL + MATTERS
+    tested = preference.deal(units)
+    values, unit = _by_seed(pairs)
+    if not len(values):
+        return Effect(NAN, NAN, NAN, NAN, seeds, null, matters=matters, why=_WHY)
+    effect = over_seeds(values, unit, null, matters)
+    return replace(effect, value=tested.preference, p=tested.p)
+
+
+def prefers_more(evidence: Evidence, task: str, one: Ref, other: Ref) -> Effect:
+    """Return the preference of one condition less that of another, by paired t over M0 means.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        one: The condition that should have the higher preference.
+        other: The other condition, with the same M0s.
+    """
+    (ours, unit), (theirs, _) = (_by_seed(evidence.pairs(ref, task)) for ref in (one, other))
+    both = (ours - theirs).dropna()
+    if not len(both):
+        return Effect(NAN, NAN, NAN, NAN, len(ours), matters=MATTERS, why=_WHY)
+    return over_seeds(both, unit, 0.0, MATTERS)
+
+
+def _by_seed(pairs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """One value an M0, the mean over its tasks; of a single M0 one value an explainer.
+
+    An M0 that has no preference on one of several tasks has none.
+    """
+    pairs = pairs.assign(preference=pairs["preference"].astype(float))
+    by_task = pairs.groupby(["task", "m0_seed"])["preference"].mean().unstack("task")
+    each = by_task.mean(axis=1, skipna=False).dropna()
+    if pairs["m0_seed"].nunique() > 1 or pairs.empty:
+        return each, "M0s"
+    parts = [preference.over_explainers(part) for _, part in pairs.groupby("task")]
+    if not all(len(part) for part in parts):
+        return each, "M0s"
+    runs = sorted({*pairs["first"], *pairs["second"]})
+    return pd.Series(np.mean(parts, axis=0), index=runs), "explainers"
