@@ -120,7 +120,7 @@ def written(folder, rows):
     return path
 
 
-@settings(max_examples=100, **QUICK)
+@settings(max_examples=60, **QUICK)
 @given(rows=ROWS)
 def test_a_file_is_read_whole_or_refused_by_its_name(rows, tmp_path):
     path = written(tmp_path, rows)
@@ -136,14 +136,14 @@ def test_a_file_is_read_whole_or_refused_by_its_name(rows, tmp_path):
     assert all(type(item.gold) in (int, type(None)) for item in train + test)
 
 
-@settings(max_examples=100, **QUICK)
+@settings(max_examples=60, **QUICK)
 @given(name=st.sampled_from(NAMES), value=st.one_of(VALUE, st.lists(VALUE, max_size=2)))
 def test_a_spec_of_any_value_is_made_with_a_key_or_refused_with_the_fields_name(name, value):
     spec, error = tried(make_spec, "tiny", **{name: value})
     assert name in str(error) if error else len(key(spec, "explain")) == 12
 
 
-@settings(max_examples=20, **QUICK)
+@settings(max_examples=16, **QUICK)
 @given(rows=ROWS, values=SPECS)
 def test_what_is_accepted_runs_or_ends_in_a_typed_error(rows, values, tmp_path, model):
     path = written(tmp_path, rows)
