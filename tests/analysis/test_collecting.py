@@ -133,6 +133,7 @@ def test_no_table_is_made_of_fewer_runs_than_planned_or_of_diverged_ones(tmp_pat
         "git_commit": "",
         "base": "",
         "labels": {"shallow_rule": {}},
+        "model": {"device": "cpu", "dtype": "bfloat16"},
     }
     files.write_json(tmp_path / "manifest.json", manifest)
     monkeypatch.setattr(records, "find", lambda folder: tmp_path)

@@ -74,8 +74,11 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     home, before = m0.device, _probed(m0)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        # On a CPU, so that the first weights are the same on every device.
-        model = get_peft_model(m0.model.to("cpu"), config).to(home)
+        # The first weights are drawn on a CPU, so that they are the same on a GPU.
+        gpu = home.type == "cuda"
+        model = get_peft_model(m0.model.to("cpu") if gpu else m0.model, config)
+    if gpu:
+        model.to(home)
     tuned = replace(m0, model=model.eval())
     try:
         _check_fresh(tuned, before)
