@@ -107,7 +107,7 @@ def test_one_file_makes_a_sweep_with_runs_tables_a_figure_and_a_claim(toy):
         ),
         (
             {"rule": "needs_kl", "arguments": {"with_kl": "high", "without_kl": "low", "measure": "exces"}},
-            "arguments.measure: 'exces': expected gap or excess",
+            "arguments.measure: 'exces': expected preference or gap or gap_content or excess",
         ),
     ],
 )

@@ -50,7 +50,7 @@ class ItemsSection(Section):
         "items",
         "both",
         "halves of MMLU's subjects that questions come from (training: that half alone, dealt in two again,"
-        " to choose settings on subjects that no other run is tested on)",
+        " to choose settings on subjects that no run of this world_seed is tested on)",
         later=True,
     )
     max_words: int = field(
