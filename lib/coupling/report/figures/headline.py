@@ -94,7 +94,16 @@ def _preference(axis: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Draw the preference of one task, with its null."""
     for place, row in rows.iterrows():
         _mark(axis, place, row, "preference", runs[runs["condition"] == row["condition"]])
-        _number(axis, place, row["preference"], COLOURS["preference"])
+        axis.annotate(
+            f"{row['preference']:.3f} " if np.isfinite(row["preference"]) else "",
+            (place, row["preference"]),
+            xytext=(-5, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=6,
+            color=COLOURS["preference"],
+        )
     axis.set_xticks(range(len(rows)), rows["condition"])
     axis.set_xlim(-0.6, len(rows) - 0.4)
     style.one_half(axis)
