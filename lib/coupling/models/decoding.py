@@ -31,7 +31,7 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
     Returns:
         The token ids behind each prompt, without the end mark.
     """
-    if not loaded.pads and len({len(prompt) for prompt in prompts}) > 1:
+    if not loaded.pads and len(prompts) > 1:
         return [generated(loaded, [prompt], limit)[0] for prompt in prompts]
     ids, mask = (t.to(loaded.device) for t in pad(prompts, loaded.tokenizer.pad_token_id, "left"))
     with loaded.precision(), _greedy(loaded):

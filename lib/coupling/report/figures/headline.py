@@ -1,5 +1,7 @@
 """Headline: self- and target-faithfulness at the final step, both gaps and preference, by condition."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -82,7 +84,7 @@ def _panels(left: Axes, right: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> 
                 label=label,
             )
     for axis in (left, right):
-        axis.set_xticks(range(len(rows)), rows["condition"])
+        axis.set_xticks(range(len(rows)), _wrapped(rows["condition"]), fontsize=7)
         axis.set_xlim(-0.6, len(rows) - 0.4)
         style.legend(axis, 7)
     style.zero(right)
@@ -104,17 +106,24 @@ def _preference(axis: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
             fontsize=6,
             color=COLOURS["preference"],
         )
-    axis.set_xticks(range(len(rows)), rows["condition"])
+    axis.set_xticks(range(len(rows)), _wrapped(rows["condition"]), fontsize=7)
     axis.set_xlim(-0.6, len(rows) - 0.4)
     style.one_half(axis)
     axis.set(ylabel="share of decided explanations", title=LABELS["preference"])
     axis.margins(y=0.25)
 
 
+def _wrapped(names: pd.Series) -> list[str]:
+    """Break names of conditions into lines, so that they stand beside one another."""
+    return [textwrap.fill(name, 11) for name in names]
+
+
 def _mark(axis: Axes, x: float, row: pd.Series, measure: str, runs: pd.DataFrame) -> None:
     """Draw one mean with its interval, and its runs beside it."""
     if not np.isfinite(row[measure]):
-        axis.text(x, axis.get_ylim()[0], "needs\n2 runs", ha="center", va="bottom", fontsize=6)
+        # At the foot of the panel, wherever its limits will lie.
+        at_foot = axis.get_xaxis_transform()
+        axis.text(x, 0.02, "needs\n2 runs", transform=at_foot, ha="center", va="bottom", fontsize=6)
         return
     style.measure_interval(axis, x, row, measure)
     places = x + 0.09 + style.spread(len(runs), 0.03)
