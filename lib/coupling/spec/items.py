@@ -56,7 +56,7 @@ class ItemsSection(Section):
     max_words: int = field(
         "items", 60, "maximum length of a post, a prompt, or a question with its options, in words", ge=10
     )
-    test_items: int = field("items", 2000, "number of test items of each task at the final evaluation", ge=8)
+    test_items: int = field("items", 2000, "number of test items of each task at the final evaluation", ge=1)
 
     @property
     def tasks(self) -> list[str]:
