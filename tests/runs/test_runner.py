@@ -156,10 +156,11 @@ def test_a_run_that_fails_does_not_stop_the_others(given, capsys):
 
 def test_what_is_missing_is_said_before_any_compute(given, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COUPLING_CACHE", str(tmp_path / "cache"))
-    write_list(Path(given[0]), [Listed("gate", "one", make_spec("medium"))])
+    spec = make_spec("medium", judge="SmolLM2-135M-Instruct")
+    write_list(Path(given[0]), [Listed("gate", "one", spec)])
     assert batch.main(given) == 2
     said = capsys.readouterr().err
-    assert "Qwen2.5-Coder-1.5B-Instruct, mmlu" in said
+    assert "Qwen2.5-Coder-1.5B-Instruct, SmolLM2-135M-Instruct, mmlu" in said
     assert "coupling fetch" in said
     assert not files.results_dir().exists()
 

@@ -52,6 +52,20 @@ def test_files_are_found_by_content_and_by_name(tmp_path):
         read(path)
 
 
+def test_folders_of_models_are_found_by_name(tmp_path):
+    for name in ("own", "judging"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        (tmp_path / "here" / name / "config.json").write_text(f'"{name}"')
+    folder = tmp_path / "here"
+    spec = make_spec("medium", model=str(folder / "own"), judge=str(folder / "judging"), task="refusal")
+    path = tmp_path / "list.json"
+    write_list(path, [Listed("mine", "one", spec)])
+    assert str(tmp_path) not in path.read_text()
+    folder.rename(tmp_path / "models")
+    (one,) = read(path)
+    assert [one.spec.model, one.spec.judge] == [str(tmp_path / "models" / n) for n in ("own", "judging")]
+
+
 def test_other_code_is_refused(path, monkeypatch):
     monkeypatch.setattr(spec_list, "PARTS", ("spec",))
     with pytest.raises(SpecError, match="written by other code"):

@@ -106,8 +106,8 @@ def check(runs: Sequence[Listed]) -> None:
 
 def _packages(spec: Spec) -> list[str]:
     """The packaged models and packaged data that a run reads."""
-    models = [one.model for one in (spec, spec.label_source) if one.model in PACKAGES]
-    return [*models, *needs(spec)]
+    models = (spec.model, spec.label_source.model, spec.judge)
+    return [*(name for name in models if name in PACKAGES), *needs(spec)]
 
 
 def run_all(runs: Sequence[Listed]) -> list[Failure]:

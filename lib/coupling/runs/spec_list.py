@@ -140,8 +140,9 @@ def _for_elsewhere(spec: Spec) -> Spec:
             values[name] = BY_CONTENT + files.sha256(path)
     if spec.items_file is not None:
         values["task"] = PREFIX + Path(spec.items_file).name
-    if Path(spec.model).is_dir():
-        values["model"] = Path(spec.model).resolve().name
+    for name in ("model", "judge"):
+        if Path(getattr(spec, name) or "-").is_dir():
+            values[name] = Path(getattr(spec, name)).resolve().name
     return spec.model_copy(update=values)
 
 
@@ -150,6 +151,7 @@ def _with_files_here(spec: Spec, models: Path, data: Path) -> Spec:
     values = {}
     if spec.items_file is not None:
         values["task"] = PREFIX + str(data / Path(spec.items_file).name)
-    if (models / spec.model).is_dir():
-        values["model"] = str(models / spec.model)
+    for name in ("model", "judge"):
+        if (models / (getattr(spec, name) or "-")).is_dir():
+            values[name] = str(models / getattr(spec, name))
     return spec.model_copy(update=values)
