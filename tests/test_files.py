@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and what cannot be read is named."""
 
+import errno
 import json
 import math
 import os
@@ -17,9 +18,9 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_part(tmp_path):
     def fill_the_disk():
         with files.replacing(path) as part:
             part.write_text("half")
-            raise OSError("disk full")
+            raise OSError(errno.ENOSPC, "disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(files.StoreError, match=r"cannot write .*x\.json .*disk full.*make room there"):
         fill_the_disk()
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]

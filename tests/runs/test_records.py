@@ -70,6 +70,22 @@ def test_a_damaged_record_is_no_result(plan, specs):
         tables.collect("headline", plan)
 
 
+def test_a_damaged_record_is_written_again_and_healed(specs, capfd):
+    published = records.publish("headline", specs)
+    before = [written(path) for path in published]
+    (published[0] / "untrained.parquet").write_bytes(b"no parquet")
+    (published[1] / folders.MANIFEST).write_text("{")
+    (published[2] / "rows.parquet").unlink()
+    assert sorted(records.publish("headline", specs)) == sorted(published)
+    assert [written(path) for path in published] == before
+    assert capfd.readouterr().err.count("is damaged: it is written again") == 3
+    carried = files.figures_dir().with_name("carried")
+    shutil.copytree(files.tables_dir(), carried)
+    (published[2] / "rows.parquet").write_bytes(b"no parquet")
+    assert records.take_in("headline", specs, carried) == [published[2]]
+    assert [written(path) for path in published] == before
+
+
 def test_records_have_a_limit_and_need_a_finished_run(specs, monkeypatch):
     with pytest.raises(records.PublishError, match="none of the 1 runs has finished"):
         records.publish("headline", [specs[0].model_copy(update={"seed": 9})])

@@ -58,4 +58,7 @@ def test_a_write_that_breaks_off_leaves_the_older_checkpoint(spec, m0, tmp_path,
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(tmp_path, tuned.model, optimizer, 2, [{"step": 1}, {"step": 2}])
         assert load_checkpoint(tmp_path, tuned.model, optimizer)[:2] == (1, [{"step": 1}])
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        ".checkpoint.safetensors.seal",
+        "checkpoint.safetensors",
+    ]
