@@ -1,5 +1,6 @@
 """Files of the study: the folders that they lie in, and reading and writing that is whole or fails."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -8,8 +9,9 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -271,12 +273,9 @@ def read_table(path: Path) -> pd.DataFrame:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Within the block, a file is read that must have the checksum that its folder's list names for it.
-
-    Raises:
-        StoreError: Where the file is missing, has another checksum, or cannot be read.
-    """
+    """Within the block, a file is read that must have the checksum that its folder's list names for it."""
     try:
+        path.stat()  # a file that is missing is not called damaged
         if (wrong := wrong_file(path.parent, read_sums(path.parent, [path.name]))) is not None:
             raise StoreError(f"{path.parent / wrong} is damaged ({SUMS} names another checksum): {_WAY_OUT}")
         yield
@@ -311,18 +310,38 @@ def read_sums(folder: Path, names: Iterable[str] | None = None) -> dict[str, str
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the checksums of some files into the list of their folder. Other lines of the list stay."""
-    sums = read_sums(folder) | {name: sha256(folder / name) for name in names}
-    with replacing(folder / SUMS) as part:
-        part.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
-
-
-def wrong_file(folder: Path, checksums: Mapping[str, str]) -> str | None:
-    """Return the first of some files that is missing or has another checksum, or None."""
-    right = ((folder / n).is_file() and sha256(folder / n) == c for n, c in checksums.items())
-    return next((name for name, fits in zip(checksums, right, strict=True) if not fits), None)
+    own = {name: sha256(folder / name) for name in names}
+    with writing(folder / SUMS):
+        held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)  # others may add lines too
+        sums = read_sums(folder) | own
+        with replacing(folder / SUMS) as part:
+            part.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
+    finally:
+        os.close(held)
 
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The SHA-256 of a large file. It is computed once in a process, and again where size or time changed."""
+    about = path.stat()
+    return _sha256_of(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256(path)
+
+
+def wrong_file(
+    folder: Path, checksums: Mapping[str, str], digest: Callable[[Path], str] = sha256
+) -> str | None:
+    """Return the first of some files that is missing or has another checksum, or None."""
+    right = ((folder / n).is_file() and digest(folder / n) == c for n, c in checksums.items())
+    return next((name for name, fits in zip(checksums, right, strict=True) if not fits), None)

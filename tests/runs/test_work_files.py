@@ -1,14 +1,21 @@
 """Work files: what is damaged, missing or of another run is never taken, and the run ends in its rows."""
 
+import json
+import re
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from coupling import files, runs, seals
-from coupling.runs import folders
+from coupling.runs import explainers, folders
 from coupling.runs.result import WORK
 from coupling.training import loop
-from micro import micro_spec
+from coupling.training.checkpoints import reached
+from micro import VALUES, micro_spec
 
 STEPS = {"steps": 4, "evaluations": 4, "learning_rate": 0.01}
 
@@ -111,6 +118,66 @@ def test_damaged_shared_files_are_made_again(spec, want, place, capfd):
     said = capfd.readouterr().err
     assert f"{folders.shared_file(spec, '.parquet')} is damaged" in said
     assert f"{folders.shared_file(spec, '.json')} is damaged" in said
+
+
+def test_a_run_that_ends_within_an_evaluation_need_not_train_again(spec, want, monkeypatch):
+    real = explainers.evaluate
+
+    def evaluate(model, items, *rest):
+        if reached(folders.run_folder(spec) / WORK / "stage-0") == 2:
+            raise Stopped
+        return real(model, items, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(explainers, "evaluate", evaluate)
+        with pytest.raises(Stopped):
+            runs.explain(spec)
+    steps = []
+    real_step = loop.add_gradients
+    monkeypatch.setattr(loop, "add_gradients", lambda *of: steps.append(1) or real_step(*of))
+    pd.testing.assert_frame_equal(runs.explain(spec).table("rows"), want, check_exact=True)
+    assert len(steps) == 2
+
+
+TOLD = """
+import json, os, signal, sys
+from coupling import runs, spec
+from coupling.training import loop
+real, taken = loop.add_gradients, []
+def add_gradients(*of):
+    taken.append(1)
+    if len(taken) == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(*of)
+loop.add_gradients = add_gradients
+runs.explain(spec.make_spec(**json.loads(sys.argv[1])))
+"""
+
+
+def test_a_run_that_is_told_to_end_writes_a_checkpoint_and_leaves(spec, want):
+    values = VALUES | STEPS | {"model": spec.model, "task": spec.task}
+    done = subprocess.run([sys.executable, "-c", TOLD, json.dumps(values)], capture_output=True)
+    assert done.returncode == -signal.SIGTERM, done.stderr.decode()
+    assert reached(folders.run_folder(spec) / WORK / "stage-0") == 3
+    assert not folders.complete(folders.run_folder(spec))
+    pd.testing.assert_frame_equal(runs.explain(spec).table("rows"), want, check_exact=True)
+
+
+def test_a_disk_that_fills_up_is_one_clear_line_at_every_artefact_and_never_a_result(spec, want):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told = []
+    for most in (8, 1000, 8000, 16000, 40000):  # bytes of a file
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            runs.explain(spec)
+        except files.StoreError as error:
+            told.append(str(error))
+            assert not folders.complete(folders.run_folder(spec))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(told) >= 3
+    assert all(re.fullmatch(r"cannot write \S+ \(.*\): make room there.* and run again", one) for one in told)
+    pd.testing.assert_frame_equal(runs.explain(spec).table("rows"), want, check_exact=True)
 
 
 @pytest.mark.parametrize("steps", [1, 3])

@@ -113,19 +113,20 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("a+")
-    with handle:
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            handle.seek(0)
-            say(f"waiting for {folder}, which {handle.read().strip() or 'another process'} holds")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            holder = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
+            say(f"waiting for {folder}, which {holder} holds")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         with writing(folder):
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {platform.node()}")
-            handle.flush()
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {platform.node()}".encode(), 0)
         yield
+    finally:
+        os.close(lock)
 
 
 def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:

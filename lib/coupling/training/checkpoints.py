@@ -69,25 +69,29 @@ def _about(path: Path) -> dict[str, str]:
 
 @contextmanager
 def leaving_later() -> Iterator[Callable[[], bool]]:
-    """Let a request to end this process (SIGTERM) wait until the end of the block.
+    """Let a request to end (SIGTERM) or to interrupt (SIGINT) this process wait until the end of the block.
 
     A step of training stands in such a block, with the checkpoint that is written where somebody has asked.
     So a process that is preempted loses nothing. In a thread other than the main one, signals come as ever.
 
     Yields:
-        What tells whether the process has been asked to end.
+        What tells whether somebody has asked.
     """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    before = {
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGTERM, before)
-        if asked:
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in dict.fromkeys(asked):
+            os.kill(os.getpid(), number)
 
 
 def load_checkpoint(
