@@ -14,8 +14,8 @@ _INTRODUCTION = """\
 
 What happens when a run is killed, a disk is full or a file is damaged? `make faults` asks this of small
 studies. One study prepares an organism, makes labels anew and shifts its behaviour, so that it has a file of
-every kind. Others have a model and items of a user, a packaged model, published records, committed tables, and
-a sweep of two runs that the batch engine makes.
+every kind. Others have a model and items of a user, a packaged model, published records, committed tables,
+and a sweep of two runs that the batch engine makes.
 
 Each injection takes a fresh copy of such a study and does one thing to it. Then the ordinary command is given
 again. Where it ends in an error, the error must be one line that names the file, and what the error asks for
