@@ -1,6 +1,7 @@
 """Notebooks that are executed together: they share a kernel and nothing else, and show each figure once."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from coupling import files
-from coupling.report.execute import Job, check_plain, execute, parameters
+from coupling.report.execute import (
+    Job,
+    NotebookError,
+    check_plain,
+    execute,
+    execute_side_by_side,
+    parameters,
+)
 from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +62,17 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
     assert [first[1], last[1], again[1]] == ["True", "False", "False"]
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
+
+
+def test_notebooks_side_by_side_are_all_tried_and_a_failure_is_told(write, tmp_path):
+    note = "import os, pathlib; pathlib.Path(where).write_text(str(os.getpid()))"
+    names = ("one", "two", "fails")
+    jobs = [write(n, "where = ''", note, "1 / 0" if n == "fails" else "pass") for n in names]
+    with pytest.raises(NotebookError, match="ZeroDivisionError"):
+        execute_side_by_side(jobs)
+    kernels = [(tmp_path / name).read_text() for name in names]
+    assert all(job.out.is_file() for job in jobs)
+    assert len(set(kernels)) == min(os.cpu_count(), len(jobs))
 
 
 def test_the_notebook_of_a_figure_shows_its_figure_once_as_an_image(tmp_path, monkeypatch):

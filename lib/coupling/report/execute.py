@@ -1,19 +1,26 @@
-"""Execute notebooks one after the other in one kernel."""
+"""Execute notebooks one after the other in one kernel, or in one kernel a core."""
 
 import ast
 import json
+import multiprocessing
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coupling import files
+from coupling.errors import StudyError
 from coupling.spec import SpecError, from_anywhere
 from coupling.sweep import is_path
 
 KERNEL = "python3"
 ENGINE = "shared"
+
+
+class NotebookError(StudyError, RuntimeError):
+    """A notebook failed. The message is that of its error."""
 
 
 class Job(NamedTuple):
@@ -139,6 +146,33 @@ def execute(jobs: Iterable[Job]) -> None:
         kernel.stop()
     if failed:
         raise failed
+
+
+def execute_side_by_side(jobs: Sequence[Job]) -> None:
+    """Execute notebooks that do not need each other, on all cores: each process has a kernel of its own.
+
+    Raises:
+        NotebookError: Where a notebook failed, after all have been tried.
+    """
+    processes = min(os.cpu_count() or 1, len(jobs))
+    if processes < 2:
+        execute(jobs)
+        return
+    shares = [jobs[k::processes] for k in range(processes)]
+    # A fresh process: a copy of this one would hold its sockets and threads.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        failed = [error for error in pool.map(_error, shares) if error]
+    if failed:
+        raise NotebookError(failed[-1])
+
+
+def _error(jobs: Sequence[Job]) -> str:
+    """Execute notebooks. Return the error of the last one that failed as text, since not all can be sent."""
+    try:
+        execute(jobs)
+    except Exception as error:
+        return str(error)
+    return ""
 
 
 def _shared_kernel() -> type:

@@ -1,6 +1,7 @@
 """Specifications from profiles: reading a profile, building a specification, and saying one in few words."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def profile_names() -> list[str]:
 
 
 def read_profile(name: str) -> dict[str, Any]:
-    """Return the values of a profile, which are in `profiles/<name>.yaml`.
+    """Return the values of a profile, which are in `profiles/<name>.yaml`. The file is read once.
 
     Raises:
         SpecError: If there is no such profile.
@@ -31,6 +32,12 @@ def read_profile(name: str) -> dict[str, Any]:
     path = PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
+    return dict(_read(path))
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    """Read the values of a profile, none of which can be changed."""
     return yaml.safe_load(path.read_text())
 
 
