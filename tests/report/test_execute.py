@@ -10,7 +10,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from coupling import files
-from coupling.report.execute import Job, NotebookError, execute, execute_side_by_side, parameters
+from coupling.report.execute import (
+    Job,
+    NotebookError,
+    check_plain,
+    execute,
+    execute_side_by_side,
+    parameters,
+)
 from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +118,38 @@ def test_a_notebook_is_never_written_over(write):
     job = write("one", "where = ''")
     with pytest.raises(SpecError, match="is the notebook itself"):
         execute([job._replace(out=job.source)])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "!touch executed",
+        "%%bash\ntouch executed",
+        "%system touch executed",
+        "x = 1\nfiles = !touch executed",
+        "get_ipython().system('touch executed')",
+        "f = get_ipython\nf().run_cell_magic('bash', '', 'touch executed')",
+        "x = 1; !touch executed",
+        "for k in range(2):\n    !touch executed",
+    ],
+)
+def test_a_notebook_with_an_escape_to_the_shell_is_refused_before_any_cell_is_executed(write, tmp_path, cell):
+    note = "import pathlib; pathlib.Path(where).touch()"
+    job = write("one", "where = ''", note, cell)
+    with pytest.raises(SpecError, match=r"one\.ipynb, cell 3, line \d: .* is not plain Python"):
+        execute([job])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.ipynb"]
+
+
+def test_what_is_no_notebook_is_refused_by_its_name(tmp_path):
+    (tmp_path / "one.ipynb").write_text("no json")
+    with pytest.raises(SpecError, match=r"one\.ipynb is no notebook"):
+        execute([Job(tmp_path / "one.ipynb", tmp_path / "out.ipynb", {})])
+
+
+def test_the_studys_own_notebooks_are_plain_python():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        check_plain(path)
 
 
 def test_parameters_are_json_or_words_of_python_and_paths_are_absolute(tmp_path, monkeypatch):

