@@ -29,9 +29,11 @@ override TASK  := $(if $(filter file:%,$(TASK)),file:$(call absolute,$(patsubst 
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
 STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
-# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
+# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
-RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
+HERE   = $(filter env/local,$(SNAKEMAKE_PROFILE:$(CURDIR)/%=%))
+LIMITS = $(if $(HERE),--cores $(or $(JOBS),all),$(if $(JOBS),--jobs $(JOBS))) \
+  $(if $(GPUS),--resources gpu=$(GPUS),$(if $(HERE),--resources mem_mb=$$(coupling memory --machine)))
 
 .PHONY: study figures test architectures bench lab lock clean
 
@@ -40,8 +42,8 @@ RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
 study: .venv/ready
 	@mkdir -p results && touch results/.batch-$$PPID
 	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
-	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) --resources $(RESOURCES) \
-	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
+	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) $(LIMITS) \
+	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE) gpus=$(GPUS)
 	@coupling status $(WHICH) --since results/.batch-$$PPID && rm results/.batch-$$PPID
 	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
