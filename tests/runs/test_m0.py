@@ -7,6 +7,7 @@ import torch
 from coupling import files, runs
 from coupling.models import Loaded, ModelError
 from coupling.runs import folders
+from made_results import finished
 
 
 def test_an_m0_is_gone_before_another_is_loaded(spec, tmp_path, monkeypatch):
@@ -20,6 +21,7 @@ def test_an_m0_is_gone_before_another_is_loaded(spec, tmp_path, monkeypatch):
         return Loaded(model, None, torch.float32)
 
     monkeypatch.setattr("coupling.runs.m0.load_from", load)
+    finished(folders.m0_folder(spec), "m0")
     organism, real = spec, spec.model_copy(update={"m0_steps": 0, "model": str(tmp_path)})
     models = runs.Models()
     for asked in (organism, organism, real, organism):
