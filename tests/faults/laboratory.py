@@ -201,6 +201,7 @@ def can_mount(folder: Path) -> bool:
     try:
         mount(folder, 64)
         subprocess.run(["umount", str(folder)], check=True)
+        folder.rmdir()
     except (OSError, subprocess.CalledProcessError):
         return False
     return True
