@@ -1,4 +1,4 @@
-# Commands: study figures test architectures bench faults lab lock clean
+# Commands: study figures test test-slurm test-container architectures bench faults lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -29,19 +29,21 @@ override TASK  := $(if $(filter file:%,$(TASK)),file:$(call absolute,$(patsubst 
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
 STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
-# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
+# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
-RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
+HERE   = $(filter env/local,$(SNAKEMAKE_PROFILE:$(CURDIR)/%=%))
+LIMITS = $(if $(HERE),--cores $(or $(JOBS),all),$(if $(JOBS),--jobs $(JOBS))) \
+  $(if $(GPUS),--resources gpu=$(GPUS),$(if $(HERE),--resources mem_mb=$$(coupling memory --machine)))
 
-.PHONY: study figures test architectures bench faults lab lock clean
+.PHONY: study figures test test-slurm test-container architectures bench faults lab lock clean
 
 # FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten. The file that tells what was
 # computed since the start has the process id of make in its name ($$PPID in a command), since two batches may run at once.
 study: .venv/ready
 	@mkdir -p results && touch results/.batch-$$PPID
 	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
-	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) --resources $(RESOURCES) \
-	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
+	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) $(LIMITS) \
+	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE) gpus=$(GPUS)
 	@coupling status $(WHICH) --since results/.batch-$$PPID && rm results/.batch-$$PPID
 	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
@@ -57,6 +59,18 @@ test: .venv/ready
 # Two-layer models of some fifty architectures, against the plainest way of running each. `make test` tries six of them.
 architectures: .venv/ready
 	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) -m architectures tests/models/test_architectures.py
+
+# A SLURM of one node on this machine: on Debian 12, as root. What is missing is installed.
+test-slurm: .venv/ready
+	@command -v slurmctld slurmd munged >/dev/null || { echo "installing slurm-wlm and munge"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	@python -c 'import snakemake_executor_plugin_slurm' 2>/dev/null || { echo "installing env/slurm/requirements.txt"; \
+	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/slurm/requirements.txt; }
+	@OMP_NUM_THREADS=1 python -m pytest -s -m slurm tests/slurm
+
+# The image of env/Containerfile, built and tried: on Debian 12, as root. What is missing is installed.
+test-container:
+	@bash tests/container/test.sh
 
 # Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
 bench: .venv/ready

@@ -20,8 +20,18 @@ def sealing(path: Path) -> Iterator[Path]:
         yield part
         with files.writing(path):
             seals = [_seal(path, path)] if intact(path) else []
-            with files.replacing(seal_file(path)) as lines:
-                lines.write_text("\n".join([*seals, _seal(path, part)]))
+            _put(path, [*seals, _seal(path, part)])
+
+
+def seal(path: Path) -> None:
+    """Seal a file that was written in place, because a library knows no other way."""
+    with files.writing(path):
+        _put(path, [_seal(path, path)])
+
+
+def _put(path: Path, seals: list[str]) -> None:
+    with files.replacing(seal_file(path)) as lines:
+        lines.write_text("\n".join(seals))
 
 
 def intact(path: Path) -> bool:

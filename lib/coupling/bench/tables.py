@@ -1,11 +1,12 @@
 """Take every measurement that is not there yet, and write the two tables of the bench."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from coupling import files
+from coupling import files, seals
 from coupling.analysis import tables
 from coupling.bench import attention, growth, processes, timing
 from coupling.bench.cases import CASES, GROWN, Case
@@ -77,10 +78,12 @@ def write_rows(table: str, by: str, rows: list[dict[str, Any]]) -> None:
 def _kept(name: str, take: Callable[[], Any]) -> Any:
     """Return a measurement from results/bench, where it is taken and kept if it is not there."""
     path = files.results_dir() / "bench" / f"{name}.json"
-    if not path.exists():
+
+    def measure(part: Path) -> None:
         print(f"bench: {name}", flush=True)
-        files.write_json(path, take())
-    return files.read_json(path)
+        files.put_json(part, take())
+
+    return files.read_json(seals.kept(path, measure))
 
 
 def _memory(name: str, precision: str) -> dict[str, Any]:

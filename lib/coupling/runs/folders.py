@@ -210,7 +210,7 @@ def fault(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> str |
 
 def complete(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> bool:
     """Whether a folder has a manifest that is whole, and every file that it names, unchanged."""
-    return (folder / MANIFEST).is_file() and fault(folder, needed) is None
+    return fault(folder, needed) is None
 
 
 def damaged(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """M0: its preparation by behaviour training, if the spec asks for one, and the model held in memory."""
 
 import gc
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 from transformers.utils import logging
 
-from coupling import files
+from coupling import files, seals
 from coupling.models import Loaded, load_from, locate, merged
 from coupling.progress import quiet
 from coupling.runs import folders
 from coupling.runs.graph import Node
 from coupling.runs.result import WORK, manifest_of
 from coupling.spec import Spec
+from coupling.training.checkpoints import reached
 from coupling.training.preparation import prepare
 
 _Part = tuple[Path, str]  # the folder of a result, and the part of it that holds weights
@@ -76,6 +78,20 @@ def _checkpoint(folder: Path, share: float) -> str:
     return f"checkpoints/{min(kept, key=lambda step: (abs(step - wanted), step))}"
 
 
+def _weights(folder: Path, step: int) -> Path:
+    """The weights of a checkpoint that the spec keeps."""
+    return folder / "checkpoints" / str(step) / "model.safetensors"
+
+
+def _begin_anew_where_checkpoints_are_lost(spec: Spec, folder: Path) -> None:
+    """Remove the work of a preparation that is past a checkpoint of M0 which is lost or damaged."""
+    past = reached(folder / WORK)
+    steps = range(0, past, spec.m0_checkpoint_every) if spec.m0_checkpoint_every else ()
+    if lost := [step for step in steps if not seals.intact(_weights(folder, step))]:
+        files.say(f"{_weights(folder, lost[0])} is lost or damaged: the preparation begins from nothing")
+        shutil.rmtree(folder / WORK)
+
+
 def make_m0(node: Node, models: Models) -> None:
     """Prepare M0 by behaviour training.
 
@@ -94,9 +110,13 @@ def make_m0(node: Node, models: Models) -> None:
             loaded.model.save_pretrained(where)
             loaded.tokenizer.save_pretrained(where)
 
-    m0, history = prepare(
-        spec, folder / WORK, lambda step, loaded: keep(folder / "checkpoints" / str(step), loaded)
-    )
+    def keep_checkpoint(step: int, loaded: Loaded) -> None:
+        weights = _weights(folder, step)
+        keep(weights.parent, loaded)
+        seals.seal(weights)
+
+    _begin_anew_where_checkpoints_are_lost(spec, folder)
+    m0, history = prepare(spec, folder / WORK, keep_checkpoint)
     keep(folder / "model", m0)
     files.write_table(folder / "history.parquet", pd.DataFrame(history))
     about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}
