@@ -31,18 +31,13 @@ STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
 SNAKEMAKE_PROFILE ?= env/local
-RESOURCES = $(if $(GPUS),gpu=$(GPUS),mem_mb=$$(coupling memory --machine))
 
 .PHONY: study figures test architectures bench lab lock clean
 
-# FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten. The file that tells what was
-# computed since the start has the process id of make in its name ($$PPID in a command), since two batches may run at once.
+# A plan, the batch, and a table of what failed. The exit code is 0 only where every run, table and figure is made.
 study: .venv/ready
-	@mkdir -p results && touch results/.batch-$$PPID
-	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
-	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) --cores $(or $(JOBS),all) --resources $(RESOURCES) \
-	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE)
-	@coupling status $(WHICH) --since results/.batch-$$PPID && rm results/.batch-$$PPID
+	@coupling study $(WHICH) --engine $(SNAKEMAKE_PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) \
+	  $(if $(FORCE),--force) $(if $(REUSE),--reuse)
 	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 

@@ -15,7 +15,6 @@ from coupling.models.memory import (
     forget_peak,
     give_back,
     kept_bytes,
-    machine_megabytes,
     memory_ceiling,
     peak_memory_gb,
     resident_bytes,
@@ -28,7 +27,6 @@ def macos(monkeypatch, tmp_path):
     """macOS as far as the module can tell: its name, no /proc and no control groups."""
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr(memory, "PROC", tmp_path / "no-proc")
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "no-cgroup")
 
 
 def library(monkeypatch, **functions):
@@ -90,15 +88,6 @@ def test_the_peak_is_in_bytes_on_macos_and_in_kilobytes_elsewhere(macos, monkeyp
 
 def test_on_macos_psutil_says_what_is_held(macos):
     assert resident_bytes() == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
-    assert machine_megabytes() == psutil.virtual_memory().total // 10**6
-
-
-def test_a_containers_limit_counts_where_it_is_lower(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "memory.max")
-    (tmp_path / "memory.max").write_text("500000000\n")
-    assert machine_megabytes() == 500
-    (tmp_path / "memory.max").write_text("max\n")
-    assert machine_megabytes() == psutil.virtual_memory().total // 10**6
 
 
 @pytest.mark.parametrize("name", ["malloc_trim", "malloc_zone_pressure_relief"])

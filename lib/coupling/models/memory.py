@@ -30,7 +30,6 @@ from coupling.errors import StudyError
 from coupling.models.adapter import kept_casts
 
 PROC = Path("/proc/self")  # where Linux says what this process holds
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # where Linux says what a container may hold
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what these allocate: 0.7 to 0.9 GB as measured
 RENEWED = 0.2  # seconds after which the limit that the kernel holds is set anew
 FULL = 0.7  # share of the ceiling beyond which freed memory is given back to the system
@@ -187,13 +186,6 @@ def forget_peak() -> None:
         return
     with contextlib.suppress(OSError):  # macOS has no such file, and some containers forbid writing it
         (PROC / "clear_refs").write_text("5")
-
-
-def machine_megabytes() -> int:
-    """Return the memory of this machine, or of its container if that is less, in 10^6 bytes."""
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else ""
-    contained = [int(limit)] if limit.isdigit() else []
-    return min([psutil.virtual_memory().total, *contained]) // 10**6
 
 
 def weight_bytes(model: torch.nn.Module) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import figures, reanalysis
+from coupling.report import figures, reanalysis, schemas
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
@@ -42,6 +42,7 @@ def write_readme() -> None:
     _write_between(files.root() / "README.md", MARKS, summary_block())
     _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
     reanalysis.write()
+    schemas.write()
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
 

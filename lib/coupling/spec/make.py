@@ -1,6 +1,7 @@
 """Specifications from profiles: reading a profile, building a specification, and saying one in few words."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,17 @@ def read_profile(name: str) -> dict[str, Any]:
     """Return the values of a profile, which are in `profiles/<name>.yaml`.
 
     Raises:
-        SpecError: If there is no such profile.
+        SpecError: If there is no such profile. A path is no profile, since the name is also that of a folder.
     """
-    path = PROFILES / f"{name}.yaml"
-    if not path.is_file():
+    if name not in profile_names():
         raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
-    return yaml.safe_load(path.read_text())
+    return dict(_values(name))
+
+
+@lru_cache
+def _values(profile: str) -> dict[str, Any]:
+    """Read the file of a profile. The files lie beside the library and do not change while it runs."""
+    return yaml.safe_load((PROFILES / f"{profile}.yaml").read_text())
 
 
 def make_spec(profile: str = "tiny", **values: Any) -> Spec:
