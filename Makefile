@@ -1,4 +1,4 @@
-# Commands: study figures test architectures bench lab lock clean
+# Commands: study figures test architectures bench faults lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -32,7 +32,7 @@ STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
 SNAKEMAKE_PROFILE ?= env/local
 
-.PHONY: study figures test architectures bench lab lock clean
+.PHONY: study figures test architectures bench faults lab lock clean
 
 # A plan, the batch, and a table of what failed. The exit code is 0 only where every run, table and figure is made.
 study: .venv/ready
@@ -57,6 +57,11 @@ architectures: .venv/ready
 bench: .venv/ready
 	@$(if $(FORCE),rm -rf results/bench)
 	@coupling bench && coupling figures --only speed
+
+# Outcomes that are there are kept (results/faults), as long as the library is the same. FORCE=1 asks all of it anew.
+faults: .venv/ready
+	@OMP_NUM_THREADS=1 python tests/faults/run_faults.py $(if $(FORCE),--force)
+	@python -m coupling.report.pages
 
 lab: .venv/ready
 	@jupyter lab --notebook-dir notebooks

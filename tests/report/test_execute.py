@@ -1,6 +1,7 @@
 """Notebooks that are executed together: they share a kernel and nothing else, and show each figure once."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from coupling import files
-from coupling.report.execute import Job, execute, parameters
+from coupling.report.execute import (
+    Job,
+    NotebookError,
+    check_plain,
+    execute,
+    execute_side_by_side,
+    parameters,
+)
 from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +64,17 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
 
 
+def test_notebooks_side_by_side_are_all_tried_and_a_failure_is_told(write, tmp_path):
+    note = "import os, pathlib; pathlib.Path(where).write_text(str(os.getpid()))"
+    names = ("one", "two", "fails")
+    jobs = [write(n, "where = ''", note, "1 / 0" if n == "fails" else "pass") for n in names]
+    with pytest.raises(NotebookError, match="ZeroDivisionError"):
+        execute_side_by_side(jobs)
+    kernels = [(tmp_path / name).read_text() for name in names]
+    assert all(job.out.is_file() for job in jobs)
+    assert len(set(kernels)) == min(os.cpu_count(), len(jobs))
+
+
 def test_the_notebook_of_a_figure_shows_its_figure_once_as_an_image(tmp_path, monkeypatch):
     files.figures_dir().mkdir()
     files.tables_dir().symlink_to(ROOT / "figures" / "data")
@@ -75,6 +94,38 @@ def test_a_notebook_is_never_written_over(write):
     job = write("one", "where = ''")
     with pytest.raises(SpecError, match="is the notebook itself"):
         execute([job._replace(out=job.source)])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "!touch executed",
+        "%%bash\ntouch executed",
+        "%system touch executed",
+        "x = 1\nfiles = !touch executed",
+        "get_ipython().system('touch executed')",
+        "f = get_ipython\nf().run_cell_magic('bash', '', 'touch executed')",
+        "x = 1; !touch executed",
+        "for k in range(2):\n    !touch executed",
+    ],
+)
+def test_a_notebook_with_an_escape_to_the_shell_is_refused_before_any_cell_is_executed(write, tmp_path, cell):
+    note = "import pathlib; pathlib.Path(where).touch()"
+    job = write("one", "where = ''", note, cell)
+    with pytest.raises(SpecError, match=r"one\.ipynb, cell 3, line \d: .* is not plain Python"):
+        execute([job])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.ipynb"]
+
+
+def test_what_is_no_notebook_is_refused_by_its_name(tmp_path):
+    (tmp_path / "one.ipynb").write_text("no json")
+    with pytest.raises(SpecError, match=r"one\.ipynb is no notebook"):
+        execute([Job(tmp_path / "one.ipynb", tmp_path / "out.ipynb", {})])
+
+
+def test_the_studys_own_notebooks_are_plain_python():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        check_plain(path)
 
 
 def test_parameters_are_json_or_words_of_python_and_paths_are_absolute(tmp_path, monkeypatch):

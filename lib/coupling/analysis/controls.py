@@ -80,18 +80,17 @@ def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
     if not squares:
         return {"difference": float("nan"), "p": float("nan"), "runs": 1}
 
-    def statistic(orders: list[np.ndarray]) -> float:
-        above = []
-        for square, order in zip(squares, orders, strict=True):
-            shuffled = square[order]
-            own = np.diag(shuffled)
-            above.append((own - (shuffled.sum(0) - own) / (len(shuffled) - 1)).mean())
-        return float(np.mean(above))
-
     rng = np.random.default_rng(0)
-    observed = statistic([np.arange(len(square)) for square in squares])
-    null = [statistic([rng.permutation(len(square)) for square in squares]) for _ in range(RESAMPLES)]
-    reached = 1 + sum(value >= observed - _TIE for value in null)
+    orders = [[np.arange(len(square)) for square in squares]]
+    orders += [[rng.permutation(len(square)) for square in squares] for _ in range(RESAMPLES)]
+    above = np.zeros(len(orders))
+    for square, ordered in zip(squares, zip(*orders, strict=True), strict=True):
+        columns = np.arange(len(square))
+        own = square[np.stack(ordered), columns]
+        above += (own - (square.sum(0) - own) / (len(square) - 1)).mean(1)
+    above /= len(squares)
+    observed = float(above[0])
+    reached = int((above >= observed - _TIE).sum())
     return {"difference": observed, "p": reached / (1 + RESAMPLES), "runs": max(map(len, squares))}
 
 

@@ -171,22 +171,14 @@ def _other_runs(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The columns self and target, with the index of `frame`; NaN for a run without others.
     """
-    coded = pd.DataFrame(
-        {"stated": stated_code(frame), "self": label_code(frame, ""), "target": label_code(frame, "target_")},
-        index=frame.index,
-    )
-    out = pd.DataFrame(np.nan, index=frame.index, columns=["self", "target"])
-    for _, rows in frame.groupby(["condition", "m0_seed", "step"], sort=False):
-        long = coded.loc[rows.index].assign(id=rows["id"], seed=rows["seed"])
-        wide = long.pivot(index="id", columns="seed")
-        stated = wide["stated"].to_numpy()
-        for k, seed in enumerate(wide["stated"].columns):
-            by_others = np.delete(stated, k, axis=1)
-            if not by_others.shape[1]:
-                continue
-            mine = rows.index[rows["seed"] == seed]
-            for name in ("self", "target"):
-                label = wide[name][[seed]].to_numpy()
-                match = pd.Series((by_others == label).mean(axis=1), index=wide.index)
-                out.loc[mine, name] = match.loc[rows.loc[mine, "id"]].to_numpy()
-    return out
+    asked = frame.groupby(["condition", "m0_seed", "step", "id"], sort=False).ngroup().to_numpy()
+    others = (np.bincount(asked) - 1)[asked]
+    stated = stated_code(frame).to_numpy()
+    out = {}
+    for name, prefix in (("self", ""), ("target", "target_")):
+        label = label_code(frame, prefix).to_numpy()
+        codes = max(stated.max(), label.max()) + 3  # the lowest code is -2
+        said = np.bincount(asked * codes + stated + 2, minlength=(asked.max() + 1) * codes)
+        by_others = said[asked * codes + label + 2] - (stated == label)
+        out[name] = by_others / np.where(others > 0, others, np.nan)
+    return pd.DataFrame(out, index=frame.index)

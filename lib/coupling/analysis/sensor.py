@@ -64,7 +64,7 @@ def rate(frame: pd.DataFrame, choice: pd.Series) -> pd.Series:
 
 def of_task(frame: pd.DataFrame, ask: Callable[[Task], bool]) -> pd.Series:
     """Ask each row's task a yes-or-no question; bool [rows]."""
-    return frame["task"].map({name: ask(task_of(name)) for name in frame["task"].unique()}).astype(bool)
+    return frame["task"].isin([name for name in frame["task"].unique() if ask(task_of(name))])
 
 
 def estimate(frame: pd.DataFrame) -> dict[str, float]:

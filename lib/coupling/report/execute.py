@@ -1,19 +1,27 @@
-"""Execute notebooks one after the other in one kernel."""
+"""Execute notebooks one after the other in one kernel, or in one kernel a core."""
 
+import ast
 import json
+import multiprocessing
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coupling import files
+from coupling.errors import StudyError
 from coupling.report import failures
 from coupling.spec import SpecError, from_anywhere
 from coupling.sweep import is_path
 
 KERNEL = "python3"
 ENGINE = "shared"
+
+
+class NotebookError(StudyError, RuntimeError):
+    """A notebook failed. The message is that of its error."""
 
 
 class Job(NamedTuple):
@@ -73,6 +81,41 @@ def _value(text: str) -> Any:
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
+def check_plain(source: Path) -> None:
+    """Check that the code cells of a notebook are plain Python.
+
+    A notebook is code, and is executed with all rights of who executes it. So a reader must be able to see
+    what it does. Commands of the shell (`!`), magics (`%`, `%%`) and calls of IPython's own functions run
+    other programs and other languages in ways that a reader of Python does not see, and need IPython.
+
+    Raises:
+        SpecError: Where a cell is not plain Python. The message names the notebook, the cell and the line.
+    """
+    import nbformat
+
+    try:
+        cells = nbformat.read(source, as_version=4).cells
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        raise SpecError(f"{source} is no notebook: {(str(error).splitlines() or [''])[0][:200]}") from None
+    for number, cell in enumerate(cells, 1):
+        if cell.cell_type != "code":
+            continue
+        try:
+            names = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name)]
+        except (SyntaxError, ValueError) as error:
+            raise _not_plain(source, number, getattr(error, "lineno", 1), cell.source) from None
+        if own := [name.lineno for name in names if name.id == "get_ipython"]:
+            raise _not_plain(source, number, own[0], cell.source)
+
+
+def _not_plain(source: Path, cell: int, line: int, text: str) -> SpecError:
+    words = (text.splitlines() or [""])[min(line, len(text.splitlines()) or 1) - 1].strip()
+    return SpecError(
+        f"{source}, cell {cell}, line {line}: {words[:100]!r} is not plain Python; write it as Python, "
+        "without commands of the shell and magics"
+    )
+
+
 def execute(jobs: Iterable[Job]) -> None:
     """Execute notebooks, each in the folder of its own file.
 
@@ -95,6 +138,7 @@ def execute(jobs: Iterable[Job]) -> None:
                 if source.resolve() == out.resolve():
                     raise SpecError(f"{out} is the notebook itself: give another file for the executed one")
                 with failures.kept(str(out), repeating(Job(source, out, values)), out):
+                    check_plain(source)
                     out.parent.mkdir(parents=True, exist_ok=True)
                     papermill.execute_notebook(
                         str(source),
@@ -112,6 +156,33 @@ def execute(jobs: Iterable[Job]) -> None:
         kernel.stop()
     if failed:
         raise failed
+
+
+def execute_side_by_side(jobs: Sequence[Job]) -> None:
+    """Execute notebooks that do not need each other, on all cores: each process has a kernel of its own.
+
+    Raises:
+        NotebookError: Where a notebook failed, after all have been tried.
+    """
+    processes = min(os.cpu_count() or 1, len(jobs))
+    if processes < 2:
+        execute(jobs)
+        return
+    shares = [jobs[k::processes] for k in range(processes)]
+    # A fresh process: a copy of this one would hold its sockets and threads.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        failed = [error for error in pool.map(_error, shares) if error]
+    if failed:
+        raise NotebookError(failed[-1])
+
+
+def _error(jobs: Sequence[Job]) -> str:
+    """Execute notebooks. Return the error of the last one that failed as text, since not all can be sent."""
+    try:
+        execute(jobs)
+    except Exception as error:
+        return str(error)
+    return ""
 
 
 def _shared_kernel() -> type:

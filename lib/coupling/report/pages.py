@@ -11,7 +11,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import figures, reanalysis, schemas
+from coupling.report import faults, figures, reanalysis, schemas
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
@@ -38,11 +38,12 @@ _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone shar
 
 
 def write_readme() -> None:
-    """Write the generated parts of the README and of two pages of docs/, and the page of the re-analysis."""
+    """Write the generated parts of the README and of two pages of docs/, and two pages as a whole."""
     _write_between(files.root() / "README.md", MARKS, summary_block())
     _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
     reanalysis.write()
     schemas.write()
+    faults.write()
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
 

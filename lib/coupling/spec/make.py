@@ -1,7 +1,7 @@
 """Specifications from profiles: reading a profile, building a specification, and saying one in few words."""
 
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,20 @@ def profile_names() -> list[str]:
 
 
 def read_profile(name: str) -> dict[str, Any]:
-    """Return the values of a profile, which are in `profiles/<name>.yaml`.
+    """Return the values of a profile, which are in `profiles/<name>.yaml`. The file is read once.
 
     Raises:
         SpecError: If there is no such profile. A path is no profile, since the name is also that of a folder.
     """
     if name not in profile_names():
         raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
-    return dict(_values(name))
+    return dict(_read(PROFILES / f"{name}.yaml"))
 
 
-@lru_cache
-def _values(profile: str) -> dict[str, Any]:
-    """Read the file of a profile. The files lie beside the library and do not change while it runs."""
-    return yaml.safe_load((PROFILES / f"{profile}.yaml").read_text())
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    """Read the values of a profile, none of which can be changed."""
+    return yaml.safe_load(path.read_text())
 
 
 def make_spec(profile: str = "tiny", **values: Any) -> Spec:

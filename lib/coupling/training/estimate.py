@@ -64,7 +64,7 @@ def _config(spec: Spec) -> PretrainedConfig:
     """Read the config of the spec's model from its folder or from the hub."""
     source = adapter_base(Path(spec.model)) or locate(spec)
     try:
-        return AutoConfig.from_pretrained(source, revision=spec.revision)
+        return AutoConfig.from_pretrained(source, revision=spec.revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"cannot read the config of {source}: {str(error).splitlines()[0]}; "

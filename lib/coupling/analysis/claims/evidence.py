@@ -25,6 +25,10 @@ class Evidence:
 
     Attributes:
         profile: Name of the profile.
+        table: Rows of a sweep's table in which columns have some values, as (name of the table, which is a
+            field of `tables.Tables`; name of the sweep, or the path of a user's own; values by column). It
+            raises NotMeasuredError where the sweep has no such table, or the table no such row, and
+            StoreError where the table is there but damaged.
         rows: Rows of a condition, as (ref, task): the items of the final step with their measures.
         effect: Effect of a column of such rows, as (ref, task, column).
         units: What `preference.deal` takes, as (ref, task): the units of each task.
@@ -44,6 +48,7 @@ class Evidence:
         """
         self.profile = profile
         self._read = cache(partial(read, profile))
+        self.table = cache(self._table)
         self._measured = cache(self._measured_shifts)
         self.rows = cache(self._rows)
         self.units = cache(self._units)
@@ -52,18 +57,7 @@ class Evidence:
         self.shifted = cache(self._shifted)
         self.directions = cache(self._directions)
 
-    def table(self, name: str, sweep: str, **where: object) -> pd.DataFrame:
-        """Return the rows of a sweep's table in which columns have these values.
-
-        Args:
-            name: Name of the table, a field of `tables.Tables`.
-            sweep: Name of the sweep, or the path of a user's own.
-            **where: Values by column.
-
-        Raises:
-            NotMeasuredError: Where the sweep has no such table, or the table no such row.
-            StoreError: Where the table is there but damaged.
-        """
+    def _table(self, name: str, sweep: str, **where: object) -> pd.DataFrame:
         try:
             frame = getattr(self._read(sweep), name)
         except files.StoreError as error:

@@ -144,7 +144,8 @@ def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     frames = [evidence.rows(Ref(sweep, name), task) for name in names]
     columns = ["agreement", "gap"]
     drawn = [resampling.resampled(frame, columns) for frame in frames]
-    draws = [_crossing(*(np.array([d[c] for d in drawn])[:, k] for c in columns)) for k in range(RESAMPLES)]
+    agreements, gaps = (np.stack([draw[column] for draw in drawn], axis=1) for column in columns)
+    draws = [_crossing(agreements[k], gaps[k]) for k in range(RESAMPLES)]
     by_m0 = [
         frame.astype(dict.fromkeys(columns, float)).groupby("m0_seed")[columns].mean() for frame in frames
     ]

@@ -1,0 +1,144 @@
+"""The regime: at which setting confirmation runs (notebooks/PLAN.md, tenth part).
+
+A setting is allowed if, for each M0 and task, labels are learnt, behaviour stays near them and training ends
+calmly. Among the allowed settings, that one is taken whose behaviour differs from its labels on about a tenth
+of the items, so that there is something to tell apart. The gap plays no part.
+
+    python -m coupling.analysis.regime
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from coupling import sweep
+from coupling.analysis import tables
+from coupling.analysis.flags import LEARNT
+from coupling.spec import make_spec
+
+SWEEP = "regime"
+PROFILE = "tiny"
+REFERENCE = "32, 0.002, 1"  # the setting whose target-faithfulness the others are compared with
+FLAG = LEARNT  # least balanced accuracy of the flag against L(S)
+ON_THE_WAY = 0.80  # least agreement from half of the steps on
+WANTED = 0.10  # the share of divergent items that is looked for
+CRITERIA = ("lost", "agreement", "lowest", "dip", "flag", "collapsed")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a setting may do to be allowed.
+
+    Attributes:
+        dip: The most by which self-faithfulness may lie below its final value, after half of the steps.
+        lost: The most target-faithfulness that may be lost against REFERENCE.
+        agreement: The least agreement of L(S) with L(M_t) at the last step.
+    """
+
+    dip: float = 0.05
+    lost: float = 0.03
+    agreement: float = 0.88
+
+
+# Where no setting is allowed, one limit after the other is relaxed.
+LADDER = (
+    Limits(),
+    Limits(dip=0.10),
+    Limits(dip=0.10, lost=0.06),
+    Limits(dip=0.10, lost=0.06, agreement=0.84),
+)
+
+
+def cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """Measure what the rule asks of each setting, for each task and M0.
+
+    Args:
+        runs: The table `runs` of the sweep; see `coupling.analysis.tables.Tables`.
+
+    Returns:
+        One row a setting (condition), task and m0_seed. float64: lost (target-faithfulness of REFERENCE less
+            its own), agreement, flag and divergent (each at the last step), lowest (the lowest agreement from
+            half of the steps on), dip (by how much self lies below its final value at the lowest, from half
+            of the steps on, at least 0). collapsed (bool): at the last step.
+    """
+    names = ["condition", "task", "m0_seed"]
+    ends = runs.groupby(names)["step"].transform("max")
+    last = runs[runs["step"] == ends].set_index(names)
+    later = runs[runs["step"] >= ends / 2].groupby(names)
+    reference = last.xs(REFERENCE)["target"].reindex(last.index.droplevel("condition")).to_numpy()
+    found = pd.DataFrame(
+        {
+            "lost": reference - last["target"],
+            "agreement": last["agreement"],
+            "lowest": later["agreement"].min(),
+            "dip": (last["self"] - later["self"].min()).clip(lower=0),
+            "flag": last["flag_balanced"],
+            "collapsed": last["collapsed"] != "",
+            "divergent": last["divergent"],
+        }
+    )
+    return found.reset_index()
+
+
+def kept(found: pd.DataFrame, limits: Limits) -> pd.DataFrame:
+    """Tell which criteria hold in each row of `cells`; bool [rows, CRITERIA]. NaN does not hold."""
+    return pd.DataFrame(
+        {
+            "lost": found["lost"] <= limits.lost,
+            "agreement": found["agreement"] >= limits.agreement,
+            "lowest": found["lowest"] >= ON_THE_WAY,
+            "dip": found["dip"] <= limits.dip,
+            "flag": found["flag"] >= FLAG,
+            "collapsed": ~found["collapsed"],
+        }
+    )
+
+
+def allowed(found: pd.DataFrame, limits: Limits) -> list[str]:
+    """Return the settings that keep the limits for every task and M0, REFERENCE left out."""
+    holds = kept(found, limits).all(axis=1).groupby(found["condition"], sort=False).all()
+    return [name for name, held in holds.items() if held and name != REFERENCE]
+
+
+def choose(found: pd.DataFrame, ladder: Sequence[Limits] = LADDER) -> tuple[str, Limits] | None:
+    """Choose the setting for confirmation.
+
+    Args:
+        found: What `cells` returns.
+        ladder: Limits in the order in which they are tried.
+
+    Returns:
+        The setting and the limits that it keeps; None where no setting keeps any of them. Of two settings
+            whose divergent share is equally near to WANTED, to three digits, the one with the KL weight
+            nearer to 1 is taken, then the one with the lower learning rate, then the lower rank.
+    """
+    for limits in ladder:
+        if names := allowed(found, limits):
+            share = found.groupby("condition")["divergent"].mean()
+            return min(names, key=lambda name: (round(abs(share[name] - WANTED), 3), *_tie(name))), limits
+    return None
+
+
+def _tie(name: str) -> tuple[float, float, int]:
+    """What decides between settings that are equally good."""
+    spec = make_spec(PROFILE, **sweep.read_sweep(SWEEP).conditions[name])
+    return abs(spec.kl_weight - 1), spec.learning_rate, spec.rank
+
+
+def main() -> None:
+    """Print how far each setting keeps each criterion, and which one is chosen."""
+    found = cells(tables.read(PROFILE, SWEEP).runs)
+    worst = found.groupby("condition", sort=False).agg(
+        {"lost": "max", "agreement": "min", "lowest": "min", "dip": "max", "flag": "min", "collapsed": "sum"}
+    )
+    print(worst.join(found.groupby("condition")["divergent"].mean()).to_string(float_format="{:.3f}".format))
+    chosen = choose(found)
+    if chosen is None:
+        print("no setting is allowed, at no rung of the ladder")
+    else:
+        print(f"chosen: {chosen[0]}, within {chosen[1]}")
+
+
+if __name__ == "__main__":
+    main()
