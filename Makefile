@@ -26,6 +26,10 @@ own       = $(filter %.yaml %.yml,$(1))
 override SWEEP := $(subst $(space),+,$(foreach name,$(subst +, ,$(SWEEP)),$(if $(call own,$(name)),$(call absolute,$(name)),$(name))))
 override TASK  := $(if $(filter file:%,$(TASK)),file:$(call absolute,$(patsubst file:%,%,$(TASK))),$(TASK))
 
+# Folders that variables of the environment name are meant from there, too.
+named     = $(if $(filter /%,$(1)),$(1),$(PWD)/$(1))
+$(foreach name,RESULTS FIGURES CACHE MODELS DATA,$(if $(COUPLING_$(name)),$(eval export COUPLING_$(name) := $(call named,$(COUPLING_$(name))))))
+
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
 STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.

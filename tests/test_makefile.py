@@ -90,3 +90,11 @@ def test_make_study_hands_its_variables_on_and_stops_where_something_is_not_done
     assert "coupling study --profile tiny --sweep headline --seeds 2 --engine env/local --jobs 3" in words
     assert "--force --reuse" in words
     assert "coupling study" not in words.split("--reuse", 1)[1]  # later commands have lines of their own
+
+
+def test_folders_of_the_environment_are_meant_from_where_the_user_stands(tmp_path):
+    environment = os.environ | {"PWD": str(tmp_path), "COUPLING_RESULTS": "mine", "COUPLING_DATA": "/data"}
+    command = ["make", "-pn", "-o", ".venv/ready", "-C", str(ROOT), "study"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert f"COUPLING_RESULTS := {tmp_path}/mine\n" in done.stdout
+    assert "COUPLING_DATA := /data\n" in done.stdout

@@ -34,6 +34,13 @@ def library(monkeypatch, **functions):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(**functions))
 
 
+def test_a_ceiling_below_what_the_process_holds_is_an_error_before_the_block_begins():
+    begun = []
+    with pytest.raises(MemoryCeiling, match=r"memory_gb=0\.1: this process holds"), memory_ceiling(0.1):
+        begun.append(True)
+    assert not begun
+
+
 def test_beyond_the_memory_ceiling_a_clear_error_and_the_limit_is_lifted_again():
     with pytest.raises(MemoryCeiling, match="memory_gb"), memory_ceiling(peak_memory_gb() + 2):
         torch.empty(20_000_000_000, dtype=torch.uint8).fill_(1)

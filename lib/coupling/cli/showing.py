@@ -147,7 +147,7 @@ def claims(
     from coupling.analysis import claims as deciding
     from coupling.report import study
 
-    frame = deciding.table([study.load(str(sweep))] if sweep else study.load_all())
+    frame = deciding.table([study.load(str(sweep))]) if sweep else study.decided_claims()
     show(frame, as_json, [c for c in frame if c not in ("text", "controls")])
 
 

@@ -13,7 +13,7 @@ from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.machine import machine_megabytes
 from coupling.report import overview, planning, status
-from coupling.runs import folders
+from coupling.runs import folders, records
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,14 @@ def run(batch: Batch) -> int:
 
     Returns:
         The exit code: 0 where every run is done and the tables and figures are made, else 1.
+
+    Raises:
+        PublishError: Where a condition would have runs of two devices.
     """
     files.check_place("COUPLING_RESULTS", files.results_dir())
     files.pin_folders()
+    if batch.reuse:
+        _check_devices(batch)
     if batch.force:
         overview.clear(*batch.which)
     for folder in overview.clear(*batch.which, damaged=True):
@@ -80,6 +85,18 @@ def run(batch: Batch) -> int:
     )
     print("the same command goes on from here")
     return 1
+
+
+def _check_devices(batch: Batch) -> None:
+    """Check, before any compute, that no condition would have runs of two devices, published ones included.
+
+    The nodes of a cluster may have other devices than this machine, so there only what is done is checked.
+    """
+    from coupling.models import device
+
+    here = device().type if batch.engine.name == "local" else None
+    for _, plan in overview.plans(*batch.which):
+        records.check_devices([spec for _, spec in plan], here)
 
 
 def _manifests(batch: Batch) -> dict[Path, bytes | None]:

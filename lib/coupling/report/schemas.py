@@ -24,5 +24,4 @@ def write() -> None:
     """Write the schemas into docs/schemas, one file a command."""
     for command in PRINTED:
         path = files.root() / "docs" / "schemas" / f"{command}.json"
-        with files.replacing(path) as part:
-            part.write_text(json.dumps(schema(command), indent=1) + "\n", encoding="utf-8")
+        files.write_text(path, json.dumps(schema(command), indent=1) + "\n")

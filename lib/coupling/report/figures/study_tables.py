@@ -1,14 +1,14 @@
 """Write the tables of the whole study, from the tables of all sweeps."""
 
 from coupling import files
-from coupling.analysis import claims, gate, tables
+from coupling.analysis import gate, tables
 from coupling.report import study
 from coupling.report.figures import scale
 
 
 def write_claims() -> None:
     """Decide the claims of all sweeps of the study anew, into figures/data/claims.parquet."""
-    files.write_table(files.tables_dir() / "claims.parquet", claims.table(study.load_all()))
+    files.write_table(files.tables_dir() / "claims.parquet", study.decided_claims())
 
 
 def write_study_tables() -> None:
