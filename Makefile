@@ -1,4 +1,4 @@
-# Commands: study figures test architectures bench faults lab lock clean
+# Commands: study figures test test-slurm test-container architectures bench faults lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -33,10 +33,10 @@ $(foreach name,RESULTS FIGURES CACHE MODELS DATA,$(if $(COUPLING_$(name)),$(eval
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
 STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
-# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead of this machine's cores.
+# SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
 
-.PHONY: study figures test architectures bench faults lab lock clean
+.PHONY: study figures test test-slurm test-container architectures bench faults lab lock clean
 
 # A plan, the batch, and a table of what failed. The exit code is 0 only where every run, table and figure is made.
 study: .venv/ready
@@ -56,6 +56,18 @@ test: .venv/ready
 # Two-layer models of some fifty architectures, against the plainest way of running each. `make test` tries six of them.
 architectures: .venv/ready
 	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) -m architectures tests/models/test_architectures.py
+
+# A SLURM of one node on this machine: on Debian 12, as root. What is missing is installed.
+test-slurm: .venv/ready
+	@command -v slurmctld slurmd munged >/dev/null || { echo "installing slurm-wlm and munge"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	@python -c 'import snakemake_executor_plugin_slurm' 2>/dev/null || { echo "installing env/slurm/requirements.txt"; \
+	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/slurm/requirements.txt; }
+	@OMP_NUM_THREADS=1 python -m pytest -s -m slurm tests/slurm
+
+# The image of env/Containerfile, built and tried: on Debian 12, as root. What is missing is installed.
+test-container:
+	@bash tests/container/test.sh
 
 # Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
 bench: .venv/ready

@@ -32,8 +32,8 @@ SMALL = {
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what takes minutes unless its mark asks for it; skip tests of a GPU where there is none."""
-    if "architectures" not in config.option.markexpr:
-        items[:] = [item for item in items if "architectures" not in item.keywords]
+    left_out = {mark for mark in ("architectures", "slurm") if mark not in config.option.markexpr}
+    items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

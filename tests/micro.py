@@ -1,5 +1,9 @@
 """A model of the smallest size in a folder, as a user's own model would be, and values for runs on it."""
 
+import json
+
+import torch
+from coupling.spec import make_spec
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -43,3 +47,26 @@ def micro_model(folder):
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def micro_spec(folder, **values):
+    """A spec of a run on a micro model and a few items. A folder gets both, unless it has them."""
+    model, items = folder / "micro", folder / "items.jsonl"
+    if not model.exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            micro_model(model)
+        rows = [
+            {
+                "id": f"q{k}",
+                "group": f"g{k}",
+                "split": ("train", "test")[k % 2],
+                "prompt": f"Question {k}?\nHint: B",
+                "cue": "\nHint: B",
+                "choices": ["A", "B"],
+                "hinted": 1,
+            }
+            for k in range(16)
+        ]
+        items.write_text("\n".join(map(json.dumps, rows)))
+    return make_spec(**VALUES | values, model=str(model), task=f"file:{items}")

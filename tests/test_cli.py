@@ -11,6 +11,7 @@ from conftest import SMALL
 from coupling import cli, files, runs
 from coupling import spec as specs
 from coupling.runs import folders, records
+from made_results import finished
 from own_sweeps import own_sweep
 from typer.testing import CliRunner
 
@@ -73,12 +74,11 @@ def test_the_memory_of_this_machine_is_printed_for_the_batch_engine():
 def test_clear_forgets_damaged_results_alone_or_all_results_of_a_sweep(spec, tmp_path):
     sweep = own_sweep(tmp_path)
     made = [folders.m0_folder(spec), folders.base_folder(spec), folders.run_folder(spec)]
-    for folder in made:
-        files.write_json(folder / "file.json", {})
-        folders.finish(folder, {"status": "complete"})
+    for folder, stage in zip(made, ("m0", "base", "explain"), strict=True):
+        finished(folder, stage)
     clear = ["clear", "--sweep", str(sweep)]
     assert CliRunner().invoke(cli.app, [*clear, "--damaged"]).stdout == ""
-    (made[1] / "file.json").write_text("damaged")
+    (made[1] / "behaviours.parquet").write_text("damaged")
     assert "1 results forgotten" in CliRunner().invoke(cli.app, [*clear, "--damaged"]).stdout
     assert [folders.complete(folder) for folder in made] == [True, False, True]
     assert "3 results forgotten" in CliRunner().invoke(cli.app, clear).stdout

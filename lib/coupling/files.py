@@ -1,18 +1,24 @@
 """Files of the study: the folders that they lie in, and reading and writing that is whole or fails."""
 
+import fcntl
 import hashlib
 import json
 import math
 import os
+import platform
+import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 
 from coupling.errors import StudyError
 
@@ -20,6 +26,7 @@ from coupling.errors import StudyError
 FOLDERS = ("COUPLING_RESULTS", "COUPLING_FIGURES", "COUPLING_CACHE", "COUPLING_MODELS", "COUPLING_DATA")
 LONGEST = 80  # bytes of a part of a name, see `short`
 BY_CONTENT = "sha256:"  # begins the name of a file that is named by its content
+SUMS = "SHA256SUMS"  # a list of checksums in a folder, which `sha256sum -c` reads too
 
 
 class StoreError(StudyError, RuntimeError):
@@ -90,6 +97,85 @@ def pin_folders() -> None:
             os.environ[name] = str(Path(os.environ[name]).resolve())
 
 
+def say(line: str) -> None:
+    """Tell the user, on stderr, what is done that was not asked for, or what is waited for."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block, an error of the system while something is written becomes one clear line.
+
+    Args:
+        path: What is written.
+
+    Raises:
+        StoreError: Where the disk is full, or the folder is read-only, missing or in use as a file.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # not the system's, but that of a library
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(
+            f"cannot write {path} ({reason}): make room there, or make the folder writable, and run again"
+        ) from error
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A place beside `path` for what is not finished.
+
+    What processes of this machine that have died left at such places is removed first.
+
+    Args:
+        path: What is to be written. Its parent folder is made where it is missing.
+
+    Yields:
+        A path beside `path`, where nothing is. What is there when the block ends is removed.
+    """
+    part = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in (part, *_left_by_the_dead(path)):
+            _remove(left)
+    try:
+        yield part
+    finally:
+        _remove(part)
+
+
+def _machine() -> str:
+    """Six digits that stand for this machine in names of files, since process ids are those of a machine."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _left_by_the_dead(path: Path) -> list[Path]:
+    """What processes that are gone left beside a path. Names of an earlier version have no machine."""
+    named = re.compile(rf"\.{re.escape(path.name)}\.(?:{_machine()}-)?(\d+)\.part")
+    found = ((other, named.fullmatch(other.name)) for other in path.parent.iterdir())
+    return [other for other, match in found if match and not _alive(int(match[1]))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file or a folder under another name first, so that `path` is never there in part.
@@ -101,10 +187,11 @@ def replacing(path: Path) -> Iterator[Path]:
         A path beside `path`. What is written to it takes the place of `path` when the block ends, and is
         removed when the block fails. A folder at `path` stays as it is, since another process made the same
         one.
+
+    Raises:
+        StoreError: Where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with scratch(path) as part, writing(path):
         yield part
         if part.is_dir():
             try:
@@ -116,11 +203,6 @@ def replacing(path: Path) -> Iterator[Path]:
             with part.open("rb") as handle:
                 os.fsync(handle.fileno())
             part.replace(path)
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def short(name: str) -> str:
@@ -142,17 +224,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically. Keys keep their order. A number that is not finite is written as null."""
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(path) as part:
-        part.write_text(f"{text}\n", encoding="utf-8")
+        put_json(part, value)
 
 
-def _finite(value: Any) -> Any:
+def put_json(path: Path, value: Any) -> None:
+    """Write JSON as `write_json` does, to a path that is not the final one."""
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
     """Return a value of JSON with None in place of every number that JSON does not have (NaN, infinity)."""
     if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
+        return {name: finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -160,36 +247,107 @@ def read_json(path: Path) -> Any:
     """Read JSON. A file that an earlier version wrote may hold NaN, which is read as a number.
 
     Raises:
-        StoreError: Where the file is damaged.
+        StoreError: Where the file is missing or damaged.
     """
-    try:
+    with _reading(path):
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{path} is damaged ({error}): delete it and run again") from None
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as parquet, atomically. The same frame gives the same bytes."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     with replacing(path) as part:
-        pq.write_table(table, part, compression="zstd", version="2.6")
+        put_table(part, frame)
+
+
+def put_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as `write_table` does, to a path that is not the final one."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, path, compression="zstd", version="2.6")
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table from parquet.
+    """Read a table from parquet, or from CSV, whose column `condition` is text.
 
     Raises:
         StoreError: Where the file is missing or damaged.
     """
-    try:
+    with _reading(path):
+        if path.suffix == ".csv":
+            return pd.read_csv(path, dtype={"condition": str})
         return pq.read_table(path).to_pandas()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Within the block, a file is read that must have the checksum that its folder's list names for it."""
+    try:
+        path.stat()  # a file that is missing is not called damaged
+        if (wrong := wrong_file(path.parent, read_sums(path.parent, [path.name]))) is not None:
+            raise StoreError(f"{path.parent / wrong} is damaged ({SUMS} names another checksum): {_WAY_OUT}")
+        yield
     except FileNotFoundError:
         raise StoreError(f"{path} is missing: run again what makes it") from None
-    except pa.ArrowInvalid as error:
-        raise StoreError(f"{path} is damaged ({error}): delete it and run again") from None
+    # pyarrow and pandas raise errors of many classes where bytes are not what they should be.
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(f"{path} is damaged ({reason}): {_WAY_OUT}") from None
+
+
+_WAY_OUT = "delete it and run again what makes it, or take it from git again if it is committed"
+
+
+def read_sums(folder: Path, names: Iterable[str] | None = None) -> dict[str, str]:
+    """Read the list of checksums of a folder.
+
+    Args:
+        folder: The folder.
+        names: The files that are wanted; all of the list unless given.
+
+    Returns:
+        By name the SHA-256 of each of these files that the list has. Nothing where there is no list.
+    """
+    path = folder / SUMS
+    if not path.is_file():
+        return {}
+    pairs = (line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines())
+    listed = {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+    return {name: listed[name] for name in (listed if names is None else names) if name in listed}
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the checksums of some files into the list of their folder. Other lines of the list stay."""
+    own = {name: sha256(folder / name) for name in names}
+    with writing(folder / SUMS):
+        held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)  # others may add lines too
+        sums = read_sums(folder) | own
+        with replacing(folder / SUMS) as part:
+            part.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
+    finally:
+        os.close(held)
 
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The SHA-256 of a large file. It is computed once in a process, and again where size or time changed."""
+    about = path.stat()
+    return _sha256_of(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256(path)
+
+
+def wrong_file(
+    folder: Path, checksums: Mapping[str, str], digest: Callable[[Path], str] = sha256
+) -> str | None:
+    """Return the first of some files that is missing or has another checksum, or None."""
+    right = ((folder / n).is_file() and digest(folder / n) == c for n, c in checksums.items())
+    return next((name for name, fits in zip(checksums, right, strict=True) if not fits), None)

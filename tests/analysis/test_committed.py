@@ -63,6 +63,42 @@ def test_written_tables_are_read_back_and_left_alone_where_nothing_changed(tmp_p
     assert {path.name: (path.read_bytes(), path.stat().st_ino) for path in where.glob("*.csv")} == before
 
 
+@pytest.mark.parametrize("name", ["items.parquet", "summary.csv", "keys.json", "preference.csv"])
+def test_a_table_with_a_flipped_bit_is_named_and_not_read(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    committed = tables.read("medium", "tuning")
+    monkeypatch.setenv("COUPLING_FIGURES", str(tmp_path))
+    where = tables.folder("medium", "tuning")
+    tables.write(committed, where)
+    content = bytearray((where / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (where / name).write_bytes(content)
+    with pytest.raises(files.StoreError, match=rf"{name} is damaged .*from git again"):
+        tables.read("medium", "tuning")
+    tables.write(committed, where)
+    assert tables.read("medium", "tuning").keys == committed.keys
+    (where / name).unlink()
+    with pytest.raises(files.StoreError, match=rf"{name} is missing|no tables in"):
+        tables.read("medium", "tuning")
+
+
+@pytest.mark.parametrize("keys", [[], {}, 3, {"profile": "tiny"}])
+def test_keys_that_are_none_are_one_clear_line(keys):
+    where = tables.folder("tiny", "rank")
+    files.write_json(where / "keys.json", keys)
+    with pytest.raises(files.StoreError, match=r"keys\.json does not say which runs"):
+        tables.read("tiny", "rank")
+
+
+def test_every_committed_table_is_in_its_list_and_fits_it(monkeypatch):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    top = files.tables_dir()
+    for folder in (top, *(tables.folder(*names) for names in tables.collected())):
+        sums = files.read_sums(folder)
+        assert files.wrong_file(folder, sums) is None, folder
+        assert {path.name for path in folder.glob("*.parquet")} <= sums.keys(), folder
+
+
 def test_a_sweep_without_shifts_has_none_of_their_tables(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
     found = tables.read("medium", "tuning")

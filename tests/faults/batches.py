@@ -14,45 +14,40 @@ from pathlib import Path
 import numpy as np
 import psutil
 from cases import Case
-from coupling import runs
-from coupling.report import overview
 from laboratory import MOST, ROOT, Ended, Study
 from own_sweeps import own_sweep
 from prepared import NOTHING, Prepared, Store
-from published import WHICH, sweep_values
+from published import WHICH, make_all
 
 # What stands in the command line of a process.
 ENGINE, WORKER, KERNEL = "snakemake --snakefile", "coupling notebooks", "ipykernel_launcher"
 NAMES = {ENGINE: "engine", WORKER: "worker", KERNEL: "kernel"}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = 40  # moments altogether
+TIMES = 18  # moments altogether
 
 
 @dataclass(frozen=True)
 class Batch(Study):
-    """A study whose ordinary command is `make study`."""
+    """A sweep of two runs whose ordinary command is `make study`. Its words are those of the command."""
 
     def begin(self) -> subprocess.Popen:
-        """Start `make study`."""
+        """Start the command."""
         environment = os.environ | self.environment() | {"PWD": str(self.top)}
-        command = ["make", "-o", ".venv/ready", "-C", str(ROOT), "study", "SWEEP=mine.yaml", "JOBS=1"]
         with (self.top / "log.txt").open("a") as log:
             return subprocess.Popen(
-                command, cwd=self.top, env=environment, stdout=log, stderr=log, start_new_session=True
+                self.words, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def run(self, *words: str, before: Callable[[], None] | None = None) -> Ended:
-        """Run `make study` to its end. The status that it prints must be that of its exit code."""
-        at = (self.top / "log.txt").stat().st_size if (self.top / "log.txt").exists() else 0
+        """Run the command to its end. A status that it prints must be that of its exit code."""
         process = self.begin()
         try:
             code = process.wait(MOST)
         finally:
             self.stop_all()
-        said = (self.top / "log.txt").read_text(errors="replace").encode()[at:].decode(errors="replace")
-        counts = re.search(r"^ *(runs .* reused)\n(.*)$", said, re.M)
-        if not code and counts:
-            found = dict(zip(counts[1].split(), map(int, counts[2].split()), strict=True))
+        said = (self.top / "log.txt").read_text(errors="replace")
+        if not code and (counts := re.findall(r"^ *(runs .* reused)\n(.*)$", said, re.M)):
+            found = dict(zip(counts[-1][0].split(), map(int, counts[-1][1].split()), strict=True))
             code = int(found["runs"] != found["complete"])
         return Ended(code, said)
 
@@ -67,18 +62,15 @@ class Batch(Study):
                 continue
         return found
 
-    def find(self, what: str, seconds: float) -> psutil.Process | None:
-        """Wait for a process of this study by a part of its command line."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+    def find(self, what: str, batch: subprocess.Popen) -> psutil.Process | None:
+        """Wait for a process of a batch by a part of its command line; None where the batch ends before."""
+        while batch.poll() is None:
             for process in self.own():
-                try:
-                    line = " ".join(Path(word).name if "/" in word else word for word in process.cmdline())
-                except psutil.Error:
-                    continue
-                if what in line and not line.startswith(("bash", "sh ", "make")):
-                    return process
-            time.sleep(0.05)
+                with contextlib.suppress(psutil.Error):
+                    line = " ".join(word.rsplit("/", 1)[-1] for word in process.cmdline()[:6])
+                    if what in line and not line.startswith(("bash", "sh ", "make")):
+                        return process
+            time.sleep(0.1)
         return None
 
     def stop_all(self) -> None:
@@ -88,21 +80,39 @@ class Batch(Study):
                 process.kill()
 
 
-def _make_all() -> None:
-    for *_, spec in overview.runs("tiny", "mine.yaml"):
-        runs.explain(spec)
-
-
-def batch(store: Store) -> Prepared:
-    """Prepare a sweep of two runs, none of which is there. What they end in is made without the engine."""
-    top, done = store.top / "batch", Study(store.top / "batch-done", ("status", *WHICH))
+def _prepared(store: Store, command: Callable[[Path, list[str]], tuple[str, ...]], m0s: int) -> Prepared:
+    """Prepare the sweep, with nothing made. What its runs end in is made without the engine."""
+    top, done = (store.top / f"{name}-{m0s}" for name in ("batch", "batch-done"))
+    done = Study(done, ("status", *WHICH))
     if not top.exists():
         for folder in (top, done.top):
             folder.mkdir(parents=True)
-            own_sweep(folder, values=sweep_values(), figures=[])
-        ended = done.run(before=_make_all)
+            own_sweep(folder, m0_seeds=m0s)
+        ended = done.run(before=make_all)
         assert not ended.code, ended.said
-    return Prepared(Batch(top, ()), done.finished(), 40.0)
+    wanted = done.finished()
+    return Prepared(Batch(top, command(store.top.parent / "one", sorted(wanted))), wanted, 40.0)
+
+
+def study(jobs: int) -> Callable[[Store], Prepared]:
+    """Return what prepares the sweep for `make study` with so many workers, and an M0 for each."""
+
+    def words(top: Path, runs: list[str]) -> tuple[str, ...]:
+        return ("make", "-o", ".venv/ready", "study", f"SWEEP={top}/mine.yaml", f"JOBS={jobs}")
+
+    return lambda store: _prepared(store, words, jobs)
+
+
+def engine(store: Store) -> Prepared:
+    """Prepare the sweep for the engine alone, as `make study` calls it, and for the runs alone."""
+
+    def words(top: Path, runs: list[str]) -> tuple[str, ...]:
+        options = ("--snakefile", "notebooks/Snakefile", "--profile", "env/local", "--cores", "1")
+        wanted = (f"{top}/results/tiny/{run}/manifest.json" for run in runs)
+        config = ("--config", "profile=tiny", f"sweep={top}/mine.yaml")
+        return ("snakemake", *options, "--resources", "mem_mb=8000", *config, "--", *wanted)
+
+    return _prepared(store, words, 1)
 
 
 def stopped_in_a_row(
@@ -111,14 +121,16 @@ def stopped_in_a_row(
     """Return what starts a batch and signals one of its processes, again and again."""
 
     def inject(study: Study) -> list[Ended]:
-        of, ended = Batch(study.top, ()), []
+        ended = []
         for wait in waits:
-            process = of.begin()
-            target = of.find(what, MOST)
+            process = study.begin()
+            target = study.find(what, process)
             time.sleep(wait)
             with contextlib.suppress(psutil.NoSuchProcess):
-                target.send_signal(number)
-            ended.append(Ended(process.wait(MOST), ""))
+                if target is not None:
+                    target.send_signal(number)
+                    ended.append(Ended(1, ""))
+            process.wait(MOST)
         return ended
 
     return inject
@@ -128,10 +140,9 @@ def two_at_once(seconds: float) -> Callable[[Study], list[Ended]]:
     """Return what starts two batches on one sweep."""
 
     def inject(study: Study) -> list[Ended]:
-        of = Batch(study.top, ())
-        processes = [of.begin()]
+        processes = [study.begin()]
         time.sleep(seconds)
-        processes.append(of.begin())
+        processes.append(study.begin())
         codes = [process.wait(MOST) for process in processes]
         return [Ended(code, (study.top / "log.txt").read_text()) for code in codes]
 
@@ -156,12 +167,12 @@ def _cases() -> Iterator[Case]:
         return
     rng = np.random.default_rng(21)
     kinds = [(what, number) for what in (ENGINE, WORKER, KERNEL) for number in SIGNALS]
-    shares = [TIMES // len(kinds) + (k < TIMES % len(kinds)) for k in range(len(kinds))]
-    for (what, number), count in zip(kinds, shares, strict=True):
-        waits = [float(rng.uniform(0, 14)) for _ in range(count)]
+    counts = [TIMES // len(kinds) + (k < TIMES % len(kinds)) for k in range(len(kinds))]
+    for (what, number), count in zip(kinds, counts, strict=True):
+        waits = [float(rng.uniform(0, 10)) for _ in range(count)]
         inject = stopped_in_a_row(what, number, waits)
         label = "after " + ", ".join(f"{wait:.0f}" for wait in waits) + " s"
-        yield Case(f"{number.name} of the {NAMES[what]}", label, batch, inject, may_stop=True)
-    for seconds in (0.0, 8.0, 20.0):
-        yield Case("two batches at once", f"{seconds:.0f} s apart", batch, two_at_once(seconds))
-    yield Case("stale lock of the engine", NOTHING, batch, engine_lock)
+        yield Case(f"{number.name} of the {NAMES[what]}", label, engine, inject, may_stop=True)
+    yield Case("two batches at once", "5 s apart", study(1), two_at_once(5.0))
+    yield Case("two workers", "JOBS=2", study(2), lambda study: None)
+    yield Case("stale lock of the engine", NOTHING, study(1), engine_lock)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from laboratory import Study
 from micro import VALUES, micro_model
 
-# An organism that is prepared, trained with labels that are made anew, and shifted. It has files of all kinds.
+# An organism that is prepared, trained on labels that are made anew, and shifted: it has all kinds of files.
 ORGANISM = {
     "entities": 16,
     "test_items": 8,

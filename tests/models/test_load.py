@@ -133,6 +133,21 @@ def test_weights_that_are_missing_quantised_or_elsewhere_are_refused(m0, tmp_pat
         load_from(tmp_path, "float32")
 
 
+def test_weights_that_are_no_numbers_are_refused_and_tensors_too_many_are_named(m0, tmp_path):
+    keep(m0, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    path, name = tmp_path / "model.safetensors", "model.layers.1.mlp.up_proj.weight"
+    save_file(weights | {"model.layers.9.extra": torch.ones(1)}, path, {"format": "pt"})
+    with pytest.warns(UserWarning, match=r"also hold model\.layers\.9\.extra"):
+        load_from(tmp_path, "float32")
+    for number in (torch.nan, torch.inf):
+        bad = weights[name].clone()
+        bad[3, 2] = number
+        save_file(weights | {name: bad}, path, {"format": "pt"})
+        with pytest.raises(ModelError, match=rf"{name} hold numbers that are not finite"):
+            load_from(tmp_path, "float32")
+
+
 def test_a_folder_without_a_tokenizer_is_refused(m0, tmp_path):
     m0.model.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="tokenizer"):

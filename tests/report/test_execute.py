@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -62,6 +63,29 @@ def test_notebooks_that_share_a_kernel_see_nothing_of_each_other_and_one_may_fai
     first, last, again = ((tmp_path / n).read_text().split() for n in ("first", "last", "again"))
     assert [first[1], last[1], again[1]] == ["True", "False", "False"]
     assert last[0] == again[0] != first[0]  # one kernel for all, until it died
+
+
+def test_a_process_that_is_told_to_end_lets_its_kernel_finish_a_step_and_executes_no_more(write, tmp_path):
+    train = """
+import os, pathlib, signal, time
+def leave(*_):
+    pathlib.Path(where + ".checkpoint").write_text("")
+    os._exit(1)
+signal.signal(signal.SIGTERM, leave)
+pathlib.Path(where).write_text("")
+time.sleep(600)
+"""
+    jobs = [write("train", "where = ''", train), write("next", "where = ''", "open(where, 'w').close()")]
+    code = "from coupling.cli import main; main()"
+    command = [sys.executable, "-c", code, "notebooks", json.dumps(jobs, default=str)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "train").exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.terminate()
+        process.communicate()
+    assert process.returncode == 143
+    assert (tmp_path / "train.checkpoint").exists()
+    assert not (tmp_path / "next").exists()
 
 
 def test_notebooks_side_by_side_are_all_tried_and_a_failure_is_told(write, tmp_path):

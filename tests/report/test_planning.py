@@ -3,6 +3,7 @@
 from coupling.report import overview, planning
 from coupling.runs import folders, rates
 from coupling.spec import key
+from made_results import finished
 
 
 def test_the_runs_of_a_plan_are_listed_with_their_keys():
@@ -39,10 +40,7 @@ def test_times_and_sizes_of_what_is_left_are_added_up(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(planning, "machine_megabytes", lambda: 64_000)
     (*_, spec), *_ = overview.runs("tiny", "headline", m0_seeds=1)
-    folder = folders.run_folder(spec)
-    folder.mkdir(parents=True)
-    (folder / "rows").touch()
-    folders.finish(folder, {"status": "complete"})
+    finished(folders.run_folder(spec))
     found = planning.plan("tiny", "headline", m0_seeds=1)
     assert (found.total, found.complete, found.left, found.at_once) == (4, 1, 3, 2)
     assert (found.seconds, found.bytes) == (60 + 6 + 3 * 1800, 5 * 10**6)

@@ -1,15 +1,13 @@
 """The status of a sweep: runs by state."""
 
-from coupling import files
 from coupling.report import overview, status
 from coupling.runs import folders
+from made_results import finished
 
 
 def finish(spec, state="complete"):
     """Make a run look finished."""
-    folder = folders.run_folder(spec)
-    files.write_json(folder / "rows.json", {})
-    folders.finish(folder, {"status": state})
+    finished(folders.run_folder(spec), status=state)
 
 
 def test_runs_are_counted_by_state():
@@ -28,5 +26,5 @@ def test_runs_are_counted_by_state():
     }
     assert found.failures == []
     assert found.done == 2
-    (folders.run_folder(specs[0]) / "rows.json").unlink()
+    (folders.run_folder(specs[0]) / "rows.parquet").unlink()
     assert status.status("tiny", "headline", m0_seeds=1).complete == 0  # a file is gone

@@ -8,27 +8,76 @@ import sys
 import pytest
 from coupling import files
 from coupling.runs import folders
+from made_results import finished
 
 
 def test_complete_only_with_manifest_and_right_checksums(tmp_path):
-    (tmp_path / "a.txt").write_text("a")
-    assert not folders.complete(tmp_path)
-    assert not folders.damaged(tmp_path)
-    manifest = folders.finish(tmp_path, {"key": "k"})
+    folder = tmp_path / "run-k"
+    rows = folder / "rows.parquet"
+    assert not folders.complete(folder)
+    assert not folders.damaged(folder)
+    manifest = finished(folder)
     assert set(manifest) >= {"key", "files", "packages", "git_commit", "git_dirty", "hardware", "finished"}
-    assert folders.complete(tmp_path)
-    assert not folders.damaged(tmp_path)
-    (tmp_path / "a.txt").write_text("b")
-    assert folders.damaged(tmp_path)
-    (tmp_path / "a.txt").unlink()
-    assert folders.damaged(tmp_path)
+    assert folders.complete(folder)
+    assert not folders.damaged(folder)
+    rows.write_text("b")
+    assert folders.damaged(folder)
+    assert "rows.parquet is missing or damaged" in folders.fault(folder)
+    rows.unlink()
+    assert folders.damaged(folder)
 
 
-@pytest.mark.parametrize("manifest", ["{", "{}", "[]", '{"files": 3}', '{"files": ["a"]}'])
+@pytest.mark.parametrize(
+    "manifest", ["{", "{}", "[]", '{"files": 3}', '{"files": ["a"]}', "[" * 9999, "\xff"]
+)
 def test_a_manifest_that_is_none_makes_no_result(tmp_path, manifest):
-    (tmp_path / folders.MANIFEST).write_text(manifest)
+    (tmp_path / folders.MANIFEST).write_text(manifest, encoding="latin-1")
     assert not folders.complete(tmp_path)
     assert folders.damaged(tmp_path)
+    with pytest.raises(files.StoreError, match=r"manifest\.json is"):
+        folders.read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"schema": 3}, r"schema version 3, and this code has \d"),
+        ({"schema": 99}, "schema version 99"),
+        ({"key": "other"}, "is of key other, and so of another folder"),
+        ({"files": {}}, "does not name adapter/adapter_model.safetensors, history.parquet, rows.parquet"),
+        ({"stage": "labels"}, "is of stage 'labels'"),
+        ({"status": "diverged"}, "its digest does not fit"),
+    ],
+)
+def test_a_manifest_that_is_not_of_this_folder_and_code_makes_no_result(tmp_path, change, why):
+    folder = tmp_path / "run-k"
+    manifest = finished(folder)
+    if "status" not in change:
+        folders.write_manifest(folder, manifest | change)
+    else:
+        files.write_json(folder / folders.MANIFEST, manifest | change)
+    assert folders.damaged(folder)
+    with pytest.raises(files.StoreError, match=why):
+        folders.read_manifest(folder)
+
+
+def test_a_manifest_without_a_digest_is_one_of_an_earlier_version(tmp_path):
+    manifest = finished(tmp_path / "run-k")
+    del manifest["digest"]
+    files.write_json(tmp_path / "run-k" / folders.MANIFEST, manifest)
+    assert folders.complete(tmp_path / "run-k")
+
+
+def test_a_part_of_a_result_is_checked_when_it_is_read(tmp_path):
+    folder = tmp_path / "m0-k"
+    finished(folder, "m0")
+    assert folders.verified(folder, "model") == folder / "model"
+    (folder / "model" / "model.safetensors").write_text("other weights")
+    with pytest.raises(files.StoreError, match="m0-k/model is missing or damaged: compute it again"):
+        folders.verified(folder, "model")
+    assert folders.verified(folder, "history.parquet").is_file()
+    with pytest.raises(files.StoreError, match="checkpoints/5 is missing"):
+        folders.verified(folder, "checkpoints/5")
 
 
 def test_the_executed_notebook_and_hidden_files_are_no_part_of_the_result(tmp_path):
@@ -52,6 +101,39 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
     with folders.locked(tmp_path):
         assert subprocess.run(other, capture_output=True).returncode
     assert subprocess.run(other, capture_output=True).returncode == 0
+
+
+HOLDER = """
+import sys, pathlib
+from coupling.runs import folders
+with folders.locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_waits_for_a_folder_says_for_which_and_for_whom(tmp_path, capfd, monkeypatch):
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        real = folders.say
+
+        def say(line):
+            real(line)
+            holder.stdin.close()
+
+        monkeypatch.setattr(folders, "say", say)
+        with folders.locked(tmp_path):
+            pass
+    said = capfd.readouterr().err
+    assert f"waiting for {tmp_path}, which process {holder.pid} on " in said
+
+
+def test_a_lock_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    lock = folders.locked(tmp_path / "file")
+    with pytest.raises(files.StoreError, match=r"cannot write .*file.*make the folder writable"), lock:
+        pass
 
 
 def test_names_of_files_of_any_length_give_folders_that_can_be_made(tmp_path, spec):

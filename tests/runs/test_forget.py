@@ -3,38 +3,37 @@
 import pytest
 from coupling import files, runs
 from coupling.runs import folders, forget
+from made_results import finished
 
 
 @pytest.fixture
 def made(spec):
-    """A run and its M0 and base, as folders that hold one file each; no compute."""
+    """A run and its M0 and base, as folders with files that hold nothing; no compute."""
     found = [folders.m0_folder(spec), folders.base_folder(spec), folders.run_folder(spec)]
     for folder in found:
-        files.write_json(folder / "file.json", {})
-        folders.finish(folder, {"status": "complete"})
+        finished(folder, {"m0": "m0", "base": "base"}.get(folder.name.split("-")[0], "explain"))
     return found
 
 
 def test_damaged_results_lose_their_manifest_and_nothing_else_is_touched(spec, made):
     _, base, run = made
     assert forget.forget_damaged([spec]) == []
-    (base / "file.json").write_text("damaged")
+    (base / "behaviours.parquet").write_text("damaged")
     assert forget.forget_damaged([spec]) == [base]
     assert not (base / folders.MANIFEST).exists()
-    assert (base / "file.json").exists()
+    assert (base / "behaviours.parquet").exists()
     assert folders.complete(run)
     assert forget.forget_damaged([spec]) == []
 
 
 def test_everything_that_a_run_needs_is_forgotten_and_other_runs_are_kept(spec, made):
     other = folders.run_folder(spec.model_copy(update={"kl_weight": 0.0}))
-    files.write_json(other / "file.json", {})
-    folders.finish(other, {})
+    finished(other)
     pushed = spec.model_copy(update={"shift": "up"})
     for path in (*folders.shared_files(spec), *folders.shared_files(pushed)):
         files.write_json(path, {})
     assert forget.forget([spec]) == made
-    assert not any(list(folder.iterdir()) for folder in made)
+    assert all([path.name for path in folder.iterdir()] == [".lock"] for folder in made)
     assert not any(path.exists() for path in folders.shared_files(spec))
     assert folders.complete(other)
     assert forget.forget([spec.model_copy(update={"m0_seed": 9})]) == []

@@ -7,6 +7,8 @@ import torch
 from coupling import files, runs
 from coupling.models import Loaded, ModelError
 from coupling.runs import folders
+from coupling.training import preparation
+from made_results import finished
 
 
 def test_an_m0_is_gone_before_another_is_loaded(spec, tmp_path, monkeypatch):
@@ -20,6 +22,7 @@ def test_an_m0_is_gone_before_another_is_loaded(spec, tmp_path, monkeypatch):
         return Loaded(model, None, torch.float32)
 
     monkeypatch.setattr("coupling.runs.m0.load_from", load)
+    finished(folders.m0_folder(spec), "m0")
     organism, real = spec, spec.model_copy(update={"m0_steps": 0, "model": str(tmp_path)})
     models = runs.Models()
     for asked in (organism, organism, real, organism):
@@ -58,3 +61,28 @@ def test_an_m0_that_does_not_reach_its_regime_is_an_error_with_a_way_out(spec):
         runs.base(bad)
     assert not folders.complete(folders.m0_folder(bad))
     assert not list(files.results_dir().rglob(folders.MANIFEST))
+
+
+def test_a_damaged_checkpoint_of_an_m0_under_preparation_is_made_again(spec, tmp_path, monkeypatch):
+    spec = spec.model_copy(update={"m0_checkpoint_every": 4})
+    monkeypatch.setattr("coupling.training.preparation.SECONDS", -1)  # a checkpoint at every step
+    with monkeypatch.context() as patch:
+        patch.setenv("COUPLING_RESULTS", str(tmp_path / "elsewhere"))
+        want = runs.prepared(spec).manifest["files"]
+    real, steps = preparation.train_step, []
+
+    def train_step(course):
+        if len(steps) == 7:
+            raise KeyboardInterrupt
+        steps.append(course.step)
+        real(course)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "train_step", train_step)
+        with pytest.raises(KeyboardInterrupt):
+            runs.prepared(spec)
+    weights = folders.m0_folder(spec) / "checkpoints" / "4" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    assert runs.prepared(spec).manifest["files"] == want

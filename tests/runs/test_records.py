@@ -66,8 +66,35 @@ def test_a_damaged_record_is_no_result(plan, specs):
     folder = folders.run_folder(specs[0])
     (next(p for p in published if p.name == folder.name) / "rows.parquet").write_bytes(b"no parquet")
     assert records.find(folder) is None
-    with pytest.raises(files.StoreError, match="1 of 2 runs have not finished"):
+    named = r"1 of 2 runs have not finished, for instance .*records.*rows\.parquet is missing or damaged"
+    with pytest.raises(files.StoreError, match=named):
         tables.collect("headline", plan)
+
+
+def test_some_runs_here_and_the_others_published_give_the_same_tables(plan, specs):
+    where = tables.folder("tiny", "headline")
+    tables.write(tables.collect("headline", plan), where)
+    before = written(where)
+    records.publish("headline", [specs[0]])
+    folders.clear(folders.run_folder(specs[0]))
+    tables.write(tables.collect("headline", plan), where)
+    assert written(where) == before
+
+
+def test_a_damaged_record_is_written_again_and_healed(specs, capfd):
+    published = records.publish("headline", specs)
+    before = [written(path) for path in published]
+    (published[0] / "untrained.parquet").write_bytes(b"no parquet")
+    (published[1] / folders.MANIFEST).write_text("{")
+    (published[2] / "rows.parquet").unlink()
+    assert sorted(records.publish("headline", specs)) == sorted(published)
+    assert [written(path) for path in published] == before
+    assert capfd.readouterr().err.count("is damaged: it is written again") == 3
+    carried = files.figures_dir().with_name("carried")
+    shutil.copytree(files.tables_dir(), carried)
+    (published[2] / "rows.parquet").write_bytes(b"no parquet")
+    assert records.take_in("headline", specs, carried) == [published[2]]
+    assert [written(path) for path in published] == before
 
 
 def test_records_have_a_limit_and_need_a_finished_run(specs, monkeypatch):

@@ -8,10 +8,11 @@ import torch
 from coupling import files
 from coupling.runs import Result, folders, items_of
 from coupling.runs.result import WORK, manifest_of, working
+from made_results import described, finished
 
 
 def test_a_folder_is_held_with_the_threads_of_its_spec_while_it_is_computed(tmp_path, spec):
-    folder = tmp_path / "run"
+    folder = tmp_path / "run-k"
     two = spec.model_copy(update={"threads": 2})
     with working(folder, two, False) as fresh:
         assert fresh
@@ -19,7 +20,7 @@ def test_a_folder_is_held_with_the_threads_of_its_spec_while_it_is_computed(tmp_
         with (folder / ".lock").open("w") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (folder / WORK).mkdir()
-        folders.finish(folder, {})
+        finished(folder)
     assert torch.get_num_threads() == 1
     assert not (folder / WORK).exists()
     with working(folder, two, False) as fresh:
@@ -41,22 +42,35 @@ def test_what_an_interrupted_computation_needs_is_kept(tmp_path, spec):
 
 
 def test_a_forced_computation_begins_in_an_empty_folder(tmp_path, spec):
-    files.write_json(tmp_path / "old.json", {})
-    folders.finish(tmp_path, {})
-    with working(tmp_path, spec, True) as fresh:
+    finished(tmp_path / "run-k")
+    with working(tmp_path / "run-k", spec, True) as fresh:
         assert fresh
-        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        assert [path.name for path in (tmp_path / "run-k").iterdir()] == [".lock"]
+
+
+def test_a_damaged_result_is_said_to_be_and_computed_again_in_an_empty_folder(tmp_path, spec, capfd):
+    folder = tmp_path / "run-k"
+    finished(folder)
+    (folder / "rows.parquet").write_text("damaged")
+    with working(folder, spec, False) as fresh:
+        assert fresh
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert "computed again: " in capfd.readouterr().err
 
 
 def test_a_result_reads_its_manifest_and_tables_from_its_folder(tmp_path, spec):
     frame = pd.DataFrame({"step": [1, 2]})
-    files.write_table(tmp_path / "history.parquet", frame)
-    folders.finish(tmp_path, {"status": "complete"})
-    result = Result(spec, tmp_path, computed=False)
+    folder = tmp_path / "run-k"
+    finished(folder)
+    files.write_table(folder / "history.parquet", frame)
+    folders.finish(folder, described(folder))
+    result = Result(spec, folder, computed=False)
     assert result.manifest["status"] == "complete"
     pd.testing.assert_frame_equal(result.table("history"), frame)
-    with pytest.raises(files.StoreError, match=r"rows\.parquet is missing"):
-        result.table("rows")
+    (folder / "history.parquet").unlink()
+    for name in ("history", "shapes"):
+        with pytest.raises(files.StoreError, match=rf"{name}\.parquet is missing"):
+            result.table(name)
 
 
 def test_items_of_a_taught_behaviour_are_tested_behind_the_others(spec):

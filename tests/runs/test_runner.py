@@ -147,7 +147,7 @@ def test_a_run_that_fails_does_not_stop_the_others(given, capsys):
     assert batch.main(given) == 1
     said = capsys.readouterr().out
     assert "1 of 2 runs done" in said
-    assert f"failed: mine, bad, {in_its_way.name}: FileExistsError" in said
+    assert f"failed: mine, bad, {in_its_way.name}: cannot write {in_its_way}" in said
     assert "Traceback" in next(results.glob("failed/*.txt")).read_text()
     in_its_way.unlink()
     assert batch.main(given) == 0
@@ -172,7 +172,7 @@ def test_a_condition_stays_on_one_device(given, capsys, monkeypatch):
     done = folders.run_folder(both[0])
     manifest = files.read_json(done / "manifest.json")
     manifest["model"]["device"] = "cuda:0"
-    files.write_json(done / "manifest.json", manifest)
+    folders.write_manifest(done, manifest)
     write_list(Path(given[0]), [Listed("mine", "one", one) for one in both])
     assert batch.main(given) == 2
     assert "cuda, float32" in capsys.readouterr().err

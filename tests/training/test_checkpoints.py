@@ -1,11 +1,15 @@
 """Checkpoints: what is written comes back, and a broken write leaves the older one."""
 
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from coupling.models import adapted
 from coupling.training import checkpoints
-from coupling.training.checkpoints import load_checkpoint, save_checkpoint, trainable
+from coupling.training.checkpoints import leaving_later, load_checkpoint, save_checkpoint, trainable
 from made_models import stir
 
 
@@ -41,6 +45,38 @@ def test_weights_optimiser_history_and_generator_come_back(spec, m0, tmp_path):
     assert again.random() == rng.random()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_the_end_of_a_step_and_is_then_as_it_was(number):
+    done = []
+
+    def leave(*_):
+        raise KeyboardInterrupt
+
+    def steps():
+        with leaving_later() as asked:
+            assert not asked()
+            os.kill(os.getpid(), number)
+            assert asked()
+            done.append("a checkpoint")
+        done.append("another step")
+
+    before = signal.signal(number, leave)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            steps()
+        assert signal.getsignal(number) is leave
+    finally:
+        signal.signal(number, before)
+    assert done == ["a checkpoint"]
+    with ThreadPoolExecutor() as pool:  # signals are not for other threads
+
+        def elsewhere():
+            with leaving_later() as asked:
+                return asked()
+
+        assert pool.submit(elsewhere).result() is False
+
+
 def test_without_a_checkpoint_nothing_is_read(spec, m0, tmp_path):
     with adapted(m0, spec) as tuned:
         assert load_checkpoint(tmp_path, tuned.model, stepped(tuned, 0)) == (0, [], None)
@@ -58,4 +94,7 @@ def test_a_write_that_breaks_off_leaves_the_older_checkpoint(spec, m0, tmp_path,
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(tmp_path, tuned.model, optimizer, 2, [{"step": 1}, {"step": 2}])
         assert load_checkpoint(tmp_path, tuned.model, optimizer)[:2] == (1, [{"step": 1}])
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        ".checkpoint.safetensors.seal",
+        "checkpoint.safetensors",
+    ]

@@ -1,11 +1,13 @@
 """Take every measurement that is not there yet, and write the two tables of the bench."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from coupling import files
+from coupling import files, seals
+from coupling.analysis import tables
 from coupling.bench import attention, growth, processes, timing
 from coupling.bench.cases import CASES, GROWN, Case
 from coupling.bench.decoding import decoding
@@ -45,8 +47,8 @@ def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
     steps = _kept("scaling", lambda: growth.scaling(rows, precision[grown], models))
     rows.append(_kept("workers", processes.workers))
     frame = pd.DataFrame(rows).sort_values("measure", key=lambda names: names.map(ORDER.index), kind="stable")
-    files.write_table(files.tables_dir() / "bench.parquet", frame)
-    files.write_table(files.tables_dir() / "bench_scaling.parquet", pd.DataFrame(steps))
+    tables.write_study_table("bench", frame)
+    tables.write_study_table("bench_scaling", pd.DataFrame(steps))
     write_rows("bench_attention", "device", _kept("attention", attention.errors_here))
     together = [
         _kept(f"decoding-{name}", lambda case=case: decoding(case, models)) for name, case in cases.items()
@@ -54,6 +56,7 @@ def main(cases: Mapping[str, Case] = CASES, grown: str = GROWN) -> None:
     write_rows("bench_decoding", "model", together)
     about = folders.provenance() | {"memory_megabytes": machine_megabytes()}
     files.write_json(files.tables_dir() / "bench.json", about)
+    files.write_sums(files.tables_dir(), ["bench.json"])
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
 
 
@@ -69,16 +72,18 @@ def write_rows(table: str, by: str, rows: list[dict[str, Any]]) -> None:
     if path.exists():
         before = files.read_table(path)
         frame = pd.concat([before[~before[by].isin(frame[by])], frame], ignore_index=True)
-    files.write_table(path, frame)
+    tables.write_study_table(table, frame)
 
 
 def _kept(name: str, take: Callable[[], Any]) -> Any:
     """Return a measurement from results/bench, where it is taken and kept if it is not there."""
     path = files.results_dir() / "bench" / f"{name}.json"
-    if not path.exists():
+
+    def measure(part: Path) -> None:
         print(f"bench: {name}", flush=True)
-        files.write_json(path, take())
-    return files.read_json(path)
+        files.put_json(part, take())
+
+    return files.read_json(seals.kept(path, measure))
 
 
 def _memory(name: str, precision: str) -> dict[str, Any]:

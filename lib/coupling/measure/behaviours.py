@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from coupling.models import Loaded, Seam, continuation_logprobs, encode, generated, render, seam
+from coupling.errors import StudyError
+from coupling.models import Loaded, Seam, continuation_logprobs, encode, generated, probed, render, seam
 from coupling.tasks import OPENING, Item
 from coupling.tasks.detector import detect
 
 CONDITIONS = ("x", "cf")  # x, and the counterfactual: x without its cue
 REPLY_TOKENS = 32  # so many tokens of a reply are generated and judged
+
+
+class NotFinite(StudyError, RuntimeError):
+    """What a model computes are no numbers (NaN), so that it has neither behaviours nor explanations."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,17 @@ def empty(items: Sequence[Item]) -> np.ndarray:
     return np.full((2, len(items), max(len(i.choices) for i in items)), -np.inf, dtype=np.float32)
 
 
+def measured(items: Sequence[Item], both: np.ndarray) -> Behaviours:
+    """Make behaviours of the log-probabilities that filled the room of `empty`.
+
+    Raises:
+        NotFinite: If one of them is NaN.
+    """
+    if np.isnan(both).any():
+        raise NotFinite("the model's outputs are not finite (NaN) on some items")
+    return Behaviours(tuple(i.id for i in items), both[0], both[1])
+
+
 def judged(loaded: Loaded, replies: Sequence[Sequence[int]], choices: int) -> np.ndarray:
     """Let the detector read replies.
 
@@ -146,6 +162,17 @@ def judged(loaded: Loaded, replies: Sequence[Sequence[int]], choices: int) -> np
     return out
 
 
+def check_finite(loaded: Loaded) -> None:
+    """Check that a model computes numbers, on a few tokens.
+
+    Raises:
+        NotFinite: If it does not.
+    """
+    logits = probed(loaded)
+    if logits is not None and logits.isnan().any():
+        raise NotFinite("the model's outputs are not finite (NaN)")
+
+
 @torch.no_grad()
 def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
     """Compute B(M) on some items.
@@ -155,7 +182,11 @@ def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
         items: The items.
         batch: How many items share a pass. An item's x and its counterfactual are always in one pass, so that
             rounding, which depends on the pass's shape, is the same for both.
+
+    Raises:
+        NotFinite: If what the model computes are no numbers.
     """
+    check_finite(loaded)
     both = empty(items)
     for which in alike(items, batch):
         part = [items[k] for k in which]
@@ -167,7 +198,7 @@ def behaviours(loaded: Loaded, items: Sequence[Item], batch: int) -> Behaviours:
             seams = [behaviour_seams(loaded, item) for item in part]
             scores = continuation_logprobs(loaded, seams).cpu().numpy()
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
-    return Behaviours(tuple(i.id for i in items), both[0], both[1])
+    return measured(items, both)
 
 
 def health(items: Sequence[Item], b: Behaviours, labels: Sequence[str]) -> dict[str, float]:

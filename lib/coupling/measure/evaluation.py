@@ -23,8 +23,10 @@ from coupling.measure.behaviours import (
     behaviour_seams,
     behaviour_texts,
     behaviours,
+    check_finite,
     empty,
     judged,
+    measured,
 )
 from coupling.measure.explanations import (
     as_texts,
@@ -74,7 +76,11 @@ def evaluate(
     Returns:
         The behaviours; the explanations, one normalised text an item; and the likeliest label of each item
         (see `forced_choice`), nothing unless `forced`.
+
+    Raises:
+        NotFinite: If what the model computes are no numbers.
     """
+    check_finite(loaded)
     if not loaded.packs:
         chosen = forced_choice(loaded, items, label_format, batch) if forced else []
         return behaviours(loaded, items, batch), generate(loaded, items, label_format, batch), chosen
@@ -95,8 +101,9 @@ def evaluate(
             for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
                 chosen[k] = label
     _decode(loaded, waiting, limit, said)
+    now = measured(items, both)
     texts = as_texts(loaded, items, label_format, said)
-    return Behaviours(tuple(i.id for i in items), both[0], both[1]), texts, chosen
+    return now, texts, chosen
 
 
 def _decode(loaded: Loaded, waiting: list[tuple[list[int], Read]], limit: int, said: list[list[int]]) -> None:

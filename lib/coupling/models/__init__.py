@@ -5,7 +5,7 @@ text and tokens that a model reads. packing.py computes texts that begin alike o
 decoding.py read log-probabilities and greedy texts off it. halves.py and memory.py fit models to the machine.
 """
 
-from coupling.models.adapter import adapted, merged
+from coupling.models.adapter import adapted, merged, probed
 from coupling.models.decoding import Read, decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
@@ -50,6 +50,7 @@ __all__ = [
     "pad",
     "plain_logprobs",
     "prefix_tree",
+    "probed",
     "read_tails",
     "render",
     "seam",

@@ -71,7 +71,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     )
     if not any(isinstance(m, torch.nn.Linear | Conv1D) for m in m0.model.modules()):
         raise AdapterError("this model has no linear layer that could have an adapter; take another model")
-    home, before = m0.device, _probed(m0)
+    home, before = m0.device, probed(m0)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         # The first weights are drawn on a CPU, so that they are the same on a GPU.
@@ -90,7 +90,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
 
 def _check_fresh(tuned: Loaded, before: torch.Tensor | None) -> None:
     """Raise AdapterError if a model with a fresh adapter does not compute what it did before."""
-    if before is not None and not torch.allclose(before, _probed(tuned), atol=1e-3 * float(before.std())):
+    if before is not None and not torch.allclose(before, probed(tuned), atol=1e-3 * float(before.std())):
         raise AdapterError(
             "a fresh adapter changes what this model computes, so training would not start from M0; merge "
             "the adapters that the model already has into its weights"
@@ -98,7 +98,7 @@ def _check_fresh(tuned: Loaded, before: torch.Tensor | None) -> None:
 
 
 @torch.no_grad()
-def _probed(loaded: Loaded) -> torch.Tensor | None:
+def probed(loaded: Loaded) -> torch.Tensor | None:
     """Return the logits behind a few tokens, [vocabulary]; None on the meta device, which computes none."""
     if loaded.device.type == "meta":
         return None

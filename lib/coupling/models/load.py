@@ -93,6 +93,7 @@ def _load(source: str | Path, dtype: str, revision: str | None) -> Loaded:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Found missing adapter keys")
             model = PeftModel.from_pretrained(model, source, revision=revision).merge_and_unload()
+    _check_numbers(source, model)
     _set_marks(source, model, tokenizer)
     model.requires_grad_(False)
     # transformers hands the output head a strided view of the last position. torch's CPU product in half
@@ -168,10 +169,33 @@ def _weights(source: str | Path, dtype: torch.dtype, revision: str | None) -> Pr
         model, about = load(attn_implementation="eager")
     if missing := sorted(about["missing_keys"]):
         raise ModelError(
-            f"{source}: its files hold no weights for {', '.join(missing[:3])}"
-            f"{' and others' if len(missing) > 3 else ''}, which would be random; get the whole model"
+            f"{source}: its files hold no weights for {_some(missing)}, which would be random; "
+            "get the whole model"
+        )
+    if foreign := sorted(about["unexpected_keys"]):
+        warnings.warn(
+            f"{source}: its files also hold {_some(foreign)}, which this architecture does not have: "
+            "they are left out",
+            stacklevel=2,
         )
     return model
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
+
+
+def _check_numbers(source: str | Path, model: PreTrainedModel) -> None:
+    """Raise ModelError where a weight is no finite number. No copy is made of the weights."""
+    bad = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.numel() and not all(bound.isfinite() for bound in torch.aminmax(weight.detach()))
+    ]
+    if bad:
+        raise ModelError(
+            f"{source}: {_some(bad)} hold numbers that are not finite (NaN); get the model again"
+        )
 
 
 def is_pointer(path: Path) -> bool:

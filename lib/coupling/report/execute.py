@@ -4,9 +4,12 @@ import ast
 import json
 import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +125,9 @@ def execute(jobs: Iterable[Job]) -> None:
     The notebooks share one kernel, which is emptied in between. Its start and its imports are thus paid for
     once. A notebook that fails does not stop the others. Its error is printed with its name.
 
+    Where this process is told to end (SIGTERM), the kernel is told so too. A kernel that trains writes a
+    checkpoint first. This process ends after it, and executes no further notebook.
+
     Raises:
         Exception: The error of the last notebook that failed, after all have been tried. It is a SpecError
             where a notebook would overwrite itself.
@@ -152,6 +158,8 @@ def execute(jobs: Iterable[Job]) -> None:
             except Exception as error:  # a notebook may fail in any way, and the others are still wanted
                 print(f"{out}: {error}", file=sys.stderr)
                 failed = error
+                if kernel.told_to_end:
+                    sys.exit(128 + signal.SIGTERM)
     finally:
         kernel.stop()
     if failed:
@@ -185,6 +193,19 @@ def _error(jobs: Sequence[Job]) -> str:
     return ""
 
 
+@contextmanager
+def _handling(number: int, handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle a signal within the block, in the main thread. Other threads get none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before or signal.SIG_DFL)
+
+
 def _shared_kernel() -> type:
     """Register an engine of papermill whose kernel lives on from notebook to notebook, and return it."""
     from jupyter_core.utils import run_sync
@@ -193,6 +214,7 @@ def _shared_kernel() -> type:
 
     class SharedKernel(NBClientEngine):
         kernel = None  # the manager of the kernel, once there is one
+        told_to_end = False
 
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **options):
@@ -204,8 +226,16 @@ def _shared_kernel() -> type:
                 timeout=None,
                 extra_arguments=["--log-level=40"],  # else each kernel warns that its channels are plain text
             )
+
+            def end(number, frame):
+                cls.told_to_end = True
+                if runner.km is None or not runner.km.has_kernel:
+                    sys.exit(128 + number)
+                os.kill(runner.km.provisioner.pid, number)
+
             try:
-                return runner.execute(cleanup_kc=False)
+                with _handling(signal.SIGTERM, end):
+                    return runner.execute(cleanup_kc=False)
             finally:
                 cls.kernel = runner.km
 

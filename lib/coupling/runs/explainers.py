@@ -1,5 +1,6 @@
 """Explainers: M0 trained to give fixed labels as explanations, and evaluated at several steps."""
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from coupling import files
+from coupling import files, seals
 from coupling.measure.behaviours import Behaviours, behaviours
 from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
@@ -16,11 +17,12 @@ from coupling.models import Loaded, adapted
 from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
-from coupling.runs.material import Material, make_material
+from coupling.runs.material import Material, kept_behaviours, make_material
 from coupling.runs.result import WORK, manifest_of
 from coupling.spec import Phase, Spec
 from coupling.tasks import Item
 from coupling.training import shift
+from coupling.training.checkpoints import reached
 from coupling.training.data import TrainingSet
 from coupling.training.loop import Diverged, train
 
@@ -30,24 +32,27 @@ def make_explainer(node: Node, models: Models) -> None:
 
     The folder gets rows.parquet with one row for each item and evaluation, history.parquet with one row for
     each step, adapter/ with the LoRA weights in the format of peft (safetensors), and the manifest. A run
-    that was interrupted goes on from its last checkpoint. A run whose loss is no longer finite is complete
-    with status "diverged" and with the rows that it had by then.
+    that was interrupted goes on from its last checkpoint. A run whose loss, weights or outputs are no longer
+    finite is complete with status "diverged" and with the rows that it had by then.
 
     Raises:
         LabelError: Before any training, where labels are missing or nearly constant.
+        StoreError: Where a file cannot be written.
     """
     spec, folder = node.spec, node.folder
     start = time.monotonic()
     material, m0 = make_material(spec, models), models.load(spec)
     loaded = time.monotonic()
     work = folder / WORK
-    work.mkdir(exist_ok=True)
     with adapted(m0, spec) as model:
+        _begin_anew_where_rows_are_lost(spec, material, work)
         history, error = _trained(spec, model, material, work)
-        rows = [files.read_table(path) for path in sorted(work.glob("rows-*.parquet"))]
+        reached = [step for step in spec.evaluation_steps if not error or step < len(history)]
+        rows = [_taken(spec, material, work, step) for step in reached]
         files.write_table(folder / "rows.parquet", pd.concat(rows, ignore_index=True))
         files.write_table(folder / "history.parquet", pd.DataFrame(history))
-        model.model.save_pretrained(folder / "adapter")
+        with files.writing(folder / "adapter"):
+            model.model.save_pretrained(folder / "adapter")
         about = {
             "status": "diverged" if error else "complete",
             "error": error,
@@ -59,6 +64,50 @@ def make_explainer(node: Node, models: Models) -> None:
         folders.finish(folder, manifest_of(spec, "explain", model) | about)
 
 
+def _part(work: Path, step: int) -> Path:
+    """Where the rows of one evaluation are kept until the run is complete."""
+    return work / f"rows-{step:06d}.parquet"
+
+
+def _taken(spec: Spec, material: Material, work: Path, step: int) -> pd.DataFrame:
+    """The rows of one evaluation, as they are kept.
+
+    Raises:
+        StoreError: Where they are missing or damaged, or are not those of this step and of all its items.
+    """
+    path = _part(work, step)
+    if not seals.intact(path):
+        raise files.StoreError(f"{path} is missing or damaged: delete {work} and run again")
+    rows = files.read_table(path)
+    wanted = [(material.test[k].id, step) for k in _asked(spec, material.test, step)]
+    if list(zip(rows["id"], rows["step"], strict=True)) != wanted:
+        raise files.StoreError(f"{path} has rows of other items: delete {work} and run again")
+    return rows
+
+
+def _begin_anew_where_rows_are_lost(spec: Spec, material: Material, work: Path) -> None:
+    """Remove the checkpoints of a run if they are past an evaluation whose files are lost or damaged.
+
+    Such an evaluation can be made again from the model at its own step alone.
+    """
+    past = [p.start + step for p in spec.phases if (step := reached(work / f"stage-{p.number}"))]
+    for step in (step for step in spec.evaluation_steps if step < max(past, default=0)):
+        relabels = spec.relabel and 0 < step < spec.final_step
+        try:
+            _taken(spec, material, work, step)
+            whole = not relabels or seals.intact(_behaviours_at(work, step))
+        except files.StoreError:
+            whole = False
+        if not whole:
+            files.say(f"{work} has no whole evaluation of step {step}: training begins from nothing")
+            shutil.rmtree(work)
+            return
+
+
+def _behaviours_at(work: Path, step: int) -> Path:
+    return work / f"behaviours-{step:06d}.parquet"
+
+
 def _trained(spec: Spec, model: Loaded, material: Material, work: Path) -> tuple[list[dict], str | None]:
     """Train through all phases, with an evaluation at each evaluation step.
 
@@ -67,18 +116,15 @@ def _trained(spec: Spec, model: Loaded, material: Material, work: Path) -> tuple
     """
 
     def look(step: int) -> TrainingSet | None:
-        path = work / f"rows-{step:06d}.parquet"
-        if not path.exists():
-            files.write_table(path, _rows(spec, model, material, step))
+        seals.kept(_part(work, step), lambda part: files.put_table(part, _rows(spec, model, material, step)))
         if spec.relabel and 0 < step < spec.final_step:
-            return _relabelled(spec, model, material, work / f"behaviours-{step:06d}.parquet")
+            return _relabelled(spec, model, material, _behaviours_at(work, step))
         return None
 
     history: list[dict] = []
     try:
         for phase in spec.phases:
             own = work / f"stage-{phase.number}"
-            own.mkdir(exist_ok=True)
             data = _data_of(phase, model, material, own / "behaviours.parquet")
             rows = train(phase.spec, model, data, own, lambda step, phase=phase: look(phase.start + step))
             history += [row | {"step": phase.start + row["step"]} for row in rows]
@@ -109,20 +155,18 @@ def _relabelled(spec: Spec, model: Loaded, material: Material, path: Path) -> Tr
 
 def _kept(spec: Spec, model: Loaded, material: Material, path: Path) -> Behaviours:
     """The behaviours of the model on the training items. They are computed once and then read from `path`."""
-    if not path.exists():
-        files.write_table(path, behaviours(model, material.train, spec.eval_batch).frame())
-    return Behaviours.from_frame(files.read_table(path))
+    return kept_behaviours(path, lambda: behaviours(model, material.train, spec.eval_batch))
 
 
 def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFrame:
-    """The rows of one evaluation, one for each item.
+    """The rows of one evaluation, one for each item that it asks (see `_asked`).
 
-    The final evaluation takes all test items. The others take the first of each task, as many as the spec
-    says.
+    Raises:
+        NotFinite: Where the model computes numbers that are none.
     """
     test, kinds = material.test, {(i.task, i.kind) for i in material.train}
     final = step == spec.final_step
-    which = np.arange(len(test)) if final else _first_of_each_task(test, spec.interim_items)
+    which = _asked(spec, test, step)
     some = [test[k] for k in which]
     # A model that was not trained to explain a behaviour may not give a label of its own accord. The forced
     # choice shows which label such a model would give.
@@ -137,6 +181,16 @@ def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFr
         truth = labels(some, now, spec.label_format)
         rows["forced_self"] = [g == t for g, t in zip(guessed, truth, strict=True)]
     return rows
+
+
+def _asked(spec: Spec, test: list[Item], step: int) -> np.ndarray:
+    """Indices of the test items that an evaluation asks; int64.
+
+    The final evaluation asks all test items. The others ask the first of each task, as many as the spec says.
+    """
+    if step == spec.final_step:
+        return np.arange(len(test))
+    return _first_of_each_task(test, spec.interim_items)
 
 
 def _first_of_each_task(items: list[Item], n: int) -> np.ndarray:

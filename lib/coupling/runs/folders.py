@@ -1,30 +1,50 @@
 """Folders of results: where each result is kept, when it is complete, and what made it.
 
-Every result has a folder `results/<profile>/<slug>-<key>/`. Its manifest is written last. A folder is
-complete if and only if its manifest is there and every file that the manifest names has the checksum that
-stands beside the name.
+Every result has a folder `results/<profile>/<slug>-<key>/`. Its manifest is written last. `fault` says when a
+folder is complete: its manifest is whole and is that of this folder, it names every file that a result of its
+kind has, and every file that it names has the checksum that stands beside the name.
 """
 
 import fcntl
+import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from coupling.files import StoreError, read_json, results_dir, root, sha256, short, write_json
-from coupling.spec import Spec, key
+from coupling.files import (
+    StoreError,
+    finite,
+    read_json,
+    results_dir,
+    root,
+    say,
+    sha256,
+    short,
+    write_json,
+    writing,
+    wrong_file,
+)
+from coupling.spec import SCHEMA_VERSION, Spec, key
 
 MANIFEST = "manifest.json"
 # The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
 NOTEBOOK = "notebook.ipynb"
 # The environment variable with the git commit of code that was carried here; a + behind it: and changes.
 CARRIED = "COUPLING_COMMIT"
+# By stage: the files that a result must have.
+RESULT = {
+    "m0": ("model/config.json", "model/model.safetensors", "model/tokenizer.json", "history.parquet"),
+    "base": ("behaviours.parquet", "untrained.parquet"),
+    "explain": ("adapter/adapter_model.safetensors", "history.parquet", "rows.parquet"),
+}
 PACKAGES = (
     "torch",
     "transformers",
@@ -84,10 +104,29 @@ def _model_slug(spec: Spec) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder while other processes wait. The system frees the lock when this process dies."""
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """Hold a folder while other processes wait. The system frees the lock when this process dies.
+
+    A process that must wait says for what, and for whom.
+
+    Raises:
+        StoreError: Where the lock cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
+            say(f"waiting for {folder}, which {holder} holds")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with writing(folder):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {platform.node()}".encode(), 0)
         yield
+    finally:
+        os.close(lock)
 
 
 def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -98,35 +137,103 @@ def finish(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         manifest: What is known of the result.
 
     Returns:
-        The manifest as it was written: with the checksum of every file and with `provenance`. Hidden files
-            and the executed notebook have no checksum.
+        The manifest as it was written: with the checksum of every file, with `provenance`, and with a digest
+            of itself. Hidden files and the executed notebook have no checksum.
     """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     names = [name for name in names if name not in (MANIFEST, NOTEBOOK) and not _hidden(name)]
-    manifest = manifest | {"files": {name: sha256(folder / name) for name in names}} | provenance()
+    checksums = {name: sha256(folder / name) for name in names}
+    return write_manifest(folder, manifest | {"files": checksums} | provenance())
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write a manifest with a digest of itself, atomically, and return it as it was written."""
+    manifest = json.loads(json.dumps(finite(manifest)))  # as it will be read
+    manifest["digest"] = _digest(manifest)
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def read_manifest(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> dict[str, Any]:
+    """Read the manifest of a folder, and check all of it but the checksums of the files.
+
+    Args:
+        folder: The folder.
+        needed: By stage, the names of the files that must be there.
+
+    Raises:
+        StoreError: Where the manifest is missing or damaged, belongs to another folder, was written by code
+            of another schema version, or names fewer files than such a result has.
+    """
+    path = folder / MANIFEST
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise StoreError(f"{path} is no manifest of a result: {_WAY_OUT}")
+    if (schema := manifest.get("schema")) != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {schema}, and this code has {SCHEMA_VERSION}: {_WAY_OUT}, or use the "
+            f"code that made it (commit {manifest.get('git_commit')})"
+        )
+    if manifest.get("digest", _digest(manifest)) != _digest(manifest):
+        raise StoreError(f"{path} is damaged (its digest does not fit): {_WAY_OUT}")
+    if folder.name.rpartition("-")[2] != manifest.get("key"):
+        raise StoreError(f"{path} is of key {manifest.get('key')}, and so of another folder: {_WAY_OUT}")
+    if (stage := manifest.get("stage")) not in needed:
+        raise StoreError(f"{path} is of stage {stage!r}, which leaves no such result: {_WAY_OUT}")
+    if lacks := sorted(set(needed[stage]) - manifest["files"].keys()):
+        raise StoreError(f"{path} does not name {', '.join(lacks)}: {_WAY_OUT}")
+    return manifest
+
+
+_WAY_OUT = "compute it again with `coupling run` or `make study`, or bring it here again"
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """The SHA-256 of a manifest without its digest."""
+    rest = {name: value for name, value in manifest.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in Path(name).parts)
 
 
-def complete(folder: Path) -> bool:
-    """Whether a folder has a manifest, and every file that it names has the checksum that it names."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return False
+def fault(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> str | None:
+    """Say why a folder is not complete, in one line; None where it is complete. See `read_manifest`."""
     try:
-        checksums = read_json(path)["files"]
-        return all((folder / n).is_file() and sha256(folder / n) == c for n, c in checksums.items())
-    except (StoreError, KeyError, TypeError, AttributeError):
-        return False
+        if wrong := wrong_file(folder, read_manifest(folder, needed)["files"]):
+            return f"{folder / wrong} is missing or damaged: {_WAY_OUT}"
+    except (StoreError, OSError, TypeError) as error:
+        return str(error)
+    return None
+
+
+def complete(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> bool:
+    """Whether a folder has a manifest that is whole, and every file that it names, unchanged."""
+    return fault(folder, needed) is None
 
 
 def damaged(folder: Path) -> bool:
     """Whether a folder has a manifest but is not complete."""
     return (folder / MANIFEST).exists() and not complete(folder)
+
+
+def verified(folder: Path, part: str, needed: Mapping[str, tuple[str, ...]] = RESULT) -> Path:
+    """Return a part of a result that is about to be read, once its checksums have been checked.
+
+    Args:
+        folder: The folder of the result.
+        part: The name of a file in it, or of a folder with all files in that.
+        needed: See `read_manifest`.
+
+    Raises:
+        StoreError: Where the part is missing or damaged, or the manifest is.
+    """
+    listed = read_manifest(folder, needed)["files"].items()
+    checksums = {name: c for name, c in listed if name == part or name.startswith(f"{part}/")}
+    if not checksums or wrong_file(folder, checksums):
+        raise StoreError(f"{folder / part} is missing or damaged: {_WAY_OUT}")
+    return folder / part
 
 
 def clear(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from coupling import seals
 from coupling.runs import folders, graph
 from coupling.spec import Spec
 
@@ -18,12 +19,15 @@ def forget_damaged(specs: Iterable[Spec]) -> list[Path]:
     """
     found = [node.folder for node in _all(specs) if folders.damaged(node.folder)]
     for folder in found:
-        (folder / folders.MANIFEST).unlink(missing_ok=True)
+        with folders.locked(folder):
+            (folder / folders.MANIFEST).unlink(missing_ok=True)
     return found
 
 
 def forget(specs: Iterable[Spec]) -> list[Path]:
     """Remove the results of these runs and of everything that they need, whoever else needs it.
+
+    A result that another process is computing is waited for.
 
     Returns:
         The folders that were emptied.
@@ -31,10 +35,12 @@ def forget(specs: Iterable[Spec]) -> list[Path]:
     specs = list(specs)
     found = [node.folder for node in _all(specs) if node.folder.exists()]
     for folder in found:
-        folders.clear(folder)
+        with folders.locked(folder):
+            folders.clear(folder)
     for spec in specs:
         for path in _shared(spec):
             path.unlink(missing_ok=True)
+            seals.seal_file(path).unlink(missing_ok=True)
     return found
 
 

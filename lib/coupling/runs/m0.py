@@ -1,6 +1,7 @@
 """M0: its preparation by behaviour training, if the spec asks for one, and the model held in memory."""
 
 import gc
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,17 @@ from pathlib import Path
 import pandas as pd
 from transformers.utils import logging
 
-from coupling import files
+from coupling import files, seals
 from coupling.models import Loaded, load_from, locate, merged
 from coupling.progress import quiet
 from coupling.runs import folders
 from coupling.runs.graph import Node
 from coupling.runs.result import WORK, manifest_of
 from coupling.spec import Spec
+from coupling.training.checkpoints import reached
 from coupling.training.preparation import prepare
+
+_Part = tuple[Path, str]  # the folder of a result, and the part of it that holds weights
 
 
 class Models:
@@ -36,34 +40,56 @@ class Models:
         the adapter of this explainer is merged into it. The nodes that hold the weights must be complete;
         see `coupling.runs.graph`.
         """
-        adapter = folders.run_folder(spec.explained) / "adapter" if spec.explainer >= 0 else None
+        adapter = (folders.run_folder(spec.explained), "adapter") if spec.explainer >= 0 else None
         if not spec.m0_steps:
             return replace(self._load(locate(spec), spec.dtype, spec.revision, adapter), system=spec.system)
         folder = folders.m0_folder(spec)
-        kept = folder / "model" if spec.m0_checkpoint == 1 else _checkpoint(folder, spec.m0_checkpoint)
-        return self._load(kept, spec.dtype, None, adapter)
+        kept = "model" if spec.m0_checkpoint == 1 else _checkpoint(folder, spec.m0_checkpoint)
+        return self._load((folder, kept), spec.dtype, None, adapter)
 
     def let_go(self) -> None:
         """Let go of the model that is held, and free its memory."""
         self._asked = self._held = None
         gc.collect()  # a model refers to itself, so its memory is not freed before
 
-    def _load(self, source: str | Path, dtype: str, revision: str | None, adapter: Path | None) -> Loaded:
-        """The model with these weights: the one that is held, or a newly loaded one in its place."""
+    def _load(
+        self, source: str | Path | _Part, dtype: str, revision: str | None, adapter: _Part | None
+    ) -> Loaded:
+        """The model with these weights: the one that is held, or a newly loaded one in its place.
+
+        Raises:
+            StoreError: Where weights that a run of this study left are damaged.
+        """
         asked = (source, dtype, revision, adapter)
         if asked != self._asked:
             self.let_go()
-            loaded = load_from(source, dtype, revision)
-            self._held = merged(loaded, adapter) if adapter else loaded
+            weights = folders.verified(*source) if isinstance(source, tuple) else source
+            loaded = load_from(weights, dtype, revision)
+            self._held = merged(loaded, folders.verified(*adapter)) if adapter else loaded
             self._asked = asked
         return self._held
 
 
-def _checkpoint(folder: Path, share: float) -> Path:
+def _checkpoint(folder: Path, share: float) -> str:
     """The checkpoint of a prepared M0 that is nearest to a share of its steps; of two, the earlier."""
-    kept = {int(p.name): p for p in (folder / "checkpoints").iterdir()}
-    wanted = share * files.read_json(folder / folders.MANIFEST)["steps"]
-    return kept[min(kept, key=lambda step: (abs(step - wanted), step))]
+    manifest = folders.read_manifest(folder)
+    kept = {int(name.split("/")[1]) for name in manifest["files"] if name.startswith("checkpoints/")}
+    wanted = share * manifest["steps"]
+    return f"checkpoints/{min(kept, key=lambda step: (abs(step - wanted), step))}"
+
+
+def _weights(folder: Path, step: int) -> Path:
+    """The weights of a checkpoint that the spec keeps."""
+    return folder / "checkpoints" / str(step) / "model.safetensors"
+
+
+def _begin_anew_where_checkpoints_are_lost(spec: Spec, folder: Path) -> None:
+    """Remove the work of a preparation that is past a checkpoint of M0 which is lost or damaged."""
+    past = reached(folder / WORK)
+    steps = range(0, past, spec.m0_checkpoint_every) if spec.m0_checkpoint_every else ()
+    if lost := [step for step in steps if not seals.intact(_weights(folder, step))]:
+        files.say(f"{_weights(folder, lost[0])} is lost or damaged: the preparation begins from nothing")
+        shutil.rmtree(folder / WORK)
 
 
 def make_m0(node: Node, models: Models) -> None:
@@ -80,13 +106,17 @@ def make_m0(node: Node, models: Models) -> None:
         logging.disable_progress_bar()
 
     def keep(where: Path, loaded: Loaded) -> None:
-        loaded.model.save_pretrained(where)
-        loaded.tokenizer.save_pretrained(where)
+        with files.writing(where):
+            loaded.model.save_pretrained(where)
+            loaded.tokenizer.save_pretrained(where)
 
-    (folder / WORK).mkdir(exist_ok=True)
-    m0, history = prepare(
-        spec, folder / WORK, lambda step, loaded: keep(folder / "checkpoints" / str(step), loaded)
-    )
+    def keep_checkpoint(step: int, loaded: Loaded) -> None:
+        weights = _weights(folder, step)
+        keep(weights.parent, loaded)
+        seals.seal(weights)
+
+    _begin_anew_where_checkpoints_are_lost(spec, folder)
+    m0, history = prepare(spec, folder / WORK, keep_checkpoint)
     keep(folder / "model", m0)
     files.write_table(folder / "history.parquet", pd.DataFrame(history))
     about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}

@@ -66,7 +66,7 @@ def explainer(result: Result, models: Models | None = None) -> Iterator[Loaded]:
     models = models or Models()
     _make_needs(graph.base(result.spec), models)
     with adapted(models.load(result.spec), result.spec) as loaded:
-        weights = load_file(result.folder / "adapter" / "adapter_model.safetensors")
+        weights = load_file(folders.verified(result.folder, "adapter") / "adapter_model.safetensors")
         set_peft_model_state_dict(loaded.model, weights)
         yield loaded
 

@@ -6,14 +6,16 @@ All explainers with the same M0 and the same training items read them from there
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from coupling import files
+from coupling import files, seals
 from coupling.measure.behaviours import Behaviours, behaviours, joined
 from coupling.measure.explanations import check_labels, labels
 from coupling.measure.shallow import rule_accuracy
@@ -70,7 +72,7 @@ def make_material(spec: Spec, models: Models) -> Material:
     m0 = models.load(spec)
     check_run(spec, m0, train + test)
     b0, s0 = (
-        Behaviours.from_frame(files.read_table(graph.base(of).folder / "behaviours.parquet"))
+        Behaviours.from_frame(files.read_table(folders.verified(graph.base(of).folder, "behaviours.parquet")))
         for of in (spec, spec.label_source)
     )
     features = changed_features(spec, train + test[: len(b0.ids)])
@@ -119,8 +121,12 @@ def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught
 def _on_training_items(spec: Spec, items: list[Item], models: Models) -> Behaviours:
     """B(M0) on the training items of a spec, computed once for all explainers that share both."""
     path = folders.shared_file(spec, ".parquet")
-    if not path.exists():
-        files.write_table(path, behaviours(models.load(spec), items, spec.eval_batch).frame())
+    return kept_behaviours(path, lambda: behaviours(models.load(spec), items, spec.eval_batch))
+
+
+def kept_behaviours(path: Path, measure: Callable[[], Behaviours]) -> Behaviours:
+    """The behaviours that are kept in an intermediate file. They are measured where it is not intact."""
+    seals.kept(path, lambda part: files.put_table(part, measure().frame()))
     return Behaviours.from_frame(files.read_table(path))
 
 
@@ -129,10 +135,7 @@ def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tenso
     if not any(i.replies for i in items):
         return {}
     path = folders.shared_file(spec, ".safetensors")
-    if not path.exists():
-        with files.replacing(path) as part:
-            save_file(held_replies(m0, items, spec.eval_batch), part)
-    return load_file(path)
+    return load_file(seals.kept(path, lambda part: save_file(held_replies(m0, items, spec.eval_batch), part)))
 
 
 def _labelled(
@@ -155,9 +158,10 @@ def _shallow_rules(
     It is NaN where no item has a label, and on a machine without scikit-learn, which fits the rule.
     """
     path = folders.shared_file(spec, ".json")
-    if not path.exists() and not importlib.util.find_spec("sklearn"):
+    if not seals.intact(path) and not importlib.util.find_spec("sklearn"):
         return {task.split(":")[0]: float("nan") for task in spec.tasks}
-    if not path.exists():
+
+    def measured() -> dict[str, float]:
         rules = {}
         for task in spec.tasks:
             name = task.split(":")[0]
@@ -167,5 +171,6 @@ def _shallow_rules(
                 own = [k for k, text in enumerate(texts) if text and some[k].task == name]
                 pairs += [[some[k] for k in own], [texts[k] for k in own]]
             rules[name] = rule_accuracy(*pairs) if all(pairs) else float("nan")
-        files.write_json(path, rules)
-    return files.read_json(path)
+        return rules
+
+    return files.read_json(seals.kept(path, lambda part: files.put_json(part, measured())))

@@ -10,7 +10,8 @@ record.
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
@@ -25,6 +26,11 @@ MOST_MB = 30.0  # of all records together, since every clone of the repository h
 # The tables of a record. The column that holds what a model said, if there is one, is replaced by digests.
 _RUN: dict[str, str | None] = {"rows": "text", "history": None}
 _BASE: dict[str, str | None] = {"untrained": "free"}
+# By stage: the files that a record must have.
+RECORD = {
+    stage: tuple(f"{name}.parquet" for name in tables)
+    for stage, tables in (("base", _BASE), ("explain", _RUN))
+}
 
 
 class PublishError(StudyError, RuntimeError):
@@ -40,8 +46,26 @@ def published(folder: Path) -> Path | None:
     Returns:
         The folder of the record, or None where the result is not published.
     """
-    found = sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{escape(folder.name)}"))
-    return next((path for path in found if folders.complete(path)), None)
+    return next((path for path in _records(folder) if _whole(path)), None)
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted(files.tables_dir().glob(f"{folder.parent.name}/*/records/{escape(folder.name)}"))
+
+
+def why_not(folder: Path) -> str:
+    """Say in one line why neither a result nor a record of it can be read, and the way out.
+
+    Args:
+        folder: The folder of the result in results/.
+    """
+    places = ((folder, folders.RESULT), *((record, RECORD) for record in _records(folder)))
+    faults = [folders.fault(place, needed) for place, needed in places if (place / folders.MANIFEST).exists()]
+    return "; ".join(faults) or f"{folder}: run the sweep first"
+
+
+def _whole(record: Path) -> bool:
+    return folders.complete(record, RECORD)
 
 
 def find(folder: Path) -> Path | None:
@@ -52,8 +76,9 @@ def find(folder: Path) -> Path | None:
 def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     """Publish the finished runs of a sweep and the bases of their M0 as records.
 
-    Runs that have not finished are left out. What is published already is left alone. The runs of a
-    condition, and the bases that they start from, must be of one device and precision.
+    Runs that have not finished are left out. What is published already is left alone; a record that is
+    damaged is written again. The runs of a condition, and the bases that they start from, must be of one
+    device and precision.
 
     Args:
         sweep: The name of the sweep that the records are kept under.
@@ -73,18 +98,24 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     check_devices(runs)
     wanted = {folders.base_folder(spec): _BASE for spec in done}
     wanted |= {folders.run_folder(spec): _RUN for spec in done}
-    new = {source: tables for source, tables in wanted.items() if not published(source)}
-    _check_size(new)
     at = files.tables_dir() / done[0].profile / sweep / "records"
+    new = {source: tables for source, tables in wanted.items() if _is_wanted(at, source)}
+    _check_size(new)
     for source, tables in new.items():
         _write_record(at / source.name, source, tables)
     return [at / source.name for source in new]
 
 
+def _is_wanted(at: Path, result: Path) -> bool:
+    """Whether a result is published nowhere, or its record in the folder `at` is damaged."""
+    record = at / result.name
+    return not published(result) or (record.exists() and not _whole(record))
+
+
 def take_in(sweep: str, runs: list[Spec], top: Path) -> list[Path]:
     """Take in records that the runner (runs/batch.py) wrote on another machine.
 
-    What is published here already is left alone.
+    What is published here already is left alone; a record that is damaged is replaced.
 
     Args:
         sweep: The name of the sweep that the records are kept under.
@@ -106,13 +137,15 @@ def take_in(sweep: str, runs: list[Spec], top: Path) -> list[Path]:
         raise PublishError(
             f"{source} holds no record of the {len(runs)} runs of {sweep}: name another folder"
         )
-    if broken := [path for path in carried if not folders.complete(path)]:
-        raise PublishError(f"{broken[0]} is damaged or not whole: bring it here again")
+    if broken := [path for path in carried if not _whole(path)]:
+        raise PublishError(
+            f"{broken[0]} is damaged or not whole ({folders.fault(broken[0], RECORD)}): bring it here again"
+        )
     check_devices(runs, carried=source)
     here = files.results_dir() / runs[0].profile
-    new = [path for path in carried if not published(here / path.name)]
+    new = [path for path in carried if _is_wanted(at, here / path.name)]
     for path in new:
-        with files.replacing(at / path.name) as part:
+        with _record(at / path.name) as part:
             shutil.copytree(path, part)
     return [at / path.name for path in new]
 
@@ -149,7 +182,7 @@ def check_devices(runs: Iterable[Spec], device: str | None = None, carried: Path
         seen = of_condition.setdefault(condition, {})
         for folder in (folders.base_folder(spec), folders.run_folder(spec)):
             brought = carried / folder.name if carried else None
-            place = brought if brought and folders.complete(brought) else find(folder)
+            place = brought if brought and _whole(brought) else find(folder)
             if place:
                 seen.setdefault(computed_on(place), place)
             elif device:
@@ -173,16 +206,25 @@ def _check_size(new: dict[Path, dict[str, str | None]]) -> None:
         )
 
 
+@contextmanager
+def _record(record: Path) -> Iterator[Path]:
+    """Write a record in the place of a damaged one, if there is one."""
+    with files.replacing(record) as part:
+        yield part
+        if record.exists():
+            files.say(f"{record} is damaged: it is written again")
+            shutil.rmtree(record)
+
+
 def _write_record(record: Path, source: Path, tables: dict[str, str | None]) -> None:
     """Write one record: tables of a result, and its manifest with the checksums of the record's tables."""
-    with files.replacing(record) as part:
+    with _record(record) as part:
         part.mkdir(parents=True)
         for name, said in tables.items():
-            frame = files.read_table(source / f"{name}.parquet")
+            frame = files.read_table(folders.verified(source, f"{name}.parquet"))
             files.write_table(part / f"{name}.parquet", _with_digests(frame, said) if said else frame)
         checksums = {f"{name}.parquet": files.sha256(part / f"{name}.parquet") for name in tables}
-        manifest = files.read_json(source / folders.MANIFEST)
-        files.write_json(part / folders.MANIFEST, manifest | {"files": checksums})
+        folders.write_manifest(part, folders.read_manifest(source) | {"files": checksums})
 
 
 def _with_digests(frame: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -43,7 +43,7 @@ class Result:
     @property
     def manifest(self) -> dict[str, Any]:
         """What is known of the result; see `coupling.runs.folders.finish`."""
-        return files.read_json(self.folder / folders.MANIFEST)
+        return folders.read_manifest(self.folder)
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of the result, by name.
@@ -54,7 +54,7 @@ class Result:
         Raises:
             StoreError: Where there is no such table, or where it is damaged.
         """
-        return files.read_table(self.folder / f"{name}.parquet")
+        return files.read_table(folders.verified(self.folder, f"{name}.parquet"))
 
 
 def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
@@ -86,7 +86,7 @@ def manifest_of(spec: Spec, stage: str, loaded: Loaded) -> dict[str, Any]:
 
 @contextmanager
 def working(folder: Path, spec: Spec, force: bool) -> Iterator[bool]:
-    """Hold a folder while its result is computed.
+    """Hold a folder while its result is computed. A result that is damaged is said to be, and removed.
 
     Args:
         folder: The folder of the result.
@@ -100,13 +100,15 @@ def working(folder: Path, spec: Spec, force: bool) -> Iterator[bool]:
     if folders.complete(folder) and not force:
         yield False
         return
-    folder.mkdir(parents=True, exist_ok=True)
     threads = torch.get_num_threads()
     with folders.locked(folder):
         if folders.complete(folder) and not force:  # another process made it meanwhile
             yield False
             return
-        if force:
+        is_damaged = (folder / folders.MANIFEST).exists() and not force
+        if is_damaged:
+            files.say(f"computed again: {folders.fault(folder)}")
+        if is_damaged or force:
             folders.clear(folder)
         torch.set_num_threads(spec.threads)
         device()  # chosen first, because the ceiling holds for the memory of the device

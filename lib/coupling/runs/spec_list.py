@@ -26,7 +26,7 @@ from coupling.spec.section import complaint
 from coupling.tasks.file import PREFIX
 
 # The parts of the library that can change a result.
-PARTS = ("errors.py", "files.py", "tasks", "spec", "models", "measure", "training", "runs")
+PARTS = ("errors.py", "files.py", "seals.py", "tasks", "spec", "models", "measure", "training", "runs")
 _ENTRIES = {"git_commit", "git_dirty", "code", "runs"}
 
 

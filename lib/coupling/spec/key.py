@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coupling.files import BY_CONTENT
+from coupling.files import BY_CONTENT, SUMS, sha256_once
 from coupling.spec.inputs import adapter_base
 from coupling.spec.section import SCHEMA_VERSION, STAGES
 from coupling.spec.spec import SECTIONS, Spec, fields_of
@@ -64,8 +63,11 @@ def section_versions(spec: Spec, stage: str) -> dict[str, int]:
 
 def content_digest(path: Path) -> str:
     """Return a SHA-256 digest of a file, or of the names and contents of the files directly in a folder."""
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
-    return _digest_of([(p.name if path.is_dir() else "", _file_digest(p, *_version_of(p))) for p in files])
+    if path.is_file():
+        return _digest_of([("", sha256_once(path))])
+    # A list of checksums says nothing that the files do not say.
+    inside = sorted(p for p in path.iterdir() if p.is_file() and p.name != SUMS)
+    return _digest_of([(p.name, sha256_once(p)) for p in inside])
 
 
 def _values(spec: Spec, stage: str) -> dict[str, Any]:
@@ -123,18 +125,6 @@ def _later_at_default(spec: Spec) -> set[str]:
         for name, field in Spec.model_fields.items()
         if field.json_schema_extra["later"] and getattr(spec, name) == field.default
     }
-
-
-def _version_of(path: Path) -> tuple[int, int]:
-    """Return a file's size and time of change, which tell whether a digest in memory is still valid."""
-    about = path.stat()
-    return about.st_size, about.st_mtime_ns
-
-
-@lru_cache
-def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _digest_of(files: list[tuple[str, str]]) -> str:

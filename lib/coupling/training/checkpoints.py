@@ -1,6 +1,11 @@
 """Checkpoints of a training that is under way, so that a training that was stopped goes on where it was."""
 
 import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from coupling import files
+from coupling import files, seals
 
+NAME = "checkpoint.safetensors"
 SECONDS = 120.0  # a training writes a checkpoint whenever so much time has passed since the last one
 
 
@@ -32,7 +38,7 @@ def save_checkpoint(
     checkpoint.
 
     Args:
-        folder: Gets the file `checkpoint.safetensors`.
+        folder: Gets the file `checkpoint.safetensors` and its seal.
         model: Its trainable parameters are kept.
         optimizer: Its state is kept.
         step: The number of steps taken so far.
@@ -42,7 +48,7 @@ def save_checkpoint(
     tensors = {f"weight.{n}": p.detach().contiguous() for n, p in trainable(model)}
     for (name, _), state in zip(trainable(model), optimizer.state_dict()["state"].values(), strict=False):
         tensors |= {f"{k}.{name}": v.contiguous() for k, v in state.items()}
-    with files.replacing(folder / "checkpoint.safetensors") as part:
+    with seals.sealing(folder / NAME) as part:
         save_file(
             tensors,
             part,
@@ -50,20 +56,61 @@ def save_checkpoint(
         )
 
 
+def reached(folder: Path) -> int:
+    """The number of steps that the checkpoint of a folder has behind it; 0 without an intact checkpoint."""
+    path = folder / NAME
+    return int(_about(path)["step"]) if seals.intact(path) else 0
+
+
+def _about(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as handle:
+        return handle.metadata()
+
+
+@contextmanager
+def leaving_later() -> Iterator[Callable[[], bool]]:
+    """Let a request to end (SIGTERM) or to interrupt (SIGINT) this process wait until the end of the block.
+
+    A step of training stands in such a block, with the checkpoint that is written where somebody has asked.
+    So a process that is preempted loses nothing. In a thread other than the main one, signals come as ever.
+
+    Yields:
+        What tells whether somebody has asked.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in dict.fromkeys(asked):
+            os.kill(os.getpid(), number)
+
+
 def load_checkpoint(
     folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, list[dict], Any]:
     """Read the checkpoint of a folder into model and optimiser, if there is one.
 
+    A checkpoint that is damaged, or that belongs to another run, is said to be and is not taken.
+
     Returns:
         The number of steps taken so far, their rows, and the state of the random generator that was kept.
         Without a checkpoint: 0, no rows, None; model and optimiser are as they were.
     """
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
+    path = folder / NAME
+    if not seals.intact(path):
+        if path.exists():
+            files.say(f"{path} is damaged, or not of this run: training begins from nothing")
         return 0, [], None
-    with safe_open(path, framework="pt") as handle:
-        meta = handle.metadata()
+    meta = _about(path)
     tensors = load_file(path, device="cpu")
     state = optimizer.state_dict()
     with torch.no_grad():

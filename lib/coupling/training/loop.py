@@ -15,18 +15,25 @@ import torch
 from transformers import get_cosine_schedule_with_warmup
 
 from coupling.errors import StudyError
+from coupling.measure.behaviours import NotFinite
 from coupling.models import Loaded
 from coupling.models.memory import give_back
 from coupling.progress import progress
 from coupling.spec import Spec
-from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint, trainable
+from coupling.training.checkpoints import (
+    SECONDS,
+    leaving_later,
+    load_checkpoint,
+    save_checkpoint,
+    trainable,
+)
 from coupling.training.data import TrainingSet
 from coupling.training.loss import losses, term_weights
 from coupling.training.passes import entry_sizes, passes, tokens_in_memory
 
 
 class Diverged(StudyError, RuntimeError):
-    """Training reached a loss or a gradient that is not finite; the message names the step.
+    """Training reached a loss, a gradient or a model that is not finite; the message names the step.
 
     Attributes:
         history: The rows of the steps up to that one, as `train` returns them.
@@ -56,33 +63,44 @@ def train(
         learning_rate and grad_norm (before clipping).
 
     Raises:
-        Diverged: If a loss or a gradient is not finite.
+        Diverged: If a loss or a gradient is not finite, or what the model computes in an evaluation.
         MemoryCeiling: If one training item does not fit under `spec.memory_gb`.
     """
     optimizer, schedule, step, history = _resumed(spec, loaded.model, folder)
     due = set(spec.evaluation_steps)
-    data = evaluate(max(s for s in due if s <= step)) or data
+
+    def look() -> TrainingSet | None:
+        try:
+            return evaluate(max(s for s in due if s <= step))
+        except NotFinite as error:
+            if not history:  # M0 itself
+                raise
+            raise Diverged(_diverged(spec, str(error), step), history) from None
+
+    data = look() or data
     sizes = entry_sizes(spec, data)
     tokens = tokens_in_memory(spec, loaded, data, sizes)
     saved = time.monotonic()
     bar = progress(spec.steps, "explanation training", step)
     while step < spec.steps:
         step += 1
-        entries = entries_of(spec, data, step)
-        parts = passes([sizes[e] for e in entries], tokens)
-        history.append({"step": step} | add_gradients(spec, loaded, data, entries, parts))
-        _move(spec, optimizer, history)
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        bar.update()
+        with leaving_later() as asked_to_leave:
+            entries = entries_of(spec, data, step)
+            parts = passes([sizes[e] for e in entries], tokens)
+            history.append({"step": step} | add_gradients(spec, loaded, data, entries, parts))
+            _move(spec, optimizer, history)
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            bar.update()
+            # Before an evaluation, so that a process that is ended meanwhile need not train again.
+            if step in due or asked_to_leave() or time.monotonic() - saved > SECONDS:
+                save_checkpoint(folder, loaded.model, optimizer, step, history)
+                saved = time.monotonic()
         if step in due:
             give_back(spec.memory_gb)
-            if anew := evaluate(step):
+            if anew := look():
                 data = anew
                 sizes = entry_sizes(spec, data)
-        if step in due or time.monotonic() - saved > SECONDS:
-            save_checkpoint(folder, loaded.model, optimizer, step, history)
-            saved = time.monotonic()
     bar.close()
     return history
 
@@ -114,12 +132,12 @@ def _move(spec: Spec, optimizer: torch.optim.Optimizer, history: list[dict[str, 
     row["learning_rate"] = group["lr"]
     row["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(group["params"], spec.max_grad_norm))
     if not math.isfinite(row["loss"]) or not math.isfinite(row["grad_norm"]):
-        raise Diverged(
-            f"loss {row['loss']} at step {row['step']} of {spec.steps}: "
-            f"lower learning_rate={spec.learning_rate}",
-            history,
-        )
+        raise Diverged(_diverged(spec, f"loss {row['loss']}", row["step"]), history)
     optimizer.step()
+
+
+def _diverged(spec: Spec, what: str, step: int) -> str:
+    return f"{what} at step {step} of {spec.steps}: lower learning_rate={spec.learning_rate}"
 
 
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:

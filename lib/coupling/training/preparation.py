@@ -25,7 +25,7 @@ from coupling.progress import progress
 from coupling.spec import ORGANISMS, Spec
 from coupling.tasks import Item, load_world, task_of, vocabulary
 from coupling.tasks.world import World
-from coupling.training.checkpoints import SECONDS, load_checkpoint, save_checkpoint
+from coupling.training.checkpoints import SECONDS, leaving_later, load_checkpoint, save_checkpoint
 from coupling.training.lessons import SAY, lessons, options, repeats
 
 # These are constants and not spec fields. A change of one of them changes every prepared M0, and needs a new
@@ -98,7 +98,7 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         M0, and one row a step (see `Preparation.history`).
 
     Raises:
-        ModelError: If the model is no organism, or `m0_steps` do not suffice.
+        ModelError: If the model is no organism, if a loss is not finite, or if `m0_steps` do not suffice.
     """
     course = begin(spec, folder)
     bar = progress(spec.m0_steps, "preparing M0", course.step)
@@ -107,18 +107,23 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
         bar.update()
         if spec.m0_checkpoint_every and course.step % spec.m0_checkpoint_every == 0:
             keep(course.step, course.loaded)
-        train_step(course)
-        if course.step % PROBE_EVERY == 0:
-            probe(course)
-            if all(course.there(task) for task in course.tasks):
-                bar.close()
-                course.loaded.model.requires_grad_(False)
-                return course.loaded, course.history
-        if time.monotonic() - saved > SECONDS:
-            drawn = course.rng.bit_generator.state
-            save_checkpoint(folder, course.loaded.model, course.optimizer, course.step, course.history, drawn)
-            saved = time.monotonic()
+        with leaving_later() as asked_to_leave:
+            train_step(course)
+            if course.step % PROBE_EVERY == 0:
+                probe(course)
+            if asked_to_leave() or time.monotonic() - saved > SECONDS:
+                _save(course, folder)
+                saved = time.monotonic()
+        if course.step % PROBE_EVERY == 0 and all(course.there(task) for task in course.tasks):
+            bar.close()
+            course.loaded.model.requires_grad_(False)
+            return course.loaded, course.history
     raise ModelError(_short_of(course))
+
+
+def _save(course: Preparation, folder: Path) -> None:
+    drawn = course.rng.bit_generator.state
+    save_checkpoint(folder, course.loaded.model, course.optimizer, course.step, course.history, drawn)
 
 
 def start(spec: Spec) -> Loaded:
@@ -200,6 +205,9 @@ def train_step(course: Preparation) -> None:
     """Take the next step, and add its row to the history."""
     seams = next_lessons(course)
     loss = -continuation_logprobs(course.loaded, [(seam,) for seam in seams])[:, 0, 0].mean()
+    if not torch.isfinite(loss):
+        rate = course.spec.m0_learning_rate
+        raise ModelError(f"loss {loss.item()} at step {course.step + 1}: lower m0_learning_rate={rate}")
     loss.backward()
     course.optimizer.step()
     course.schedule.step()

@@ -13,6 +13,7 @@
 - base.csv: one row a task and M0, with the health of the M0.
 - shift.parquet and sensor.parquet, of sweeps with shifts: one row a run, and one row a run and evaluation.
 - keys.json: the runs that the tables come from.
+- SHA256SUMS: the checksums of all these, as `sha256sum -c` reads them.
 
 The same runs give the same bytes.
 """
@@ -30,6 +31,7 @@ from coupling.analysis.tables.committed import (
     read,
     read_keys,
     write,
+    write_study_table,
 )
 from coupling.analysis.tables.study import scale, write_study
 
@@ -48,4 +50,5 @@ __all__ = [
     "scale",
     "write",
     "write_study",
+    "write_study_table",
 ]

@@ -113,10 +113,10 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
 def _finished(runs: list[tuple[str, Spec]]) -> list[_Run]:
     """Find every run of the plan, in its order. Raises StoreError where one is missing."""
     found = {spec: records.find(folders.run_folder(spec)) for _, spec in runs}
-    if missing := [str(folders.run_folder(spec)) for spec, folder in found.items() if folder is None]:
+    if missing := [folders.run_folder(spec) for spec, folder in found.items() if folder is None]:
         raise files.StoreError(
-            f"{len(missing)} of {len(runs)} runs have not finished, for instance {missing[0]}: "
-            "run the sweep first"
+            f"{len(missing)} of {len(runs)} runs have not finished, for instance "
+            f"{records.why_not(missing[0])}"
         )
     return [
         _Run(condition, spec, found[spec], files.read_json(found[spec] / "manifest.json"))
@@ -293,7 +293,7 @@ def _bases(runs: list[_Run]) -> dict[Path, _Base]:
         folder = folders.base_folder(run.spec)
         if folder not in bases:
             if (found := records.find(folder)) is None:
-                raise files.StoreError(f"{folder} is missing or damaged: run the sweep again")
+                raise files.StoreError(f"a base is not there: {records.why_not(folder)}")
             bases[folder] = _Base(run.spec, found, [])
         bases[folder].rules.append(run.manifest["labels"]["shallow_rule"])
     return bases

@@ -85,13 +85,27 @@ def folder(profile: str, sweep: str) -> Path:
 
 
 def write(tables: Tables, where: Path) -> None:
-    """Write the tables of a sweep into a folder. A csv file whose content would not change is left alone."""
+    """Write the tables of a sweep into a folder, and their checksums last.
+
+    A csv file whose content would not change is left alone. Until the checksums are there, none are checked.
+    """
+    with files.writing(where):
+        (where / files.SUMS).unlink(missing_ok=True)
     for name in _CSV:
         _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
     for name in ("items", *SHIFT_TABLES):
         if (frame := getattr(tables, name)) is not None:
             files.write_table(where / f"{name}.parquet", frame)
     files.write_json(where / "keys.json", tables.keys)
+    there = [path for path in where.iterdir() if path.suffix in (".csv", ".parquet")]
+    files.write_sums(where, [*(path.name for path in there), "keys.json"])
+
+
+def write_study_table(name: str, frame: pd.DataFrame) -> None:
+    """Write a table of the whole study, figures/data/<name>.parquet, and its checksum."""
+    path = files.tables_dir() / f"{name}.parquet"
+    files.write_table(path, frame)
+    files.write_sums(path.parent, [path.name])
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -104,21 +118,28 @@ def read_keys(profile: str, sweep: str) -> dict[str, Any]:
     """Read which runs the tables of a sweep come from.
 
     Raises:
-        StoreError: Where there are no tables. The message names the command that makes them.
+        StoreError: Where there are no tables, or where they are damaged. The message names the command that
+            makes them.
     """
     path = folder(profile, sweep) / "keys.json"
     if not path.exists():
         raise files.StoreError(
             f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first"
         )
-    return files.read_json(path)
+    keys = files.read_json(path)
+    if not isinstance(keys, dict) or not {"profile", "sweep", "base", "runs"} <= keys.keys():
+        raise files.StoreError(
+            f"{path} does not say which runs the tables are of: delete {path.parent} and run "
+            f"`make study PROFILE={profile} SWEEP={sweep}`, or take it from git again if it is committed"
+        )
+    return keys
 
 
 def read(profile: str, sweep: str) -> Tables:
-    """Read the tables of a sweep.
+    """Read the tables of a sweep. Each file must have the checksum that stands in the list beside it.
 
     Raises:
-        StoreError: Where there are no tables. The message names the command that makes them.
+        StoreError: Where there are no tables, or where one is missing or damaged. The message names it.
     """
     where, keys = folder(profile, sweep), read_keys(profile, sweep)
     csv = {name: _read_csv(where / f"{name}.csv") for name in _CSV}
@@ -134,9 +155,9 @@ def read(profile: str, sweep: str) -> Tables:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Read one table. Tables that were made before the preference was measured have none: it is empty."""
-    if path.name == "preference.csv" and not path.exists():
+    if path.name == "preference.csv" and not path.exists() and path.name not in files.read_sums(path.parent):
         return pd.DataFrame(columns=[*preference.COLUMNS, "region", "task"])
-    return pd.read_csv(path, dtype={"condition": str})
+    return files.read_table(path)
 
 
 def collected() -> list[tuple[str, str]]:

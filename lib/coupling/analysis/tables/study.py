@@ -4,8 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from coupling import files
-from coupling.analysis.tables.committed import SHIFT_TABLES, Tables, collected, read
+from coupling.analysis.tables.committed import SHIFT_TABLES, Tables, collected, read, write_study_table
 
 
 def scale(found: list[Tables]) -> pd.DataFrame:
@@ -35,4 +34,4 @@ def write_study(of_sizes: Collection[str]) -> None:
     if sized := [tables for tables in found if tables.keys["sweep"] in of_sizes]:
         whole["scale"] = scale(sized)
     for name, frame in whole.items():
-        files.write_table(files.tables_dir() / f"{name}.parquet", frame)
+        write_study_table(name, frame)

@@ -1,6 +1,5 @@
 """Write the tables of the whole study, from the tables of all sweeps."""
 
-from coupling import files
 from coupling.analysis import gate, tables
 from coupling.report import study
 from coupling.report.figures import scale
@@ -8,7 +7,7 @@ from coupling.report.figures import scale
 
 def write_claims() -> None:
     """Decide the claims of all sweeps of the study anew, into figures/data/claims.parquet."""
-    files.write_table(files.tables_dir() / "claims.parquet", study.decided_claims())
+    tables.write_study_table("claims", study.decided_claims())
 
 
 def write_study_tables() -> None:
@@ -21,4 +20,4 @@ def write_study_tables() -> None:
     tables.write_study(scale.shown())
     found = gate.table("medium")
     if len(found):
-        files.write_table(files.tables_dir() / "gate.parquet", found)
+        tables.write_study_table("gate", found)
