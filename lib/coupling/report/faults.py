@@ -75,10 +75,10 @@ def _cell(text: str) -> str:
 
 def read() -> pd.DataFrame:
     """Read the table of faults; an empty cell is an empty text."""
-    return pd.read_csv(files.tables_dir() / TABLE, keep_default_na=False)
+    return files.read_table(files.tables_dir() / TABLE).fillna({"error": ""})
 
 
 def write() -> None:
     """Write docs/faults.md. Without the table nothing is written."""
     if (files.tables_dir() / TABLE).exists():
-        (files.root() / "docs" / "faults.md").write_text(page(read()))
+        files.write_text(files.root() / "docs" / "faults.md", page(read()))
