@@ -64,7 +64,8 @@ def collected_sweep(store: Store) -> Prepared:
 
 def tables_of(study: Study, ended: Ended) -> Rows:
     """Read the tables of the sweep. They name the file of the sweep, which lies elsewhere in every copy."""
-    paths = [] if ended.code else sorted(study.results.glob("tables/tiny/mine/*"))
+    found = study.results.glob("tables/tiny/mine/*.*")  # all but the list of their checksums
+    paths = [] if ended.code else sorted(found)
     texts = [path.read_bytes().replace(bytes(study.top), b"") for path in paths]
     return (
         {"mine": [f"{path.name} {text!r}" for path, text in zip(paths, texts, strict=True)]} if paths else {}
@@ -107,7 +108,7 @@ def _cases() -> Iterator[Case]:
             kind, inject = f"{how} published record", _harm(harm, pattern, 30_000 + seed)
             yield Case(kind, f"{name}, published again", published_sweep, inject, numbers=records_of)
             heal, named = restored(pattern), name.split("*")[0]
-            yield Case(kind, f"{name}, collected", collected_sweep, inject, heal, named, numbers=tables_of)
+            yield Case(kind, f"{name}, tables of it", collected_sweep, inject, heal, named, numbers=tables_of)
     for command in (("summary", "--json"), ("claims", "--json")):
         for number, name in enumerate(TABLES):
             pattern = f"figures/data/tiny/headline/{name}"
