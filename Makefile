@@ -26,25 +26,22 @@ own       = $(filter %.yaml %.yml,$(1))
 override SWEEP := $(subst $(space),+,$(foreach name,$(subst +, ,$(SWEEP)),$(if $(call own,$(name)),$(call absolute,$(name)),$(name))))
 override TASK  := $(if $(filter file:%,$(TASK)),file:$(call absolute,$(patsubst file:%,%,$(TASK))),$(TASK))
 
+# Folders that variables of the environment name are meant from there, too.
+named     = $(if $(filter /%,$(1)),$(1),$(PWD)/$(1))
+$(foreach name,RESULTS FIGURES CACHE MODELS DATA,$(if $(COUPLING_$(name)),$(eval export COUPLING_$(name) := $(call named,$(COUPLING_$(name))))))
+
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
 STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
-HERE   = $(filter env/local,$(SNAKEMAKE_PROFILE:$(CURDIR)/%=%))
-LIMITS = $(if $(HERE),--cores $(or $(JOBS),all),$(if $(JOBS),--jobs $(JOBS))) \
-  $(if $(GPUS),--resources gpu=$(GPUS),$(if $(HERE),--resources mem_mb=$$(coupling memory --machine)))
 
 .PHONY: study figures test test-slurm test-container architectures bench faults lab lock clean
 
-# FORCE=1 forgets the results of the sweep first. Without it, only damaged results are forgotten. The file that tells what was
-# computed since the start has the process id of make in its name ($$PPID in a command), since two batches may run at once.
+# A plan, the batch, and a table of what failed. The exit code is 0 only where every run, table and figure is made.
 study: .venv/ready
-	@mkdir -p results && touch results/.batch-$$PPID
-	@coupling clear $(WHICH) $(if $(FORCE),,--damaged)
-	@snakemake --snakefile notebooks/Snakefile --profile $(SNAKEMAKE_PROFILE) $(LIMITS) \
-	  --config profile=$(PROFILE) sweep=$(SWEEP) task=$(TASK) seeds=$(SEEDS) reuse=$(REUSE) gpus=$(GPUS)
-	@coupling status $(WHICH) --since results/.batch-$$PPID && rm results/.batch-$$PPID
+	@coupling study $(WHICH) --engine $(SNAKEMAKE_PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) \
+	  $(if $(FORCE),--force) $(if $(REUSE),--reuse)
 	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
 	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 

@@ -12,7 +12,7 @@ import pytest
 from coupling import files
 from coupling.runs import folders, graph
 from coupling.spec import make_spec
-from own_sweeps import own_sweep
+from own_sweeps import CONDITIONS, own_sweep
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,22 +35,6 @@ def inputs(plan, rule):
     """The folders whose manifests a rule of a plan waits for."""
     found = re.search(rf"^rule {rule}:\n    input: (.*)\n", plan, re.M)
     return [Path(path).parent for path in found[1].split(", ")] if found else []
-
-
-@pytest.mark.parametrize(
-    ("words", "limits"),
-    [
-        ([], "--cores all --resources mem_mb=$(coupling memory --machine)"),
-        (["JOBS=3", "GPUS=2"], "--cores 3 --resources gpu=2"),
-        (["SNAKEMAKE_PROFILE=env/slurm"], ""),
-        (["SNAKEMAKE_PROFILE=env/slurm", "JOBS=3", "GPUS=2"], "--jobs 3 --resources gpu=2"),
-    ],
-)
-def test_this_machines_cores_and_memory_limit_no_jobs_of_a_cluster(words, limits):
-    command = ["make", "-n", "-o", ".venv/ready", "study", *words]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    options = re.search(r"--profile env/\w+ (.*?)\\\n", said)[1]
-    assert " ".join(options.split()) == limits
 
 
 @pytest.mark.parametrize(("sweep", "runs"), [("headline", 4), ("sources", 4)])
@@ -96,6 +80,45 @@ def test_reading_the_snakefile_deletes_nothing_and_a_damaged_result_is_an_error(
     assert (damaged / "manifest.json").exists()
 
 
+# Stands in for the command `coupling`: makes manifests in place of notebooks. While it makes the base,
+# another batch makes the runs. It fails where the manifest of such a run is gone.
+OTHER_BATCH = """#!{python}
+import json, pathlib, sys
+for _, out, _ in json.loads(sys.argv[2]):
+    path = pathlib.Path(out).parent / "manifest.json"
+    if path.parent.name.startswith("base-"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("own")
+        for run in {runs}:
+            pathlib.Path(run).mkdir(parents=True, exist_ok=True)
+            (pathlib.Path(run) / "manifest.json").write_text("other")
+    elif not path.exists() or path.read_text() != "other":
+        sys.exit(str(path) + " of another batch was deleted")
+"""
+
+
+def test_a_batch_deletes_no_run_that_another_batch_finished_meanwhile(spec, tmp_path):
+    sweep = own_sweep(tmp_path)
+    found = [str(folders.run_folder(spec.model_copy(update={"kl_weight": w}))) for w in (1.0, 0.0)]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "coupling").write_text(OTHER_BATCH.format(python=sys.executable, runs=found))
+    (tmp_path / "bin" / "coupling").chmod(0o755)
+    wanted = [f"{run}/manifest.json" for run in found]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "notebooks" / "Snakefile"),
+        *wanted,
+    ]
+    options = ["--profile", str(ROOT / "env" / "local"), "--cores", "1", "--config", f"sweep={sweep}"]
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert [Path(path).read_text() for path in wanted] == ["other", "other"]
+
+
 def test_two_sweeps_of_one_name_are_refused(tmp_path):
     own_sweep(tmp_path).rename(tmp_path / "headline.yaml")
     done = snakemake(f"sweep={tmp_path}/headline.yaml+headline")
@@ -139,33 +162,47 @@ def test_make_takes_paths_from_where_the_user_stands(tmp_path, inside):
     assert all(Path(path).is_absolute() for path in found)
 
 
-def study(sweep, *words):
+def study(sweep, *words, fails=False):
     """`make study` of a sweep from the folder of its file; what it printed, and what it counted."""
     command = ["make", "-o", ".venv/ready", "-C", str(ROOT), "study", f"SWEEP={sweep.name}", *words]
     environment = os.environ | {"PWD": str(sweep.parent)}
     done = subprocess.run(command, cwd=sweep.parent, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    heads, counts = re.search(r"^ *(runs .* reused)\n(.*)$", done.stdout, re.M).groups()
-    return done.stdout + done.stderr, dict(zip(heads.split(), map(int, counts.split()), strict=True))
+    assert bool(done.returncode) == fails, (done.stdout + done.stderr)[-3000:]
+    line = re.search(r"^(\d+ runs: .* reused)$", done.stdout, re.M)[1]
+    return done.stdout, {name: int(number) for number, name in re.findall(r"(\d+) (\w+)", line)}
+
+
+FAILS = {
+    "allow_constant_labels": False,
+    "train_items": 34,
+}  # its labels are constant: an error before training
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_forced(tmp_path):
+    """One run that fails stops no other, and is listed with the command that repeats it."""
     sweep = own_sweep(tmp_path)
     tables = files.results_dir() / "tables" / "tiny" / "mine"
-    _, counts = study(sweep)
-    assert (counts["runs"], counts["complete"], counts["computed"], counts["reused"]) == (2, 2, 2, 0)
+    said, counts = study(sweep)
+    assert counts == {"runs": 2, "complete": 2, "computed": 2, "reused": 0}
+    assert "2 explainers to train: time not known (not measured)" in said
+    assert "all 2 runs are done" in said
     assert files.read_json(tables / "keys.json")["runs"][0]["condition"] == "KL on"
     made = {path: path.stat().st_mtime_ns for path in files.results_dir().rglob("manifest.json")}
     assert len(made) == 4  # M0, its base, two explainers
 
-    said, counts = study(sweep)
-    assert "Nothing to be done" in said
-    assert (counts["computed"], counts["reused"]) == (0, 2)
+    own_sweep(tmp_path, conditions=CONDITIONS | {"fails": FAILS})
+    said, counts = study(sweep, fails=True)
+    assert counts == {"runs": 3, "complete": 2, "started": 1, "computed": 0, "reused": 2}
+    assert "1 explainers to train: about" in said  # at the rate of the other two
+    assert re.search(r"^  why:    LabelError: label .* more than 90 %", said, re.M)
+    assert re.search(r"^  repeat: .*/coupling notebook notebooks/02_train.ipynb .*train_items=34", said, re.M)
+    assert "1 of 3 runs are not done" in said
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
+    own_sweep(tmp_path)
     drawn = (tables / "10_headline.ipynb").stat().st_mtime_ns
     _, counts = study(sweep, "FORCE=1")
-    assert (counts["computed"], counts["reused"]) == (2, 0)
+    assert counts == {"runs": 2, "complete": 2, "computed": 2, "reused": 0}
     assert all(path.stat().st_mtime_ns > then for path, then in made.items())
     assert (tables / "10_headline.ipynb").stat().st_mtime_ns > drawn

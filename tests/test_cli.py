@@ -1,6 +1,8 @@
 """The command line: what each command prints for programs, and how an error is said."""
 
+import errno
 import json
+import os
 import shutil
 import sys
 
@@ -27,7 +29,7 @@ def test_tasks_and_packages_are_listed():
 
 
 def test_the_runs_of_a_sweep_are_listed_and_counted():
-    assert len(printed("plan", "--seeds", "5")) == 20
+    assert len(printed("plan", "--seeds", "5")["runs"]) == 20
     assert printed("status")[0]["missing"] == 12
 
 
@@ -47,7 +49,7 @@ def test_status_and_plan_tell_what_is_published(spec, tmp_path):
     records.publish("headline", both)
     shutil.rmtree(files.results_dir())
     assert printed("status", "--sweep", sweep)[0]["published"] == 2
-    assert [row["published"] for row in printed("plan", "--sweep", sweep)] == [True, True]
+    assert [row["published"] for row in printed("plan", "--sweep", sweep)["runs"]] == [True, True]
 
 
 def test_every_field_of_the_spec_is_an_option_of_run():
@@ -81,6 +83,35 @@ def test_clear_forgets_damaged_results_alone_or_all_results_of_a_sweep(spec, tmp
     assert [folders.complete(folder) for folder in made] == [True, False, True]
     assert "3 results forgotten" in CliRunner().invoke(cli.app, clear).stdout
     assert not any(folders.complete(folder) for folder in made)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "error: /x/rows.parquet: No space left on device; make room there"),
+        (errno.EACCES, "error: /x/rows.parquet: Permission denied; change the rights there"),
+        (errno.EROFS, "error: /x/rows.parquet: Read-only file system; it can only be read"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_line(monkeypatch, capsys, code, said):
+    def refuse():
+        raise OSError(code, os.strerror(code), "/x/rows.parquet")
+
+    monkeypatch.setattr("coupling.tasks.describe", refuse)
+    monkeypatch.setattr(sys, "argv", ["coupling", "tasks"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_relative_folders_are_meant_from_where_the_user_stands(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COUPLING_RESULTS", "mine")
+    monkeypatch.setattr(sys, "argv", ["coupling", "tasks"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert os.environ["COUPLING_RESULTS"] == str(tmp_path / "mine")
 
 
 def test_the_entry_point_says_errors_in_one_line(monkeypatch, capsys):

@@ -83,9 +83,18 @@ def test_make_test_checks_format_rules_and_layers_before_the_tests():
     assert places == sorted(places)
 
 
-def test_two_batches_at_once_do_not_count_each_other():
-    command = ["make", "-n", "-o", ".venv/ready", "study"]
+def test_make_study_hands_its_variables_on_and_stops_where_something_is_not_done():
+    command = ["make", "-n", "-o", ".venv/ready", "study", "JOBS=3", "FORCE=1", "REUSE=1", "SEEDS=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    stamps = re.findall(r"results/\.batch\S*", done.stdout)
-    assert len(stamps) >= 3
-    assert set(stamps) == {"results/.batch-$PPID"}
+    words = " ".join(done.stdout.split())
+    assert "coupling study --profile tiny --sweep headline --seeds 2 --engine env/local --jobs 3" in words
+    assert "--force --reuse" in words
+    assert "coupling study" not in words.split("--reuse", 1)[1]  # later commands have lines of their own
+
+
+def test_folders_of_the_environment_are_meant_from_where_the_user_stands(tmp_path):
+    environment = os.environ | {"PWD": str(tmp_path), "COUPLING_RESULTS": "mine", "COUPLING_DATA": "/data"}
+    command = ["make", "-pn", "-o", ".venv/ready", "-C", str(ROOT), "study"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert f"COUPLING_RESULTS := {tmp_path}/mine\n" in done.stdout
+    assert "COUPLING_DATA := /data\n" in done.stdout

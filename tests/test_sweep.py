@@ -129,6 +129,21 @@ def test_what_a_profile_replaces_is_the_profiles_alone(own):
     assert sweep.all_conditions() == ["a", "b", "c"]
 
 
+def test_conditions_may_share_values_by_an_anchor(own):
+    sweep = sweeps.read_sweep(
+        str(own("a: {rank: 4}\n  b: {", "a: &a {rank: 4}\n  b: {<<: *a, kl_weight: 0, "))
+    )
+    assert sweep.conditions == {"a": {"rank": 4}, "b": {"rank": 8, "kl_weight": 0}}
+
+
+def test_a_path_is_no_name_of_a_sweep_and_no_number_of_seeds_is_empty():
+    with pytest.raises(SpecError, match=r"unknown sweep '\.\./sweeps/headline'"):
+        sweeps.read_sweep("../sweeps/headline")
+    for number in (-1, 0, 10**6):
+        with pytest.raises(SpecError, match=f"seeds={number}: give a number of M0 seeds"):
+            sweeps.members("headline", "tiny", m0_seeds=number)
+
+
 CLAIM = "claims: [{number: own, text: t, tasks: [hint_qa], rule: wider, arguments: {}, part: 1}]\n"
 
 
@@ -137,6 +152,33 @@ CLAIM = "claims: [{number: own, text: t, tasks: [hint_qa], rule: wider, argument
     [
         ("title: Own", "titel: Own", "mine.yaml, titel: unknown field: did you mean 'title'"),
         ("title: Own\n", "", "mine.yaml, title: this field is missing"),
+        (OWN, "", "mine.yaml: expected fields"),
+        (OWN, "[" * 5000, "mine.yaml: this is not YAML"),
+        ("title: Own", "title: O\0wn", "mine.yaml: this is not YAML"),
+        ("  a: {rank: 4}\n  b: {rank: 8}", "  - a", "conditions: ['a']: expected names with values"),
+        ("\n  a: {rank: 4}\n  b: {rank: 8}", " {}", "mine.yaml, conditions: name at least one"),
+        ("a: {rank: 4}", "a:", "mine.yaml, conditions.a: None: expected names with values"),
+        ("  a:", '  "":', "mine.yaml, conditions.: '': give it a name"),
+        ("rank: 4", "rank: [4]", "mine.yaml, conditions.a: rank=[4]: "),
+        (
+            "rank: 4",
+            "rank: 4, rank: 5",
+            "mine.yaml, line 7: this is not YAML that can be read: 'rank' stands",
+        ),
+        ("rank: 8", "rank: 4", "mine.yaml, conditions.b: this is the same run as condition 'a'"),
+        ("rank: 8", "rank: 4, kl_weight: 1", "conditions.b: this is the same run as condition 'a'"),
+        ("tiny:", "tiny: {conditions: {c: {}, d: {}}}", "profiles.tiny.conditions.d: this is the same run"),
+        ("tiny:", "tiny: false", "mine.yaml, profiles.tiny: False: expected names with values"),
+        ("\nseeds: 2", "\nseeds: true", "mine.yaml, seeds: True: expected a whole number"),
+        ("\nseeds: 2", "\nseeds: 1000000", "mine.yaml, seeds: 1000000: "),
+        ("", "more_seeds: {a: 0}", "mine.yaml, more_seeds.a: 0: "),
+        ("", "tasks: hint_qa", "mine.yaml, tasks: 'hint_qa': expected a list"),
+        ("", "tasks: [aita, aita]", "mine.yaml, tasks: ['aita', 'aita']: 'aita' stands twice"),
+        (
+            "",
+            "figures: [headline, headline]",
+            "mine.yaml, figures: ['headline', 'headline']: 'headline' stands",
+        ),
         ("title: Own", "title: [", "mine.yaml, line 3: this is not YAML"),
         (OWN, "- a\n- b", "mine.yaml: expected fields"),
         ("title: Own", "title: Own\nname: x", "mine.yaml, name: unknown field"),
@@ -174,5 +216,6 @@ def test_a_mistake_is_named_with_its_file_and_key(own, old, new, message):
     path = own(old, new)
     with pytest.raises(SpecError) as error:
         sweeps.read_sweep(str(path))
+    assert "\n" not in str(error.value)
     assert message in str(error.value)
     assert str(Path(path).parent) in str(error.value)

@@ -216,6 +216,12 @@ def short(name: str) -> str:
     return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{digest}"
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text atomically. What was there stays where there is no room for the new one."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically. Keys keep their order. A number that is not finite is written as null."""
     with replacing(path) as part:

@@ -63,9 +63,12 @@ def collected_sweep(store: Store) -> Prepared:
 
 
 def tables_of(study: Study, ended: Ended) -> Rows:
-    """Read the tables of the sweep. They name the file of the sweep, which lies elsewhere in every copy."""
-    found = study.results.glob("tables/tiny/mine/*.*")  # all but the list of their checksums
-    paths = [] if ended.code else sorted(found)
+    """Read the tables of the sweep. They name the file of the sweep, which lies elsewhere in every copy.
+
+    Their checksums are therefore those of each copy, and are left out.
+    """
+    there = [] if ended.code else sorted(study.results.glob("tables/tiny/mine/*"))
+    paths = [path for path in there if path.name != files.SUMS]
     texts = [path.read_bytes().replace(bytes(study.top), b"") for path in paths]
     return (
         {"mine": [f"{path.name} {text!r}" for path, text in zip(paths, texts, strict=True)]} if paths else {}

@@ -15,7 +15,6 @@ from coupling.models.memory import (
     forget_peak,
     give_back,
     kept_bytes,
-    machine_megabytes,
     memory_ceiling,
     peak_memory_gb,
     resident_bytes,
@@ -28,12 +27,18 @@ def macos(monkeypatch, tmp_path):
     """macOS as far as the module can tell: its name, no /proc and no control groups."""
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr(memory, "PROC", tmp_path / "no-proc")
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "no-cgroup")
 
 
 def library(monkeypatch, **functions):
     """Put a C library with these functions in the place of the process's own."""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(**functions))
+
+
+def test_a_ceiling_below_what_the_process_holds_is_an_error_before_the_block_begins():
+    begun = []
+    with pytest.raises(MemoryCeiling, match=r"memory_gb=0\.1: this process holds"), memory_ceiling(0.1):
+        begun.append(True)
+    assert not begun
 
 
 def test_beyond_the_memory_ceiling_a_clear_error_and_the_limit_is_lifted_again():
@@ -90,15 +95,6 @@ def test_the_peak_is_in_bytes_on_macos_and_in_kilobytes_elsewhere(macos, monkeyp
 
 def test_on_macos_psutil_says_what_is_held(macos):
     assert resident_bytes() == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
-    assert machine_megabytes() == psutil.virtual_memory().total // 10**6
-
-
-def test_a_containers_limit_counts_where_it_is_lower(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "memory.max")
-    (tmp_path / "memory.max").write_text("500000000\n")
-    assert machine_megabytes() == 500
-    (tmp_path / "memory.max").write_text("max\n")
-    assert machine_megabytes() == psutil.virtual_memory().total // 10**6
 
 
 @pytest.mark.parametrize("name", ["malloc_trim", "malloc_zone_pressure_relief"])

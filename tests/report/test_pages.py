@@ -1,5 +1,6 @@
 """Generated pages state what the tables say, and mark explorations and rows that cannot be computed."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -151,6 +152,32 @@ def test_pages_are_written_between_their_marks_and_nowhere_else(tmp_path, monkey
     (tmp_path / "README.md").write_text("no marks")
     pages.write_readme()
     assert (tmp_path / "README.md").read_text() == "no marks"
+
+
+def test_a_full_disk_leaves_the_readme_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "lib" / "coupling").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    block_of([row("replicated")])
+    text = f"# Before\n{pages.MARKS[0]}\nold\n{pages.MARKS[1]}\nwritten by hand\n"
+    (tmp_path / "README.md").write_text(text)
+
+    def full(self, text, **options):
+        with self.open("w") as handle:
+            handle.write(text[: len(text) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        with pytest.raises((OSError, files.StoreError), match="No space left"):
+            pages.write_readme()
+    assert (tmp_path / "README.md").read_text() == text
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_pages_without_a_table_of_the_whole_study_are_an_error(monkeypatch):
+    monkeypatch.setattr(pages.tables, "collected", lambda: [("tiny", "headline")])
+    with pytest.raises(files.StoreError, match=r"claims\.parquet is missing"):
+        pages.write_readme()
 
 
 @pytest.mark.parametrize(

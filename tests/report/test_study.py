@@ -1,5 +1,6 @@
 """A sweep is checked whole when it is loaded, and one YAML file is all that a new sweep needs."""
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import SMALL
@@ -137,3 +138,15 @@ def test_a_figures_notebook_is_found_by_its_name():
     assert study.notebook_of("sensor") == "22_sensor"  # and not 03_sensor, which is a walk-through
     with pytest.raises(files.StoreError, match=r"NN_nothing\.ipynb"):
         study.notebook_of("nothing")
+
+
+def test_a_claim_whose_tables_have_gone_is_an_error_and_not_untested():
+    (claim, *_) = study.load("headline").claims
+    about = {"claim": claim.number, "text": claim.text, "profile": "tiny", "task": claim.tasks[0]}
+    path = files.tables_dir() / "claims.parquet"
+    path.parent.mkdir(parents=True)
+    files.write_table(path, pd.DataFrame([about | {"verdict": "not tested"}]))
+    assert set(study.decided_claims()["verdict"]) == {"not tested"}
+    files.write_table(path, pd.DataFrame([about | {"verdict": "inconclusive"}]))
+    with pytest.raises(files.StoreError, match=r"1 rows were decided .* tables are missing in .*/tiny; take"):
+        study.decided_claims()

@@ -16,6 +16,8 @@ from coupling.spec import STAGES, Spec, SpecError, given, make_spec, profile_nam
         ({"task": "file:/nowhere/items.jsonl"}, ["/nowhere/items.jsonl"]),
         ({"profile": "medium", "task": "file:/nowhere/items.jsonl"}, ["/nowhere/items.jsonl", "JSONL"]),
         ({"profile": "tinny"}, ["tinny", "tiny"]),
+        ({"profile": "../profiles/tiny"}, ["unknown profile '../profiles/tiny'", "tiny"]),
+        ({"threads": 100_000}, ["threads", "100000", "less than or equal to 256"]),
         ({"task": "mmlu"}, ["organism", "mmlu", "real model"]),
         ({"m0_steps": 0}, ["m0_steps=0", "organism"]),
         ({"m0_checkpoint": 0.5, "m0_checkpoint_every": 0}, ["m0_checkpoint=0.5", "m0_checkpoint_every"]),

@@ -155,6 +155,12 @@ def test_a_preparation_that_was_stopped_goes_on_to_the_same_m0(spec, monkeypatch
     assert torch.equal(ends["whole"][0], ends["stopped"][0])
 
 
+def test_a_preparation_whose_loss_is_no_number_ends_at_once(spec, tmp_path):
+    wild = spec.model_copy(update={"m0_learning_rate": 1e30})
+    with pytest.raises(ModelError, match=r"loss (nan|inf) at step \d: lower m0_learning_rate=1e\+30"):
+        prepare(wild, tmp_path, lambda step, loaded: None)
+
+
 def test_a_preparation_that_was_stopped_right_behind_its_last_step_ends_there(spec, tmp_path):
     want, history = prepare(spec, tmp_path / "whole", lambda step, loaded: None)
     course = begin(spec, tmp_path / "stopped")

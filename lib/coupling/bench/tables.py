@@ -12,7 +12,7 @@ from coupling.bench import attention, growth, processes, timing
 from coupling.bench.cases import CASES, GROWN, Case
 from coupling.bench.decoding import decoding
 from coupling.bench.pair import PATHS
-from coupling.models.memory import machine_megabytes
+from coupling.machine import machine_megabytes
 from coupling.runs import Models, folders
 
 ORDER = ["train_throughput", "eval_throughput", "gemm_share", "peak_memory", "worker_scaling"]

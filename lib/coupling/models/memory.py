@@ -30,8 +30,10 @@ from coupling.errors import StudyError
 from coupling.models.adapter import kept_casts
 
 PROC = Path("/proc/self")  # where Linux says what this process holds
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # where Linux says what a container may hold
 PROCESS_BYTES = 1_000_000_000  # interpreter, libraries and what these allocate: 0.7 to 0.9 GB as measured
+# The least that a run may take beside what its process holds. With less, not even a thread of this process
+# gets its stack, and libraries wait for ever for a thread that never begins.
+ROOM = 100_000_000
 RENEWED = 0.2  # seconds after which the limit that the kernel holds is set anew
 FULL = 0.7  # share of the ceiling beyond which freed memory is given back to the system
 # What torch, oneDNN and the mapping of a file say when they were refused memory.
@@ -61,7 +63,8 @@ def memory_ceiling(gigabytes: float) -> Iterator[None]:
         gigabytes: The ceiling in 10^9 bytes.
 
     Raises:
-        MemoryCeiling: If an allocation in the block was refused.
+        MemoryCeiling: If the process holds as much before the block begins, or if an allocation in the block
+            was refused.
     """
     limit = int(gigabytes * 1e9)
     message = f"the run needs more than memory_gb={gigabytes:g}: lower eval_batch, or raise memory_gb"
@@ -97,6 +100,11 @@ def _limited(limit: int) -> Iterator[None]:
         )
         yield
         return
+    if limit < (held := resident_bytes()) + ROOM:
+        raise MemoryCeiling(
+            f"memory_gb={limit / 1e9:g}: this process holds {held / 1e9:.2f} GB before the run begins, so no "
+            "run fits: raise memory_gb"
+        )
     before = resource.getrlimit(resource.RLIMIT_DATA)
     over = threading.Event()
 
@@ -187,13 +195,6 @@ def forget_peak() -> None:
         return
     with contextlib.suppress(OSError):  # macOS has no such file, and some containers forbid writing it
         (PROC / "clear_refs").write_text("5")
-
-
-def machine_megabytes() -> int:
-    """Return the memory of this machine, or of its container if that is less, in 10^6 bytes."""
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else ""
-    contained = [int(limit)] if limit.isdigit() else []
-    return min([psutil.virtual_memory().total, *contained]) // 10**6
 
 
 def weight_bytes(model: torch.nn.Module) -> int:

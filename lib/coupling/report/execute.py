@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from coupling import files
 from coupling.errors import StudyError
+from coupling.report import failures
 from coupling.spec import SpecError, from_anywhere
 from coupling.sweep import is_path
 
@@ -66,6 +67,14 @@ def stated(parameters: dict[str, Any]) -> list[str]:
         f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value)}"
         for name, value in parameters.items()
     ]
+
+
+def repeating(job: Job) -> list[str]:
+    """Return the words behind `coupling` that execute a notebook again."""
+    given = [word for pair in stated(job.parameters) for word in ("-p", pair)]
+    source = job.source.resolve()
+    named = source.relative_to(files.root()) if source.is_relative_to(files.root()) else source
+    return ["notebook", str(named), str(job.out), *given]
 
 
 def _value(text: str) -> Any:
@@ -134,17 +143,18 @@ def execute(jobs: Iterable[Job]) -> None:
             try:
                 if source.resolve() == out.resolve():
                     raise SpecError(f"{out} is the notebook itself: give another file for the executed one")
-                check_plain(source)
-                out.parent.mkdir(parents=True, exist_ok=True)
-                papermill.execute_notebook(
-                    str(source),
-                    str(out),
-                    parameters=values,
-                    cwd=str(source.parent),
-                    progress_bar=False,
-                    kernel_name=KERNEL,
-                    engine_name=ENGINE,
-                )
+                with failures.kept(str(out), repeating(Job(source, out, values)), out):
+                    check_plain(source)
+                    out.parent.mkdir(parents=True, exist_ok=True)
+                    papermill.execute_notebook(
+                        str(source),
+                        str(out),
+                        parameters=values,
+                        cwd=str(source.parent),
+                        progress_bar=False,
+                        kernel_name=KERNEL,
+                        engine_name=ENGINE,
+                    )
             except Exception as error:  # a notebook may fail in any way, and the others are still wanted
                 print(f"{out}: {error}", file=sys.stderr)
                 failed = error

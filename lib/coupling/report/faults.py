@@ -81,4 +81,4 @@ def read() -> pd.DataFrame:
 def write() -> None:
     """Write docs/faults.md. Without the table nothing is written."""
     if (files.tables_dir() / TABLE).exists():
-        (files.root() / "docs" / "faults.md").write_text(page(read()))
+        files.write_text(files.root() / "docs" / "faults.md", page(read()))

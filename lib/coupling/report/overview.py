@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import tables
+from coupling.report import failures
 from coupling.runs import folders, forget, records
-from coupling.spec import Spec, SpecError, key, suggest
+from coupling.spec import Spec, SpecError, suggest
 
 STATES = ("complete", "diverged", "published", "started", "missing")
 _BYTES = {"MB": 10**6, "GB": 10**9}
@@ -47,62 +47,6 @@ def runs(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> list[tu
     return [(*names, spec) for spec, names in found.items()]
 
 
-def planned(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> list[dict[str, Any]]:
-    """List the runs with what identifies each, and whether it is complete here or published."""
-    return [
-        {
-            "sweep": name,
-            "task": spec.task,
-            "condition": condition,
-            "m0_seed": spec.m0_seed,
-            "seed": spec.seed,
-            "key": key(spec, "explain"),
-            "complete": folders.complete(folders.run_folder(spec)),
-            "published": records.published(folders.run_folder(spec)) is not None,
-        }
-        for name, condition, spec in runs(profile, sweep, task, m0_seeds)
-    ]
-
-
-def counted(
-    profile: str, sweep: str, task: str = "", m0_seeds: int = 0, since: Path | None = None
-) -> dict[str, int]:
-    """Count the runs by state: complete, diverged, published (but not here), started, missing.
-
-    Args:
-        profile: See `plans`.
-        sweep: See `plans`.
-        task: See `plans`.
-        m0_seeds: See `plans`.
-        since: A file. Runs that finished after it was last written count as computed, the others that are
-            finished as reused.
-
-    Returns:
-        The number of runs, the number in each state, and with `since` also computed and reused.
-    """
-    folder_of = [folders.run_folder(spec) for *_, spec in runs(profile, sweep, task, m0_seeds)]
-    states = [_state(folder) for folder in folder_of]
-    counts = {"runs": len(states)} | {state: states.count(state) for state in STATES}
-    if since is not None:
-        begun = since.stat().st_mtime
-        computed = sum(
-            (folder / "manifest.json").stat().st_mtime > begun
-            for folder, state in zip(folder_of, states, strict=True)
-            if state in ("complete", "diverged")
-        )
-        finished = counts["complete"] + counts["diverged"] + counts["published"]
-        counts |= {"computed": computed, "reused": finished - computed}
-    return counts
-
-
-def _state(folder: Path) -> str:
-    if folders.complete(folder):
-        return files.read_json(folder / "manifest.json")["status"]
-    if records.published(folder):
-        return "published"
-    return "started" if folder.exists() else "missing"
-
-
 def clear(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, damaged: bool = False) -> list[Path]:
     """Forget the runs of a sweep and all that they need, or the damaged ones alone; return their folders."""
     wanted = [spec for *_, spec in runs(profile, sweep, task, m0_seeds)]
@@ -116,7 +60,15 @@ def collect(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> None
         StoreError: Where a run of the plan has not finished.
     """
     for name, plan in plans(profile, sweep, task, m0_seeds):
-        tables.write(tables.collect(name, plan), tables.folder(profile, name))
+        words = ["collect", "--profile", profile, "--sweep", name]
+        words += ["--task", task] * bool(task) + ["--seeds", str(m0_seeds)] * bool(m0_seeds)
+        with failures.kept(tables_of(profile, name), words):
+            tables.write(tables.collect(name, plan), tables.folder(profile, name))
+
+
+def tables_of(profile: str, sweep: str) -> str:
+    """Return what a failure calls the tables of a sweep."""
+    return f"tables of {profile}, {sweep}"
 
 
 def publish(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import faults, figures, reanalysis
+from coupling.report import faults, figures, reanalysis, schemas
 from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
 from coupling.report.figures.style import span
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
@@ -35,13 +35,24 @@ REGIME = {
 # Parts of the page of results by the table that they show.
 _SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attention": attention_parts}
 _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone share a row of the regime table
+_OF_ALL = ("claims", "scale")  # the tables that are made from those of all sweeps
 
 
 def write_readme() -> None:
-    """Write the generated parts of the README and of two pages of docs/, and two pages as a whole."""
+    """Write the generated parts of the README and of two pages of docs/, and other pages as a whole.
+
+    Raises:
+        StoreError: Where sweeps have tables and a table of the whole study is missing.
+    """
+    if tables.collected():
+        for name in _OF_ALL:
+            figures.study_table(
+                name
+            )  # an error where it is missing: the pages would do without it in silence
     _write_between(files.root() / "README.md", MARKS, summary_block())
     _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
     reanalysis.write()
+    schemas.write()
     faults.write()
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
@@ -51,7 +62,7 @@ def _write_between(path: Path, marks: tuple[str, str], text: str) -> None:
     if not path.exists() or not all(mark in path.read_text() for mark in marks):
         return
     head, rest = path.read_text().split(marks[0])
-    path.write_text(f"{head}{marks[0]}\n\n{text}\n\n{marks[1]}{rest.split(marks[1])[1]}")
+    files.write_text(path, f"{head}{marks[0]}\n\n{text}\n\n{marks[1]}{rest.split(marks[1])[1]}")
 
 
 def summary_block() -> str:
@@ -109,7 +120,7 @@ def write_index() -> Path:
             lines += ["", _regimes(data.base)]
         known |= kinds
     index = files.figures_dir() / "README.md"
-    index.write_text("\n".join(lines) + "\n")
+    files.write_text(index, "\n".join(lines) + "\n")
     return index
 
 

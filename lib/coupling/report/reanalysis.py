@@ -194,4 +194,4 @@ def write() -> None:
     """Write docs/reanalysis.md. Without both tables of claims nothing is written."""
     names = (BEFORE, "claims")
     if all((files.tables_dir() / f"{name}.parquet").exists() for name in names):
-        (files.root() / "docs" / "reanalysis.md").write_text(page())
+        files.write_text(files.root() / "docs" / "reanalysis.md", page())

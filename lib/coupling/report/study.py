@@ -4,12 +4,16 @@ import pkgutil
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from coupling import files
 from coupling.analysis import claims
 from coupling.spec import SpecError, suggest
 from coupling.sweep import Sweep, read_sweep, sweep_names
 
 FIGURES = Path(__file__).parent / "figures"
+_ROW = ["claim", "text", "profile", "task"]  # what names a row of the table of claims
+_NOT_TESTED = "not tested"
 OF_A_SWEEP = re.compile(r"^def of_sweep\(", re.MULTILINE)
 
 
@@ -50,6 +54,30 @@ def load(name: str) -> Sweep:
 def load_all() -> list[Sweep]:
     """Read and check all sweeps of the study."""
     return [load(name) for name in sweep_names()]
+
+
+def decided_claims() -> pd.DataFrame:
+    """Decide the claims of all sweeps of the study anew.
+
+    Raises:
+        StoreError: Where a row of figures/data/claims.parquet was decided and would now be "not tested", for
+            want of tables.
+    """
+    now, path = claims.table(load_all()), files.tables_dir() / "claims.parquet"
+    if not path.exists():
+        return now
+    tested = set(now[now["verdict"] != _NOT_TESTED][_ROW].itertuples(index=False, name=None))
+    before = files.read_table(path)
+    before = before[(before["verdict"] != _NOT_TESTED) & before["text"].isin(now["text"])]
+    lost = [row for row in before[_ROW].itertuples(index=False, name=None) if row not in tested]
+    if lost:
+        number, text, profile, task = lost[0]
+        raise files.StoreError(
+            f"{len(lost)} rows were decided and would now be {_NOT_TESTED!r}, for instance claim {number} "
+            f"({text}) at {profile}, {task}: tables are missing in {files.tables_dir() / profile}; take them "
+            f"back from git, or delete {path} where the runs are gone for good"
+        )
+    return now
 
 
 def notebook_of(figure: str) -> str:

@@ -252,13 +252,18 @@ def provenance() -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "python": platform.python_version(),
         **commit(),
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cpus": os.cpu_count(),
-            "cpu": cpu_name(),
-        },
+        "hardware": hardware(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """The kind of this machine: architecture, system, and the number and the name of its CPUs."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpus": os.cpu_count(),
+        "cpu": cpu_name(),
     }
 
 

@@ -9,6 +9,9 @@ from coupling.spec.section import Section, field
 # Models that start from random weights and know nothing but the made-up world.
 ORGANISMS = ("organism", "organism-deep", "organism-qwen")
 
+# A system begins only so many threads for one process. Beyond them torch ends the process without a word.
+MOST_THREADS = 256
+
 
 class M0Section(Section):
     """Fields of M0. The preparation of a model that is taken as it is (`m0_steps` of 0) enters no key."""
@@ -74,7 +77,11 @@ class M0Section(Section):
         "m0", "float32", "precision of matrix products (bfloat16 uses autocast; adapters stay float32)"
     )
     threads: int = field(
-        "m0", 1, "number of CPU threads of a run (another number rounds sums differently)", ge=1
+        "m0",
+        1,
+        "number of CPU threads of a run (another number rounds sums differently)",
+        ge=1,
+        le=MOST_THREADS,
     )
 
     @model_validator(mode="after")

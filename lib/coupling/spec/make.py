@@ -27,12 +27,11 @@ def read_profile(name: str) -> dict[str, Any]:
     """Return the values of a profile, which are in `profiles/<name>.yaml`. The file is read once.
 
     Raises:
-        SpecError: If there is no such profile.
+        SpecError: If there is no such profile. A path is no profile, since the name is also that of a folder.
     """
-    path = PROFILES / f"{name}.yaml"
-    if not path.is_file():
+    if name not in profile_names():
         raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
-    return dict(_read(path))
+    return dict(_read(PROFILES / f"{name}.yaml"))
 
 
 @cache

@@ -11,7 +11,7 @@ the tasks. `coupling.report.study.load` checks the rest as well.
 from pathlib import Path
 
 from coupling.spec import Spec, SpecError, make_spec, profile_names, suggest
-from coupling.sweep.fields import CLAIMS, Claim, InAll, Premise, Scale, Sweep
+from coupling.sweep.fields import CLAIMS, MOST_SEEDS, Claim, InAll, Premise, Scale, Sweep
 from coupling.sweep.names import is_path, stem, sweep_names
 from coupling.sweep.reading import read_sweep
 from coupling.tasks import main_tasks
@@ -49,8 +49,11 @@ def members(
         number of M0 seeds; None where these are the sweep's own.
 
     Raises:
-        SpecError: Where "all" is asked for with a task or M0 seeds, or at a profile that has no sweeps.
+        SpecError: Where "all" is asked for with a task or M0 seeds, or at a profile that has no sweeps. Also
+            for a number of M0 seeds that is out of range.
     """
+    if m0_seeds is not None and not 1 <= m0_seeds <= MOST_SEEDS:
+        raise SpecError(f"seeds={m0_seeds}: give a number of M0 seeds from 1 to {MOST_SEEDS}")
     if sweep != "all":
         one = is_path(sweep) and Path(sweep).expanduser().is_file()  # a path may hold a +
         names = [sweep] if one else sweep.split("+")

@@ -1,13 +1,16 @@
 """What the YAML file of a sweep may say, field by field."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from coupling.spec import SpecError, make_spec, suggest
 from coupling.sweep.names import is_path
 
+MOST_SEEDS = 1000  # of one kind; a larger number is taken for a slip
 CLAIMS = [*map(str, range(1, 12)), "own"]
+_Name = Annotated[str, Field(min_length=1)]
+_Number = Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)]
 _ONE_FOR_ALL = {"name", "question", "scale", "claims", "profiles"}  # what a profile cannot replace
 
 
@@ -140,11 +143,11 @@ class Sweep(BaseModel):
     name: str = ""
     title: str
     question: str
-    conditions: dict[str, dict[str, Any]] = Field(min_length=1)
-    m0_seeds: int = Field(ge=1)
-    first_m0_seed: int = Field(0, ge=0)
-    seeds: int = Field(ge=1)
-    more_seeds: dict[str, int] = {}
+    conditions: dict[_Name, dict[str, Any]] = Field(min_length=1)
+    m0_seeds: _Number
+    first_m0_seed: int = Field(0, ge=0, strict=True)
+    seeds: _Number
+    more_seeds: dict[str, _Number] = {}
     values: dict[str, Any] = {}
     tasks: list[str] = []
     figures: list[str] = []
@@ -158,7 +161,14 @@ class Sweep(BaseModel):
     @classmethod
     def _nothing_is_replaced(cls, value: Any) -> Any:
         """Let `profiles: {tiny: }` mean the same as `profiles: {tiny: {}}`."""
-        return {p: v or {} for p, v in value.items()} if isinstance(value, dict) else value
+        return {p: {} if v is None else v for p, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("tasks", "figures")
+    @classmethod
+    def _none_stands_twice(cls, value: list[str]) -> list[str]:
+        if twice := [name for name in value if value.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} stands twice: name it once")
+        return value
 
     @property
     def file(self) -> str:
@@ -197,6 +207,17 @@ class Sweep(BaseModel):
         }
 
 
+# What is said of a value of the wrong kind, by pydantic's name for the mistake.
+_EXPECTED = dict.fromkeys(
+    ("dict_type", "model_type"), "expected names with values, for instance `{rank: 4}`"
+) | {
+    "list_type": "expected a list, for instance `[hint_qa]`",
+    "string_type": "expected text; put it in quotes",
+    "too_short": "name at least one",
+    "int_type": "expected a whole number",
+}
+
+
 def mistakes(file: str, error: ValidationError, prefix: str = "") -> str:
     """Say what is wrong in a file, each value with its key."""
     lines = []
@@ -208,8 +229,11 @@ def mistakes(file: str, error: ValidationError, prefix: str = "") -> str:
         )
         fields = [f for f in (holder or Sweep).model_fields if holder or f != "name"]
         message = found["msg"].removeprefix("Value error, ")
+        message = _EXPECTED.get(found["type"], message)
         if key.endswith(".[key]"):
-            key, message = key.removesuffix(".[key]"), "a name is text: put it in quotes"
+            empty = found["type"] == "string_too_short"
+            key = key.removesuffix(".[key]") or key
+            message = "give it a name" if empty else "a name is text: put it in quotes"
         if found["type"] == "extra_forbidden":
             message = f"unknown field: {suggest(str(found['loc'][-1]), fields)}"
         elif found["type"] == "missing":

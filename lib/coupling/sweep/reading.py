@@ -29,7 +29,7 @@ def read_sweep(name: str) -> Sweep:
     """
     if not is_path(name):
         path = FOLDER / f"{name}.yaml"
-        if not path.is_file():
+        if name not in sweep_names():
             raise SpecError(
                 f"unknown sweep {name!r}: {suggest(name, sweep_names())}, or give the path of a YAML file"
             )
@@ -51,11 +51,12 @@ class _UniqueKeys(yaml.SafeLoader):
     """Reads YAML and refuses a key that stands twice, of which plain YAML keeps the last alone."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys = []
+        for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
+            keys.append(self.construct_object(key, deep=True))
+            if keys.count(keys[-1]) > 1:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"{key!r} stands twice", problem_mark=node.start_mark
+                    problem=f"{keys[-1]!r} stands twice: name it once", problem_mark=key.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -66,10 +67,11 @@ def _read(name: str, path: Path, mtime_ns: int, size: int) -> Sweep:
     file = name if is_path(name) else path.name
     try:
         values = yaml.load(path.read_text(), _UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise SpecError(f"{file}{where}: this is not YAML that can be read: {problem or error}") from None
+        said = " ".join(str(problem or error).split())
+        raise SpecError(f"{file}{where}: this is not YAML that can be read: {said}") from None
     if not isinstance(values, dict):
         raise SpecError(f"{file}: expected fields such as title and conditions, found {values!r}")
     if "name" in values:
@@ -167,6 +169,19 @@ def _check_specs(sweep: Sweep, own: Sweep, profile: str, places: dict[str, str])
                 key = next(key for key, mistake in found.items() if mistake)
                 place = places.get(key.partition(".")[0], "")
                 raise SpecError(f"{sweep.file}, {place}{key}: {found[key]}")
+        _check_that_they_differ(sweep, own, profile, alone, places.get("conditions", ""))
+
+
+def _check_that_they_differ(sweep: Sweep, own: Sweep, profile: str, task: dict[str, str], place: str) -> None:
+    """Raise SpecError where two conditions are one run, of which only the first would have a result."""
+    named: dict[Spec, str] = {}
+    for condition, values in own.conditions.items():
+        first = named.setdefault(make_spec(profile, **(own.values | task | values)), condition)
+        if first != condition:
+            raise SpecError(
+                f"{sweep.file}, {place}conditions.{condition}: this is the same run as condition {first!r}: "
+                "change one of its values, or leave it out"
+            )
 
 
 def _mistake(profile: str, values: dict[str, Any]) -> str:

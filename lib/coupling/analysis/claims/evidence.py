@@ -61,7 +61,7 @@ class Evidence:
         try:
             frame = getattr(self._read(sweep), name)
         except files.StoreError as error:
-            if (tables.folder(self.profile, sweep) / "keys.json").exists():
+            if any(tables.folder(self.profile, sweep).glob("*.*")):  # there in part, or damaged
                 raise
             raise NotMeasuredError(str(error)) from None
         if frame is None:

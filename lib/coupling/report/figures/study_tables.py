@@ -1,13 +1,13 @@
 """Write the tables of the whole study, from the tables of all sweeps."""
 
-from coupling.analysis import claims, gate, tables
+from coupling.analysis import gate, tables
 from coupling.report import study
 from coupling.report.figures import scale
 
 
 def write_claims() -> None:
     """Decide the claims of all sweeps of the study anew, into figures/data/claims.parquet."""
-    tables.write_study_table("claims", claims.table(study.load_all()))
+    tables.write_study_table("claims", study.decided_claims())
 
 
 def write_study_tables() -> None:

@@ -18,6 +18,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from coupling import files
+
 # The palette of Okabe and Ito. Colour-blind readers can tell its colours apart, and so can a grey print.
 COLOURS = {
     "self": "#0072B2",
@@ -96,11 +98,14 @@ def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write `path`.png and `path`.pdf. Neither holds a date, so that the same data gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    png, pdf = (path.with_name(f"{path.name}.{ending}") for ending in ("png", "pdf"))
-    figure.savefig(png, metadata={"Software": None})
-    figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    return [png, pdf]
+    undated = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    }
+    for ending, metadata in undated.items():
+        with files.replacing(path.with_name(f"{path.name}.{ending}")) as part:
+            figure.savefig(part, format=ending, metadata=metadata)
+    return [path.with_name(f"{path.name}.{ending}") for ending in undated]
 
 
 def caption(figure: Figure, text: str) -> None:
