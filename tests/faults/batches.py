@@ -23,7 +23,7 @@ from published import WHICH, make_all
 ENGINE, WORKER, KERNEL = "snakemake --snakefile", "coupling notebooks", "ipykernel_launcher"
 NAMES = {ENGINE: "engine", WORKER: "worker", KERNEL: "kernel"}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = 18  # moments altogether
+TIMES = 9  # moments altogether
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from cases import Case
-from laboratory import Study
+from laboratory import Ended, Study
 from prepared import DONE, HALF, M0_HALF, NOTHING, Prepared, Store, organism_words
 
 RUN, M0, BASE, SHARED = (f"results/tiny/{name}" for name in ("hint_qa-m*", "m0-*", "base-*", "behaviours"))
@@ -94,6 +94,23 @@ def harmed(
     return inject
 
 
+def for_a_while(harm: Callable[[Path, int], None], pattern: str, seed: int) -> Callable[[Study], list[Ended]]:
+    """Return what harms a file of the user's own, gives the command, and brings the file back.
+
+    A file with one other bit may be read without an error. It is another file then, and its run another run.
+    """
+
+    def inject(study: Study) -> list[Ended]:
+        path = _first(study, pattern)
+        before = path.read_bytes()
+        harm(path, seed)
+        ended = study.run()
+        path.write_bytes(before)
+        return [ended]
+
+    return inject
+
+
 def finished_files() -> Iterator[Case]:
     """Every artefact of a finished study, cut short and with turned bits."""
     for number, (kind, pattern, is_read) in enumerate(FINISHED):
@@ -120,10 +137,9 @@ def inputs() -> Iterator[Case]:
         for number, pattern in enumerate(INPUTS):
             kind = "items of one's own" if pattern == "items.jsonl" else "a model of one's own"
             for how, harm in HARMS:
-                inject = harmed(harm, pattern, 20_000 + number)
-                label = f"{pattern}, {state}"
-                heal, named = restored(pattern), pattern.split("/")[0]
-                yield Case(f"{how} {kind}", label, _own(state), inject, heal, named)
+                inject = for_a_while(harm, pattern, 20_000 + number)
+                label, named = f"{pattern}, {state}, brought back", pattern.split("/")[0]
+                yield Case(f"{how} {kind}", label, _own(state), inject, names=named)
 
 
 def _edited(pattern: str, **change: object) -> Callable[[Study], None]:

@@ -21,7 +21,7 @@ from damaged_files import HARMS, restored
 from laboratory import Ended, Study
 from prepared import DONE, NOTHING, Prepared, Store, own_files, own_words
 
-DATA, MODEL = "faults-data", "faults-model"
+DATA, MODEL = "faultsdata", "faultsmodel"
 CONTENT = b"".join(hashlib.sha256(b"%d" % k).digest() for k in range(4000))
 SOMETIMES = 6  # moments at which a download is killed
 # Serves wheels from a folder, but breaks every connection off half-way through a wheel.

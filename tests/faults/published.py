@@ -111,7 +111,7 @@ def _cases() -> Iterator[Case]:
             kind, inject = f"{how} published record", _harm(harm, pattern, 30_000 + seed)
             yield Case(kind, f"{name}, published again", published_sweep, inject, numbers=records_of)
             heal, named = restored(pattern), name.split("*")[0]
-            yield Case(kind, f"{name}, collected", collected_sweep, inject, heal, named, numbers=tables_of)
+            yield Case(kind, f"{name}, tables of it", collected_sweep, inject, heal, named, numbers=tables_of)
     for command in (("summary", "--json"), ("claims", "--json")):
         for number, name in enumerate(TABLES):
             pattern = f"figures/data/tiny/headline/{name}"

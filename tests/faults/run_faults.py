@@ -60,18 +60,21 @@ def place_of(case: Case, kept: Path) -> Path:
     return kept / f"{named}.json"
 
 
-def outcomes(cases: Sequence[Case], kept: Path, work: Path) -> list[Outcome]:
-    """Do the injections that have no outcome yet, and return the outcomes of all."""
-    store, found = Store(work / "prepared"), []
+def inject(cases: Sequence[Case], kept: Path, work: Path) -> None:
+    """Do the injections that have no outcome yet, and keep the outcome of each."""
+    store = Store(work / "prepared")
     for number, case in enumerate(cases, 1):
-        place = place_of(case, kept)
-        if not place.exists():
+        if not place_of(case, kept).exists():
             outcome = tried(case, store, work / "one")
-            files.write_json(place, outcome.plain())
+            files.write_json(place_of(case, kept), outcome.plain())
             how = "WRONG" if outcome.wrong else (outcome.error or "the same numbers")
             print(f"{number} of {len(cases)}: {case.fault}, {case.label}: {how}", flush=True)
-        found.append(Outcome(**files.read_json(place)))
-    return found
+
+
+def outcomes(cases: Sequence[Case], kept: Path) -> list[Outcome]:
+    """Read the outcomes that are kept."""
+    places = (place_of(case, kept) for case in cases)
+    return [Outcome(**files.read_json(place)) for place in places if place.exists()]
 
 
 def table(found: Sequence[Outcome]) -> pd.DataFrame:
@@ -102,15 +105,22 @@ def main() -> int:
     if given.force:
         shutil.rmtree(kept, ignore_errors=True)
     asked = chosen(given.only, given.quick)
-    with tempfile.TemporaryDirectory(prefix="faults-") as work:
-        found = outcomes(asked, kept, Path(work))
-    frame = table(found)
+    try:
+        with tempfile.TemporaryDirectory(prefix="faults-") as work:
+            inject(asked, kept, Path(work))
+    finally:  # what was stopped has a table of what was done
+        if not given.only and not given.quick and (done := outcomes(asked, kept)):
+            write(table(done), files.tables_dir() / "faults.csv")
+    return told(outcomes(asked, kept))
+
+
+def told(found: Sequence[Outcome]) -> int:
+    """Print how the injections ended, and return the exit code."""
     wrong = [outcome for outcome in found if outcome.wrong]
     for outcome in wrong:
         print(f"\n{outcome.fault}, {outcome.label}:\n  " + "\n  ".join(outcome.wrong), file=sys.stderr)
+    frame = table(found)
     print(frame.to_string(index=False))
-    if not given.only and not given.quick:
-        write(frame, files.tables_dir() / "faults.csv")
     print(f"{frame['tries'].sum()} injections, {len(wrong)} of them ended otherwise than they should")
     return 1 if wrong else 0
 
