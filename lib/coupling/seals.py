@@ -19,14 +19,22 @@ def sealing(path: Path) -> Iterator[Path]:
     with files.replacing(path) as part:
         yield part
         with files.writing(path):
-            seals = [_seal(path, path)] if intact(path) else []
-            _put(path, [*seals, _seal(path, part)])
+            # Two, since a process may have died before the last of them came to its file.
+            _put(path, [*_seals(path)[-2:], _seal(path, part)])
 
 
 def seal(path: Path) -> None:
     """Seal a file that was written in place, because a library knows no other way."""
     with files.writing(path):
         _put(path, [_seal(path, path)])
+
+
+def _seals(path: Path) -> list[str]:
+    """The seals that stand beside a file; none where they cannot be read."""
+    try:
+        return seal_file(path).read_text().split()
+    except (OSError, ValueError):
+        return []
 
 
 def _put(path: Path, seals: list[str]) -> None:
@@ -37,8 +45,8 @@ def _put(path: Path, seals: list[str]) -> None:
 def intact(path: Path) -> bool:
     """Whether a file is there as `sealing` wrote it."""
     try:
-        return path.is_file() and _seal(path, path) in seal_file(path).read_text().split("\n")
-    except (OSError, ValueError):  # there is no seal, or it is no text
+        return path.is_file() and _seal(path, path) in _seals(path)
+    except OSError:
         return False
 
 

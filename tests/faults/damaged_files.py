@@ -38,7 +38,7 @@ WORK = (
     ("work part", f"{RUN}/.work/rows-000000.parquet", HALF),
     ("work part", f"{RUN}/.work/rows-000004.parquet", HALF),
     ("work part", f"{RUN}/.work/behaviours-000002.parquet", HALF),
-    ("work part", f"{RUN}/.work/behaviours-000005.parquet", HALF),
+    ("work part", f"{RUN}/.work/behaviours-000004.parquet", HALF),
 )
 INPUTS = ("model/model.safetensors", "model/tokenizer.json", "model/config.json", "items.jsonl")
 

@@ -4,6 +4,7 @@ The libraries are imported once. A command is then a fork of this process, which
 """
 
 import ctypes
+import gc
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from coupling.runs import folders, make
 assert make  # imported for its time alone
 ROOT = Path(__file__).parents[2]
 MOST = 600  # seconds that a command may take
+gc.freeze()  # what was imported is never collected, so that a fork does not look through all of it
 _DAC_OVERRIDE, _VERSION_3 = 1, 0x20080522  # of linux/capability.h
 TABLES = ("rows", "history")
 
@@ -199,6 +201,7 @@ def can_mount(folder: Path) -> bool:
     try:
         mount(folder, 64)
         subprocess.run(["umount", str(folder)], check=True)
+        folder.rmdir()
     except (OSError, subprocess.CalledProcessError):
         return False
     return True

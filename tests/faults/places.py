@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ def fill_again_and_again(study: Study) -> list[Ended]:
 
 def full_disks() -> Iterator[Case]:
     """A disk that is full at every artefact, and a limit for the size of a file."""
-    if can_mount(Path("/tmp") / f"faults-can-mount-{os.getpid()}"):
+    if can_mount(Path(tempfile.gettempdir()) / f"faults-can-mount-{os.getpid()}"):
         yield Case("disk full", "at every artefact", _of(NOTHING), fill_again_and_again, names="results/")
     for limit in LIMITS:
 

@@ -63,8 +63,12 @@ def collected_sweep(store: Store) -> Prepared:
 
 
 def tables_of(study: Study, ended: Ended) -> Rows:
-    """Read the tables of the sweep. They name the file of the sweep, which lies elsewhere in every copy."""
-    paths = [] if ended.code else sorted(study.results.glob("tables/tiny/mine/*"))
+    """Read the tables of the sweep. They name the file of the sweep, which lies elsewhere in every copy.
+
+    Their checksums are therefore those of each copy, and are left out.
+    """
+    there = [] if ended.code else sorted(study.results.glob("tables/tiny/mine/*"))
+    paths = [path for path in there if path.name != files.SUMS]
     texts = [path.read_bytes().replace(bytes(study.top), b"") for path in paths]
     return (
         {"mine": [f"{path.name} {text!r}" for path, text in zip(paths, texts, strict=True)]} if paths else {}

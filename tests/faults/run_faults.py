@@ -87,6 +87,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     """Write the table of faults."""
     with files.replacing(path) as part:
         frame.to_csv(part, index=False)
+    files.write_sums(path.parent, [path.name])
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """Forgetting: damaged results alone, or everything that a sweep needs."""
 
+from contextlib import ExitStack
+
 import pytest
 from coupling import files, runs
 from coupling.runs import folders, forget
@@ -37,6 +39,23 @@ def test_everything_that_a_run_needs_is_forgotten_and_other_runs_are_kept(spec, 
     assert not any(path.exists() for path in folders.shared_files(spec))
     assert folders.complete(other)
     assert forget.forget([spec.model_copy(update={"m0_seed": 9})]) == []
+
+
+def test_a_result_that_is_being_computed_is_waited_for(spec, made, monkeypatch):
+    waited = []
+    with ExitStack() as computing:
+        computing.enter_context(folders.locked(made[1]))
+
+        def say(line):
+            assert (made[1] / "behaviours.parquet").exists()
+            waited.append(line)
+            computing.close()
+
+        monkeypatch.setattr(folders, "say", say)
+        assert forget.forget([spec]) == made
+    assert len(waited) == 1
+    assert str(made[1]) in waited[0]
+    assert not (made[1] / "behaviours.parquet").exists()
 
 
 def test_a_shift_has_shared_files_of_its_own_items(spec):

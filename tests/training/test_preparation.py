@@ -7,7 +7,17 @@ from coupling.models import Loaded, ModelError
 from coupling.tasks import load_world, main_tasks, task_of
 from coupling.training.checkpoints import save_checkpoint
 from coupling.training.lessons import lessons, options
-from coupling.training.preparation import PROBE_EVERY, begin, next_lessons, prepare, reached, regime, start
+from coupling.training.preparation import (
+    PROBE_EVERY,
+    begin,
+    next_lessons,
+    prepare,
+    probe,
+    reached,
+    regime,
+    start,
+    train_step,
+)
 
 
 def test_cues_are_all_right_while_m0_adopts_wrong_ones_too_seldom(spec, monkeypatch, tmp_path):
@@ -143,3 +153,26 @@ def test_a_preparation_that_was_stopped_goes_on_to_the_same_m0(spec, monkeypatch
     assert [len(h) for _, h in ends.values()] == [18, 18]
     assert ends["whole"][1] == ends["stopped"][1]
     assert torch.equal(ends["whole"][0], ends["stopped"][0])
+
+
+def test_a_preparation_whose_loss_is_no_number_ends_at_once(spec, tmp_path):
+    wild = spec.model_copy(update={"m0_learning_rate": 1e30})
+    with pytest.raises(ModelError, match=r"loss (nan|inf) at step \d: lower m0_learning_rate=1e\+30"):
+        prepare(wild, tmp_path, lambda step, loaded: None)
+
+
+def test_a_preparation_that_was_stopped_right_behind_its_last_step_ends_there(spec, tmp_path):
+    want, history = prepare(spec, tmp_path / "whole", lambda step, loaded: None)
+    course = begin(spec, tmp_path / "stopped")
+    while course.step < history[-1]["step"]:
+        train_step(course)
+        if course.step % PROBE_EVERY == 0:
+            probe(course)
+    (tmp_path / "stopped").mkdir(exist_ok=True)
+    drawn = course.rng.bit_generator.state
+    loaded = course.loaded
+    save_checkpoint(tmp_path / "stopped", loaded.model, course.optimizer, course.step, course.history, drawn)
+    got, again = prepare(spec, tmp_path / "stopped", lambda step, loaded: None)
+    assert again == history
+    for one, other in zip(got.model.parameters(), want.model.parameters(), strict=True):
+        assert torch.equal(one, other)

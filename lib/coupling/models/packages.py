@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -256,7 +257,8 @@ def _damaged(package: Package, target: Path) -> Path | None:
     sums = files.read_sums(target)
     if not sums:
         files.say(f"{target} has no checksums, since an earlier version fetched it: they are taken now")
-        files.write_sums(target, _names(target))
+        with suppress(files.StoreError):  # the folder may be read-only
+            files.write_sums(target, _names(target))
         return None
     wrong = files.wrong_file(target, sums, files.sha256_once)
     return target / wrong if wrong else None

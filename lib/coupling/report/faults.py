@@ -75,7 +75,7 @@ def _cell(text: str) -> str:
 
 def read() -> pd.DataFrame:
     """Read the table of faults; an empty cell is an empty text."""
-    return pd.read_csv(files.tables_dir() / TABLE, keep_default_na=False)
+    return files.read_table(files.tables_dir() / TABLE).fillna({"error": ""})
 
 
 def write() -> None:

@@ -103,7 +103,9 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
     course = begin(spec, folder)
     bar = progress(spec.m0_steps, "preparing M0", course.step)
     saved = time.monotonic()
-    while course.step < spec.m0_steps:
+    while not _arrived(course):
+        if course.step >= spec.m0_steps:
+            raise ModelError(_short_of(course))
         bar.update()
         if spec.m0_checkpoint_every and course.step % spec.m0_checkpoint_every == 0:
             keep(course.step, course.loaded)
@@ -114,11 +116,14 @@ def prepare(spec: Spec, folder: Path, keep: Callable[[int, Loaded], None]) -> tu
             if asked_to_leave() or time.monotonic() - saved > SECONDS:
                 _save(course, folder)
                 saved = time.monotonic()
-        if course.step % PROBE_EVERY == 0 and all(course.there(task) for task in course.tasks):
-            bar.close()
-            course.loaded.model.requires_grad_(False)
-            return course.loaded, course.history
-    raise ModelError(_short_of(course))
+    bar.close()
+    course.loaded.model.requires_grad_(False)
+    return course.loaded, course.history
+
+
+def _arrived(course: Preparation) -> bool:
+    """Return whether the last step was probed and every task is where it should be, also after a resume."""
+    return course.step % PROBE_EVERY == 0 and all(course.there(task) for task in course.tasks)
 
 
 def _save(course: Preparation, folder: Path) -> None:
