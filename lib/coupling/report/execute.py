@@ -64,7 +64,7 @@ def parameters(pairs: Iterable[str]) -> dict[str, Any]:
 def stated(parameters: dict[str, Any]) -> list[str]:
     """Say parameters as name=value, so that `parameters` reads the same values again."""
     return [
-        f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value)}"
+        f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value, default=str)}"
         for name, value in parameters.items()
     ]
 
