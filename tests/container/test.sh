@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds env/Containerfile and runs a small sweep in it without a network. `make test-container` calls this, as root on Debian 12.
 #
-# Needs Debian's buildah, debootstrap and iproute2. The base is made by debootstrap, so that no registry of images is needed. Steps run
-# by chroot, so that a machine which is a container itself will do. pip gets this machine's configuration for the build alone.
+# It needs Debian's buildah, debootstrap, iproute2 and python3, and installs what is missing. The base is made by debootstrap, so
+# that no registry of images is needed. Steps run by chroot, so that a machine which is a container itself will do. pip gets
+# this machine's configuration for the build alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for package in buildah debootstrap iproute2; do
+for package in buildah debootstrap iproute2 python3; do
   dpkg -s $package >/dev/null 2>&1 || { echo "installing $package"; apt-get update -qq; apt-get install -y -qq --no-install-recommends $package; }
 done
 work=$(mktemp -d "${TMPDIR:-/tmp}/study-container-XXXXXX")
@@ -27,7 +28,7 @@ step "a base is made"
 
 # One file with what pip is told by files and by variables, and each path of this disk that it names.
 mounts=("--volume=$work/pip.conf:/etc/pip.conf:ro")
-python3 -m pip config list | python3 tests/container/pip_config.py "$work/pip.conf" /of-this-machine >"$work/paths"
+{ python3 -m pip config list 2>/dev/null || true; } | python3 tests/container/pip_config.py "$work/pip.conf" /of-this-machine >"$work/paths"
 while read -r path; do mounts+=("--volume=$path:/of-this-machine$path:ro"); done <"$work/paths"
 buildah build --layers=false "${mounts[@]}" --build-arg BASE=localhost/base --build-arg COMMIT="$(git rev-parse HEAD)" \
   -f env/Containerfile -t localhost/coupling . >"$work/build.log" 2>&1 || { tail -50 "$work/build.log"; exit 1; }
