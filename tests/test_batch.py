@@ -157,7 +157,7 @@ def test_make_takes_paths_from_where_the_user_stands(tmp_path, inside):
     environment = os.environ | {"PWD": str(where)}  # as a shell would set it
     done = subprocess.run([*command, *words], cwd=where, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = re.search(r"sweep=(.*)\+headline task=file:(.*) seeds=", done.stdout).groups()
+    found = re.search(r"--sweep (.*)\+headline --task file:(\S*) +--engine", done.stdout).groups()
     assert [Path(path).resolve() for path in found] == [tmp_path / "mine.yaml", tmp_path / "items.jsonl"]
     assert all(Path(path).is_absolute() for path in found)
 

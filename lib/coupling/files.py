@@ -322,8 +322,7 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
     try:
         fcntl.flock(held, fcntl.LOCK_EX)  # others may add lines too
         sums = read_sums(folder) | own
-        with replacing(folder / SUMS) as part:
-            part.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")
+        write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     finally:
         os.close(held)
 
@@ -336,13 +335,10 @@ def sha256(path: Path) -> str:
 
 def sha256_once(path: Path) -> str:
     """The SHA-256 of a large file. It is computed once in a process, and again where size or time changed."""
-    about = path.stat()
-    return _sha256_of(path, about.st_size, about.st_mtime_ns)
+    return _sha256_of(path, path.stat().st_size, path.stat().st_mtime_ns)
 
 
-@lru_cache
-def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
-    return sha256(path)
+_sha256_of = lru_cache(lambda path, size, mtime_ns: sha256(path))
 
 
 def wrong_file(

@@ -38,8 +38,7 @@ def _seals(path: Path) -> list[str]:
 
 
 def _put(path: Path, seals: list[str]) -> None:
-    with files.replacing(seal_file(path)) as lines:
-        lines.write_text("\n".join(seals))
+    files.write_text(seal_file(path), "\n".join(seals))
 
 
 def intact(path: Path) -> bool:

@@ -24,4 +24,5 @@ for name, words in values.items():
             words[k] = f"{scheme or ''}{root}{path}"
     lines.append(f"{name} = {' '.join(words)}")
 Path(target).write_text("\n".join([*lines, ""]))
-print("\n".join(sorted(found)))
+for path in sorted(found):
+    print(path)

@@ -51,9 +51,9 @@ class Batch(Study):
         finally:
             self.stop_all()
         said = (self.top / "log.txt").read_text(errors="replace")
-        if not code and (counts := re.findall(r"^ *(runs .* reused)\n(.*)$", said, re.M)):
-            found = dict(zip(counts[-1][0].split(), map(int, counts[-1][1].split()), strict=True))
-            code = int(found["runs"] != found["complete"])
+        if not code and (lines := re.findall(r"^\d+ runs: .* reused$", said, re.M)):
+            found = {name: int(number) for number, name in re.findall(r"(\d+) (\w+)", lines[-1])}
+            code = int(found["runs"] != found.get("complete", 0))
         return Ended(code, said)
 
     def own(self) -> list[psutil.Process]:

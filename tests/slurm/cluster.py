@@ -7,6 +7,7 @@ accounts. Everything lies in one folder. While the cluster is up, /etc/slurm/slu
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -90,6 +91,9 @@ def cluster() -> Iterator[dict[str, str]]:
         "slurmd": lambda: "idle" in _said("sinfo", "-h", "-o", "%T", environment=environment),
     }
     started: list[subprocess.Popen] = []
+    before = signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # the daemons end also where make is told to
     try:
         INSTALLED.parent.mkdir(exist_ok=True)
         INSTALLED.unlink(missing_ok=True)  # it points nowhere: a cluster before this one was killed
@@ -109,8 +113,9 @@ def cluster() -> Iterator[dict[str, str]]:
                 daemon.wait(SECONDS)
             except subprocess.TimeoutExpired:
                 daemon.kill()
-        INSTALLED.unlink()
+        INSTALLED.unlink(missing_ok=True)
         shutil.rmtree(folder)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _configured(folder: Path) -> Path:

@@ -54,7 +54,7 @@ def memory(
 ) -> None:
     """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
     if machine:
-        from coupling.models.memory import machine_megabytes
+        from coupling.machine import machine_megabytes
 
         print(machine_megabytes())
         return

@@ -13,6 +13,7 @@ from coupling.analysis import tables
 from coupling.machine import machine_megabytes
 from coupling.report import overview, planning, status
 from coupling.runs import folders, records
+from coupling.spec import from_anywhere
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _words(batch: Batch) -> list[str]:
     config = {
         "profile": batch.profile,
         "sweep": batch.sweep if batch.sweep == "all" else "+".join(names),
-        "task": batch.task,
+        **from_anywhere({"task": batch.task}),
         "seeds": batch.m0_seeds or "",
         "reuse": "1" if batch.reuse else "",
         "gpus": batch.gpus or "",
