@@ -63,10 +63,11 @@ def parameters(pairs: Iterable[str]) -> dict[str, Any]:
 
 def stated(parameters: dict[str, Any]) -> list[str]:
     """Say parameters as name=value, so that `parameters` reads the same values again."""
-    return [
-        f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value, default=str)}"
+    texts = {
+        name: value if isinstance(value, str) and _value(value) == value else json.dumps(value, default=str)
         for name, value in parameters.items()
-    ]
+    }
+    return [f"{name}={text}" for name, text in texts.items()]
 
 
 def repeating(job: Job) -> list[str]:
