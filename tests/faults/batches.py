@@ -30,6 +30,11 @@ TIMES = 9  # moments altogether
 class Batch(Study):
     """A sweep of two runs whose ordinary command is `make study`. Its words are those of the command."""
 
+    def environment(self) -> dict[str, str]:
+        """The variables of the study. The notebook of the method reads packaged data, from the real cache."""
+        own = super().environment()
+        return {name: own[name] for name in ("COUPLING_RESULTS", "COUPLING_FIGURES")}
+
     def begin(self) -> subprocess.Popen:
         """Start the command."""
         environment = os.environ | self.environment() | {"PWD": str(self.top)}
@@ -87,7 +92,7 @@ def _prepared(store: Store, command: Callable[[Path, list[str]], tuple[str, ...]
     if not top.exists():
         for folder in (top, done.top):
             folder.mkdir(parents=True)
-            own_sweep(folder, m0_seeds=m0s)
+            own_sweep(folder, m0_seeds=m0s, figures=[])
         ended = done.run(before=make_all)
         assert not ended.code, ended.said
     wanted = done.finished()

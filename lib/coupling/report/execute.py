@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,10 +63,11 @@ def parameters(pairs: Iterable[str]) -> dict[str, Any]:
 
 def stated(parameters: dict[str, Any]) -> list[str]:
     """Say parameters as name=value, so that `parameters` reads the same values again."""
-    return [
-        f"{name}={value if isinstance(value, str) and _value(value) == value else json.dumps(value)}"
+    texts = {
+        name: value if isinstance(value, str) and _value(value) == value else json.dumps(value, default=str)
         for name, value in parameters.items()
-    ]
+    }
+    return [f"{name}={text}" for name, text in texts.items()]
 
 
 def repeating(job: Job) -> list[str]:
@@ -143,7 +144,7 @@ def execute(jobs: Iterable[Job]) -> None:
             try:
                 if source.resolve() == out.resolve():
                     raise SpecError(f"{out} is the notebook itself: give another file for the executed one")
-                with failures.kept(str(out), repeating(Job(source, out, values)), out):
+                with _kept(Job(source, out, values)):
                     check_plain(source)
                     out.parent.mkdir(parents=True, exist_ok=True)
                     papermill.execute_notebook(
@@ -191,6 +192,13 @@ def _error(jobs: Sequence[Job]) -> str:
     except Exception as error:
         return str(error)
     return ""
+
+
+def _kept(job: Job) -> AbstractContextManager[None]:
+    """Keep a failure of a job for the status of its sweep, if the job makes a part of the results."""
+    if not job.out.resolve().is_relative_to(files.results_dir().resolve()):
+        return nullcontext()
+    return failures.kept(str(job.out), repeating(job), job.out)
 
 
 @contextmanager
