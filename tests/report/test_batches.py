@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from coupling import files
-from coupling.report import batches, overview
+from coupling.report import batches, failures, overview, status
 from coupling.runs import folders
 from own_sweeps import own_sweep
 
@@ -90,10 +90,11 @@ def test_a_run_that_is_not_done_is_an_error_whatever_the_engine_says(engine, bat
     assert "1 of 2 runs are not done" in said
 
 
-def test_a_figure_that_fails_is_an_error_and_is_drawn_again_by_the_next_batch(engine, batch, capfd):
-    from coupling.report import failures, status
-
-    (drawn,) = status.drawn("tiny", batch.sweep)
+@pytest.mark.parametrize(
+    "place", [lambda sweep: status.drawn("tiny", sweep)[0], lambda s: status.method("tiny", s)]
+)
+def test_a_notebook_that_fails_is_an_error_and_is_made_again_by_the_next_batch(place, engine, batch, capfd):
+    drawn = place(batch.sweep)
     drawn.parent.mkdir(parents=True)
     drawn.touch()  # the batch engine has put the old one back
     engine(runs_of(batch), 1)
