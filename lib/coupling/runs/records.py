@@ -222,12 +222,12 @@ def _write_record(record: Path, source: Path, tables: dict[str, str | None]) -> 
         part.mkdir(parents=True)
         for name, said in tables.items():
             frame = files.read_table(folders.verified(source, f"{name}.parquet"))
-            files.write_table(part / f"{name}.parquet", _with_digests(frame, said) if said else frame)
+            files.write_table(part / f"{name}.parquet", with_digests(frame, said) if said else frame)
         checksums = {f"{name}.parquet": files.sha256(part / f"{name}.parquet") for name in tables}
         folders.write_manifest(part, folders.read_manifest(source) | {"files": checksums})
 
 
-def _with_digests(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def with_digests(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """A table with digests in place of the texts of one column: 12 hexadecimal digits of SHA-256."""
     digests = {text: hashlib.sha256(text.encode()).hexdigest()[:12] for text in frame[column].unique()}
     return frame.assign(**{column: frame[column].map(digests)})
