@@ -23,7 +23,16 @@ REFERENCE = "32, 0.002, 1"  # the setting whose target-faithfulness the others a
 FLAG = LEARNT  # least balanced accuracy of the flag against L(S)
 ON_THE_WAY = 0.80  # least agreement from half of the steps on
 WANTED = 0.10  # the share of divergent items that is looked for
-CRITERIA = ("lost", "agreement", "lowest", "dip", "flag", "collapsed")
+# By column of `cells`: how the worst of all tasks and M0s is found. The divergent share is their mean.
+WORST = {
+    "lost": "max",
+    "agreement": "min",
+    "lowest": "min",
+    "dip": "max",
+    "flag": "min",
+    "collapsed": "sum",
+    "divergent": "mean",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept(found: pd.DataFrame, limits: Limits) -> pd.DataFrame:
-    """Tell which criteria hold in each row of `cells`; bool [rows, CRITERIA]. NaN does not hold."""
+    """Tell which criteria hold in each row of `cells`; bool [rows, criteria]. NaN does not hold."""
     return pd.DataFrame(
         {
             "lost": found["lost"] <= limits.lost,
@@ -93,6 +102,11 @@ def kept(found: pd.DataFrame, limits: Limits) -> pd.DataFrame:
             "collapsed": ~found["collapsed"],
         }
     )
+
+
+def worst(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of WORST for each setting, from the rows of `cells`."""
+    return found.groupby("condition", sort=False).agg(WORST)
 
 
 def allowed(found: pd.DataFrame, limits: Limits) -> list[str]:
@@ -129,10 +143,7 @@ def _tie(name: str) -> tuple[float, float, int]:
 def main() -> None:
     """Print how far each setting keeps each criterion, and which one is chosen."""
     found = cells(tables.read(PROFILE, SWEEP).runs)
-    worst = found.groupby("condition", sort=False).agg(
-        {"lost": "max", "agreement": "min", "lowest": "min", "dip": "max", "flag": "min", "collapsed": "sum"}
-    )
-    print(worst.join(found.groupby("condition")["divergent"].mean()).to_string(float_format="{:.3f}".format))
+    print(worst(found).to_string(float_format="{:.3f}".format))
     chosen = choose(found)
     if chosen is None:
         print("no setting is allowed, at no rung of the ladder")

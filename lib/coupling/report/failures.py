@@ -55,7 +55,7 @@ def kept(what: str, words: Sequence[str], log: Path | None = None) -> Iterator[N
     except Exception as error:
         told = {"why": in_a_line(error), "command": command(*words), "log": str(log or "")}
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with contextlib.suppress(OSError):  # a full disk: the error itself is still raised
+        with contextlib.suppress(files.StoreError):  # a full disk: the error itself is still raised
             files.write_json(path, {"what": what, "when": when} | told)
         raise
     with contextlib.suppress(OSError):  # a file system that is read only

@@ -47,8 +47,8 @@ def make_explainer(node: Node, models: Models) -> None:
     with adapted(m0, spec) as model:
         _begin_anew_where_rows_are_lost(spec, material, work)
         history, error = _trained(spec, model, material, work)
-        reached = [step for step in spec.evaluation_steps if not error or step < len(history)]
-        rows = [_taken(spec, material, work, step) for step in reached]
+        looked_at = [step for step in spec.evaluation_steps if not error or step < len(history)]
+        rows = [_taken(spec, material, work, step) for step in looked_at]
         files.write_table(folder / "rows.parquet", pd.concat(rows, ignore_index=True))
         files.write_table(folder / "history.parquet", pd.DataFrame(history))
         with files.writing(folder / "adapter"):

@@ -11,14 +11,14 @@ from coupling.report.figures import style
 from coupling.sweep import Sweep
 
 WHAT = "What each setting keeps of the rule that the setting for confirmation is chosen by"
-_COLUMNS = {
-    "lost": ("target lost", "max"),
-    "agreement": ("agreement\nat the end", "min"),
-    "lowest": ("agreement\non the way", "min"),
-    "dip": ("dip of self", "max"),
-    "flag": ("flag", "min"),
-    "collapsed": ("collapsed\nruns", "sum"),
-    "divergent": ("divergent\nshare", "mean"),
+_TITLES = {
+    "lost": "target lost",
+    "agreement": "agreement\nat the end",
+    "lowest": "agreement\non the way",
+    "dip": "dip of self",
+    "flag": "flag",
+    "collapsed": "collapsed\nruns",
+    "divergent": "divergent\nshare",
 }
 
 
@@ -38,13 +38,13 @@ def draw(runs: pd.DataFrame) -> Figure:
     limits = chosen[1] if chosen else regime.LADDER[-1]
     by_setting = found["condition"]
     broken = (~regime.kept(found, limits)).groupby(by_setting, sort=False).sum()
-    worst = found.groupby("condition", sort=False).agg({name: how for name, (_, how) in _COLUMNS.items()})
+    worst = regime.worst(found)[list(_TITLES)]
     cells = found.groupby("condition").size().max()
     figure, axis = style.canvas(1, 1, (7.0, 1.2 + 0.3 * len(worst)))
-    shown = broken.assign(divergent=0)[list(_COLUMNS)].to_numpy() > 0
+    shown = broken.assign(divergent=0)[list(_TITLES)].to_numpy() > 0
     axis.imshow(shown, cmap=ListedColormap(["white", "#BBBBBB"]), vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(worst.to_numpy(float)):
-        name = list(_COLUMNS)[column]
+        name = worst.columns[column]
         text = f"{value:.0f}" if name == "collapsed" else f"{value:.3f}"
         if shown[row, column]:
             text += f"  ({broken.iloc[row][name]} of {cells})"
@@ -53,7 +53,7 @@ def draw(runs: pd.DataFrame) -> Figure:
             column, row, text, ha="center", va="center", fontsize=7, weight="bold" if is_chosen else "normal"
         )
     axis.set_yticks(range(len(worst)), worst.index, fontsize=7)
-    axis.set_xticks(range(len(_COLUMNS)), [title for title, _ in _COLUMNS.values()], fontsize=7)
+    axis.set_xticks(range(len(_TITLES)), list(_TITLES.values()), fontsize=7)
     axis.tick_params(length=0)
     axis.set(
         title=f"{chosen[0]} is the setting for confirmation" if chosen else "no setting keeps the rule",
