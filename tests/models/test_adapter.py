@@ -41,9 +41,9 @@ def test_it_gives_what_peft_gives_merged_or_not(ranked, m0, items):
     with adapted(m0, ranked) as tuned:
         stir(tuned)
         ours = logits(tuned, items[1])
-        peft_forward(tuned.model)
+        peft_forward(tuned)
         assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
-        accelerate(tuned.model)
+        accelerate(tuned)
         tuned.model.merge_adapter()
         assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
         tuned.model.unmerge_adapter()
@@ -72,7 +72,7 @@ def test_values_and_gradients_of_one_layer_are_pefts(spec, m0, rank):
         away = torch.randn(3, 5, layer.out_features, generator=generator)
         results = []
         for forward in (accelerate, peft_forward):
-            forward(tuned.model)
+            forward(tuned)
             out = layer(x)
             (out * away).sum().backward()
             results.append(
@@ -189,7 +189,7 @@ def test_halved_weights_give_under_autocast_what_full_ones_give(spec, m0, items)
                     p.zero_()  # peft rounds an adapter's first weights to the base's precision
             stir(tuned, 0.1)
             ours = logits(tuned, items[1])
-            peft_forward(tuned.model)
+            peft_forward(tuned)
             found.append((ours, logits(tuned, items[1])))
     assert torch.equal(found[0][1], found[1][1])
     assert (found[0][0] - found[1][0]).square().mean().sqrt() < 0.05 * found[0][0].std()

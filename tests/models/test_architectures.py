@@ -84,7 +84,7 @@ def test_an_adapter_and_its_gradients_are_those_of_peft_in_the_plainest_way(spec
         stir(tuned, 0.1)
         for way in (tuned, None):
             if way is None:
-                peft_forward(tuned.model)
+                peft_forward(tuned)
                 way = plainest(tuned)
             tuned.model.zero_grad()
             parts = losses(spec, way, data, range(len(some)))

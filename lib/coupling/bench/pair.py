@@ -53,7 +53,7 @@ class Pair:
         self.sizes = [size(seams) for seams in self.data.seams]
         self.plainly = dataclasses.replace(self.tuned, packs=False)
         weights = [weight for _, weight in trainable(self.tuned.model)]
-        self.optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0, fused=self.spec.fused or None)
 
     def in_precision(self, dtype: torch.dtype) -> None:
         """Let both paths compute in this precision."""
@@ -83,13 +83,13 @@ class Pair:
         return self._of_engine(chosen) if path == "engine" else self._of_reference(chosen)
 
     def _of_engine(self, chosen: list[int]) -> float:
-        accelerate(self.tuned.model)
+        accelerate(self.tuned, self.spec.fused)
         self.tokens = self.tokens or tokens_in_memory(self.spec, self.tuned, self.data, self.sizes)
         parts = passes([self.sizes[i] for i in chosen], self.tokens)
         return add_gradients(self.spec, self.tuned, self.data, chosen, parts)["loss"]
 
     def _of_reference(self, chosen: list[int]) -> float:
-        peft_forward(self.tuned.model)
+        peft_forward(self.tuned)
         total = 0.0
         for start in range(0, len(chosen), self.plain):
             part = chosen[start : start + self.plain]
@@ -110,9 +110,9 @@ class Pair:
     def evaluate(self, path: str, items: list[Item]) -> tuple[Behaviours, list[str]]:
         """Compute behaviours and explanations of items in one batch, by a path of PATHS."""
         if path == "engine":
-            accelerate(self.tuned.model)
+            accelerate(self.tuned, self.spec.fused)
             return evaluate(self.tuned, items, "letter", len(items))[:2]
-        peft_forward(self.tuned.model)
+        peft_forward(self.tuned)
         texts = generate(self.plainly, items, "letter", len(items))
         return behaviours(self.plainly, items, len(items)), texts
 

@@ -44,10 +44,9 @@ from coupling.models import (
     decoded,
     encode,
     ended,
-    fed,
+    find_tails,
     pack,
     packed_logits,
-    prefix_tree,
     tail_scores,
 )
 from coupling.tasks import Item
@@ -147,10 +146,11 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
     # The prompts of each item that something is decoded behind: the request, and before it x and cf if these
     # ask for replies.
     ends = [[*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part]
-    trees = [
-        prefix_tree([*(ids for s in group for ids in fed(s)), *(encode(loaded.tokenizer, t) for t in texts)])
+    found = [
+        find_tails(group, [encode(loaded.tokenizer, t) for t in texts])
         for group, texts in zip(groups, ends, strict=True)
     ]
+    trees = [tails.tree for tails in found]
     row = pack(trees, loaded.device)
     paths = [
         [start + place for place in path]
@@ -158,7 +158,7 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
         for path in tree.paths[-len(texts) :]
     ]
     last = torch.tensor([path[-1] for path in paths], device=loaded.device)
-    reader = None if replies else TailReader(row, trees, groups)
+    reader = None if replies else TailReader(row, found)
     picked = last if reader is None else torch.cat([reader.picked, last])
     # Made without the model's config, so that no layer drops keys that lie outside its window.
     cache = DynamicCache()

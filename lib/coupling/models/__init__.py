@@ -13,10 +13,13 @@ from coupling.models.packages import PACKAGES, FetchError, fetch, is_here
 from coupling.models.packing import pack, packed_logits, prefix_tree
 from coupling.models.scoring import (
     TailReader,
+    Tails,
     continuation_logprobs,
     fed,
+    find_tails,
     head_inputs,
     plain_logprobs,
+    read_found,
     read_tails,
 )
 from coupling.models.template import Seam, TemplateError, completion, encode, ended, pad, render, seam
@@ -29,6 +32,7 @@ __all__ = [
     "Read",
     "Seam",
     "TailReader",
+    "Tails",
     "TemplateError",
     "adapted",
     "completion",
@@ -39,6 +43,7 @@ __all__ = [
     "ended",
     "fed",
     "fetch",
+    "find_tails",
     "generated",
     "head_inputs",
     "is_here",
@@ -51,6 +56,7 @@ __all__ = [
     "plain_logprobs",
     "prefix_tree",
     "probed",
+    "read_found",
     "read_tails",
     "render",
     "seam",

@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MethodType
 
@@ -27,6 +28,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from transformers.pytorch_utils import Conv1D
 
 from coupling.errors import StudyError
+from coupling.models.fused import fuse, unfuse
 from coupling.models.loaded import Loaded
 from coupling.spec import Spec
 
@@ -82,9 +84,10 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     tuned = replace(m0, model=model.eval())
     try:
         _check_fresh(tuned, before)
-        accelerate(model)
+        accelerate(tuned, spec.fused)
         yield tuned
     finally:
+        peft_forward(tuned)
         model.unload()
 
 
@@ -122,19 +125,27 @@ def merged(m0: Loaded, folder: Path) -> Loaded:
     )
 
 
-def accelerate(model: torch.nn.Module) -> None:
+def accelerate(loaded: Loaded, fused: bool = False) -> None:
     """Give the model's LoRA layers the forward pass of this module; `peft_forward` undoes it.
 
     A layer goes peft's way all the same while it has dropout, several active adapters, or a merged or
     disabled one.
+
+    Args:
+        loaded: The model.
+        fused: Whether parts of decoder layers become one operation each, too (models/fused.py), and gradients
+            are computed by the product that needs the fewest operations (`_LowRank`). This changes rounding.
     """
-    for layer in lora_layers(model):
-        layer.forward = MethodType(_forward, layer)
+    for layer in lora_layers(loaded.model):
+        layer.forward = MethodType(partial(_forward, cheapest=fused), layer)
+    if fused:
+        fuse(loaded)
 
 
-def peft_forward(model: torch.nn.Module) -> None:
-    """Give the model's LoRA layers peft's own forward pass back."""
-    for layer in lora_layers(model):
+def peft_forward(loaded: Loaded) -> None:
+    """Give the model's LoRA layers peft's own forward pass back, and all other layers their own."""
+    unfuse(loaded)
+    for layer in lora_layers(loaded.model):
         layer.__dict__.pop("forward", None)
         layer.__dict__.pop("_kept", None)
 
@@ -175,7 +186,7 @@ def kept_casts(model: torch.nn.Module) -> list[torch.Tensor]:
     return [layer.__dict__["_kept"][1][0] for layer in lora_layers(model) if "_kept" in layer.__dict__]
 
 
-def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+def _forward(self: LoraLinear, x: torch.Tensor, *args, cheapest: bool = False, **kwargs) -> torch.Tensor:
     """Compute a LoRA layer, [..., in] to [..., out], in the precision of autocast or, without it, of x."""
     name = self.active_adapters[0]
     simple = (
@@ -192,7 +203,7 @@ def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor
     weight, bias, low_a, low_b, joined = _weights(self, a, b, self.scaling[name], dtype)
     rows = x.to(dtype).reshape(-1, x.shape[-1])
     if torch.is_grad_enabled():
-        out = _LowRank.apply(rows, a, b, weight, bias, low_a, low_b, self.scaling[name], joined)
+        out = _LowRank.apply(rows, a, b, weight, bias, low_a, low_b, self.scaling[name], joined, cheapest)
     else:
         out = _product(rows, weight, bias, low_a, low_b, self.scaling[name], joined)
     return out.view(*x.shape[:-1], -1)
@@ -250,25 +261,39 @@ class _LowRank(torch.autograd.Function):
     With dy the gradient for y, they are: dx = dy W + s (dy B) A, dA = s (dy B)ᵀ x, dB = s dyᵀ (x Aᵀ). They
     are exact, nothing of the size of W is formed, and x is all that the backward pass needs from the forward
     pass.
+
+    Where the rank is not small beside the layer, the gradient of the whole weight, G = dyᵀ x, takes fewer
+    operations: dA = s Bᵀ G, dB = s G Aᵀ. If `cheapest`, that way is taken there.
     """
 
     @staticmethod
-    def forward(ctx, x, a_parameter, b_parameter, w, bias, a, b, scale, joined):
+    def forward(ctx, x, a_parameter, b_parameter, w, bias, a, b, scale, joined, cheapest):
         ctx.save_for_backward(x)
-        ctx.fixed = (w, a, b, scale, joined, a_parameter.dtype)
+        ctx.fixed = (w, a, b, scale, joined, cheapest, a_parameter.dtype)
         return _product(x, w, bias, a, b, scale, joined)
 
     @staticmethod
     def backward(ctx, dy):
         (x,) = ctx.saved_tensors
-        w, a, b, scale, joined, kept = ctx.fixed
-        dy = dy.contiguous()
-        low = dy @ b
-        dx = None
-        if ctx.needs_input_grad[0]:
+        w, a, b, scale, joined, cheapest, kept = ctx.fixed
+        dy, dx = dy.contiguous(), None
+        if ctx.needs_input_grad[0] and joined:
             dx = dy @ w
-            if not joined:
-                dx.addmm_(low, a, alpha=scale)
-        da = (low.T @ x).to(kept).mul_(scale)
-        db = (dy.T @ (x @ a.T)).to(kept).mul_(scale)
-        return dx, da, db, *[None] * 6
+        if cheapest and _whole_is_cheaper(x, dy, a):
+            whole = dy.T @ x
+            da, db = b.T @ whole, whole @ a.T
+        else:
+            low = dy @ b
+            if ctx.needs_input_grad[0] and not joined:
+                dx = (dy @ w).addmm_(low, a, alpha=scale)
+            da, db = low.T @ x, dy.T @ (x @ a.T)
+        return dx, da.to(kept).mul_(scale), db.to(kept).mul_(scale), *[None] * 7
+
+
+def _whole_is_cheaper(x: torch.Tensor, dy: torch.Tensor, a: torch.Tensor) -> bool:
+    """Return whether dA and dB take fewer operations by way of the gradient of the whole weight.
+
+    The rule holds only where the weights are joined too (see NARROW), so dx needs no dy B.
+    """
+    (rows, width), out, rank = x.shape, dy.shape[1], a.shape[0]
+    return width * out * (rows + 2 * rank) < 2 * rows * rank * (width + out)

@@ -27,6 +27,7 @@ class Loaded:
         system: What the model is told above every prompt; empty for nothing.
         pads: Whether a model that cannot take trees can at least take padded batches, and go on behind the
             keys and values that it kept. If not, it reads every text by itself.
+        picks: Whether the last layer of a packed pass picks the tokens whose logits are wanted (fused.py).
     """
 
     model: PreTrainedModel
@@ -35,6 +36,7 @@ class Loaded:
     packs: bool = True
     system: str = ""
     pads: bool = True
+    picks: bool = False
 
     @property
     def ends(self) -> tuple[int, ...]:

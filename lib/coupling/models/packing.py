@@ -22,8 +22,9 @@ pairs of tokens of different trees.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
@@ -56,6 +57,11 @@ class Tree:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def table(self) -> torch.Tensor:
+        """`ids`, `depths` and `ends` as rows; int64 [3, tokens]."""
+        return torch.tensor([self.ids, self.depths, self.ends])
 
 
 def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
@@ -116,13 +122,11 @@ def pack(trees: Sequence[Tree], device: torch.device) -> Row:
     starts = sizes.cumsum(0) - sizes
     within = torch.arange(int(sizes.max()))
     real = within < sizes[:, None]
-    ids, positions, ends = (
-        torch.tensor([v for t in trees for v in getattr(t, name)])[None].to(device)
-        for name in ("ids", "depths", "ends")
-    )
-    ends = ends + starts.repeat_interleave(sizes).to(device)
-    blocks = (starts[:, None] + within.where(real, 0)).to(device)
-    return Row(ids, positions, ends, blocks, real.flatten().nonzero()[:, 0].to(device), starts.tolist())
+    ids, positions, ends = torch.cat([t.table for t in trees], 1)[:, None]
+    ends = ends + starts.repeat_interleave(sizes)
+    blocks = starts[:, None] + within.where(real, 0)
+    places = real.flatten().nonzero()[:, 0]
+    return Row(*(t.to(device) for t in (ids, positions, ends, blocks, places)), starts.tolist())
 
 
 def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
@@ -141,12 +145,13 @@ def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache |
     """
     if loaded.model.config._attn_implementation != ATTENTION:
         loaded.model.set_attn_implementation(ATTENTION)
-    with _picking(loaded, picked), loaded.precision():
+    with nullcontext() if loaded.picks else _picking(loaded, picked), loaded.precision():
         return loaded.model(
             input_ids=row.ids,
             position_ids=row.positions,
             attention_mask=_masks(loaded, row),
             trees=row,
+            **({"picked": picked} if loaded.picks else {}),
             past_key_values=cache,
             use_cache=cache is not None,
         ).logits[0]

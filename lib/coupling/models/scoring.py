@@ -11,6 +11,7 @@ reference for tests, and the way of models that cannot take trees.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -48,9 +49,13 @@ def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailR
     Returns:
         What reads the tails' log-probabilities, and the logits that it reads, [picked, vocabulary].
     """
-    trees = [prefix_tree([sequence for s in group for sequence in fed(s)]) for group in groups]
-    row = pack(trees, loaded.device)
-    reader = TailReader(row, trees, groups)
+    return read_found(loaded, [find_tails(group) for group in groups])
+
+
+def read_found(loaded: Loaded, found: Sequence["Tails"]) -> tuple["TailReader", torch.Tensor]:
+    """Do what `read_tails` does for groups whose tails are found already."""
+    row = pack([tails.tree for tails in found], loaded.device)
+    reader = TailReader(row, found)
     return reader, packed_logits(loaded, row, reader.picked)
 
 
@@ -120,6 +125,44 @@ def fed(s: Seam) -> list[tuple[int, ...]]:
     return [s.prefix + t[:-1] for t in s.tails]
 
 
+@dataclass(frozen=True)
+class Tails:
+    """The tails of a group of seams, found in the group's prefix tree. They depend on token ids alone.
+
+    Attributes:
+        tree: The tree of what `fed` gives for the seams, and of other sequences behind them.
+        tokens: For each token of each tail its id, the place in the tree where it is predicted, and the index
+            of its seam and of its tail; int64 [4, tokens of all tails].
+        shape: The number of seams, and the most tails that one of them has.
+    """
+
+    tree: Tree
+    tokens: np.ndarray
+    shape: tuple[int, int]
+
+
+def find_tails(group: Sequence[Seam], further: Sequence[Sequence[int]] = ()) -> Tails:
+    """Make the prefix tree of a group, and find where in it the tokens of its tails are predicted.
+
+    A tail's token is predicted by the logits at the token before it: the first one at the last token of the
+    prefix.
+
+    Args:
+        group: The seams.
+        further: Token sequences that the tree holds behind those of the seams.
+    """
+    tree = prefix_tree([*(sequence for s in group for sequence in fed(s)), *further])
+    paths = iter(tree.paths)
+    tokens = [
+        (token, place, k, i)
+        for k, s in enumerate(group)
+        for i, tail in enumerate(s.tails)
+        for token, place in zip(tail, next(paths)[len(s.prefix) - 1 :], strict=True)
+    ]
+    shape = len(group), max((len(s.tails) for s in group), default=0)
+    return Tails(tree, np.array(tokens, np.int64).reshape(-1, 4).T, shape)
+
+
 class TailReader:
     """Reads the log-probabilities of tails from the logits of a packed row.
 
@@ -127,34 +170,22 @@ class TailReader:
         picked: The places in the row whose logits are needed, each once, in ascending order; int64 [picked].
     """
 
-    def __init__(self, row: Row, trees: Sequence[Tree], groups: Sequence[Sequence[Seam]]):
-        """Find the places where tails are predicted.
-
-        A tail's token is predicted by the logits at the token before it: the first one at the last token of
-        the prefix.
+    def __init__(self, row: Row, found: Sequence[Tails]):
+        """Find the places in the row where tails are predicted.
 
         Args:
-            row: The row that the trees make.
-            trees: A tree for each group. It begins with the paths of what `fed` gives for the group's seams,
-                in order; other paths may come behind them.
-            groups: The seams.
+            row: The row that the trees of `found` make.
+            found: The tails of each group.
         """
-        shape = len(groups), max(map(len, groups)), max(len(s.tails) for group in groups for s in group)
+        shape = (len(found), *(max(sizes) for sizes in zip(*(tails.shape for tails in found), strict=True)))
+        groups = np.arange(len(found)).repeat([tails.tokens.shape[1] for tails in found])
+        self._tokens, places, seams, tails = np.concatenate([tails.tokens for tails in found], 1)
+        # For each token of each tail the cell of the result, counted through, that is its tail's.
+        self._cells = np.ravel_multi_index((groups, seams, tails), shape)
         self._real = np.zeros(shape, bool)  # which cells of the result are a tail's
-        nodes: list[int] = []  # for each token of each tail: the place where it is predicted,
-        self._tokens: list[int] = []  # its id,
-        cells: list[int] = []  # and the cell of the result, counted through, that is its tail's
-        for g, (group, tree) in enumerate(zip(groups, trees, strict=True)):
-            paths = iter(tree.paths)
-            for k, s in enumerate(group):
-                for i, (tail, path) in enumerate(zip(s.tails, paths, strict=False)):
-                    nodes += [row.starts[g] + place for place in path[len(s.prefix) - 1 :]]
-                    self._tokens += tail
-                    cells += [(g * shape[1] + k) * shape[2] + i] * len(tail)
-                    self._real[g, k, i] = True
-        self._cells = np.array(cells)
-        places, self._which = np.unique(np.array(nodes), return_inverse=True)
-        self.picked = torch.from_numpy(places).to(row.ids.device)
+        self._real.flat[self._cells] = True
+        picked, self._which = np.unique(np.array(row.starts)[groups] + places, return_inverse=True)
+        self.picked = torch.from_numpy(picked).to(row.ids.device)
 
     def places(self, group: int, seam: int) -> np.ndarray:
         """Return which of the picked logits predict the tokens of a seam's first tail; int64 [tokens]."""

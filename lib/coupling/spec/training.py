@@ -58,6 +58,12 @@ class TrainingSection(Section):
         "further task whose behaviour is taught during training, without explanations (empty: none)",
     )
     teach_weight: float = field("explain", 1.0, "weight of the cross-entropy of the taught behaviour", gt=0)
+    fused: bool = field(
+        "explain",
+        False,
+        "compute norms, gates, adapters and optimiser by fewer and larger operations, which changes rounding",
+        later=True,
+    )
     memory_gb: float = field(
         "explain",
         16.0,

@@ -5,14 +5,14 @@ reads it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from coupling.measure.behaviours import CONDITIONS, Behaviours, alike, behaviour_seams, behaviour_texts
 from coupling.measure.explanations import explanation_seam
-from coupling.models import Loaded, Seam, encode, generated, head_inputs
+from coupling.models import Loaded, Seam, Tails, encode, find_tails, generated, head_inputs
 from coupling.spec import Spec
 from coupling.tasks import Item
 
@@ -41,6 +41,7 @@ class TrainingSet:
     reference: torch.Tensor
     replies: dict[int, torch.Tensor]
     taught: tuple[tuple[Seam, ...], ...] = ()
+    _found: dict[tuple[Seam, ...], Tails] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def relabelled(
         self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]
@@ -75,6 +76,13 @@ class TrainingSet:
         if entry >= len(self.seams):
             return self.taught[entry - len(self.seams)]
         return self.seams[entry][0 if spec.kl_weight else 2 : 3 if spec.explanation_weight else 2]
+
+    def found(self, entry: int, spec: Spec) -> Tails:
+        """Return the prefix tree of an entry's group with its tails. It is made once, since epochs repeat."""
+        group = self.group(entry, spec)
+        if group not in self._found:
+            self._found[group] = find_tails(group)
+        return self._found[group]
 
 
 def training_set(

@@ -113,7 +113,9 @@ def _resumed(
     Returns:
         Optimiser, schedule, the number of steps taken so far (0 without a checkpoint), and their rows.
     """
-    optimizer = torch.optim.AdamW([p for _, p in trainable(model)], lr=spec.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [p for _, p in trainable(model)], lr=spec.learning_rate, weight_decay=0.0, fused=spec.fused or None
+    )
     step, history, _ = load_checkpoint(folder, model, optimizer)
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(

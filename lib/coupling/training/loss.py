@@ -33,7 +33,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from coupling.models import Loaded, Seam, TailReader, pad, plain_logprobs, read_tails
+from coupling.models import Loaded, Seam, TailReader, pad, plain_logprobs, read_found
 from coupling.spec import Spec
 from coupling.training.data import TrainingSet
 
@@ -76,7 +76,7 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
         if taught:
             out["taught"] = explanation_loss(loaded, [s for g in taught for s in groups[g]]) * len(taught)
         return out
-    reader, logits = read_tails(loaded, groups)
+    reader, logits = read_found(loaded, [data.found(e, spec) for e in entries])
     scores = reader.read(logits)
 
     def mean_of_tokens(which: list[int], seam: int) -> torch.Tensor:

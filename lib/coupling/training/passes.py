@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coupling.models import Loaded, Seam, fed, prefix_tree
+from coupling.models import Loaded, Seam, find_tails
 from coupling.models.memory import (
     PROCESS_BYTES,
     SLACK,
@@ -26,12 +26,12 @@ from coupling.training.loss import losses
 
 def size(group: Sequence[Seam]) -> int:
     """Count the tokens of the prefix tree of some seams; 0 without seams."""
-    return len(prefix_tree([ids for s in group for ids in fed(s)])) if group else 0
+    return len(find_tails(group).tree)
 
 
 def entry_sizes(spec: Spec, data: TrainingSet) -> list[int]:
     """Count the tokens of each entry of the training set, items first, then what is taught."""
-    return [size(data.group(e, spec)) for e in range(len(data.seams) + len(data.taught))]
+    return [len(data.found(e, spec).tree) for e in range(len(data.seams) + len(data.taught))]
 
 
 def passes(sizes: Sequence[int], most: int) -> list[slice]:
