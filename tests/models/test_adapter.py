@@ -172,7 +172,7 @@ def test_the_adapter_loads_as_a_peft_adapter(spec, m0, items, tmp_path):
     ]
     again = PeftModel.from_pretrained(m0.model, tmp_path).eval()
     assert torch.allclose(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want, atol=1e-4)
-    accelerate(again)
+    accelerate(Loaded(again, m0.tokenizer, torch.float32))
     assert torch.equal(logits(Loaded(again, m0.tokenizer, torch.float32), items[1]), want)
     again.unload()
 
@@ -229,7 +229,7 @@ def test_layers_that_hold_their_weight_turned_are_adapted_as_peft_does(ranked, m
         assert len(lora_layers(tuned.model)) == 8
         found = []
         for way in (accelerate, peft_forward):
-            way(tuned.model)
+            way(tuned)
             tuned.model.zero_grad()
             logits = tuned.model(input_ids=torch.arange(9)[None]).logits
             logits.square().mean().backward()

@@ -42,7 +42,9 @@ class Killed(Exception):
     pass
 
 
-def test_resumed_equals_uninterrupted(spec, m0, data, tmp_path):
+@pytest.mark.parametrize("fused", [False, True])
+def test_resumed_equals_uninterrupted(spec, m0, data, tmp_path, fused):
+    spec = spec.model_copy(update={"fused": fused})
     weights, histories = [], []
     for kill_at in (None, 4):
         folder = tmp_path / str(kill_at)

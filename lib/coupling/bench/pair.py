@@ -15,9 +15,8 @@ from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
 from coupling.spec import Spec
 from coupling.tasks import Item
-from coupling.training.checkpoints import trainable
 from coupling.training.data import TrainingSet, training_set
-from coupling.training.loop import add_gradients
+from coupling.training.loop import add_gradients, optimizer_of
 from coupling.training.loss import behaviour_kl, explanation_loss
 from coupling.training.passes import passes, size, tokens_in_memory
 
@@ -52,8 +51,7 @@ class Pair:
     def __post_init__(self) -> None:
         self.sizes = [size(seams) for seams in self.data.seams]
         self.plainly = dataclasses.replace(self.tuned, packs=False)
-        weights = [weight for _, weight in trainable(self.tuned.model)]
-        self.optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0, fused=self.spec.fused or None)
+        self.optimizer = optimizer_of(self.spec, self.tuned.model)
 
     def in_precision(self, dtype: torch.dtype) -> None:
         """Let both paths compute in this precision."""

@@ -57,7 +57,9 @@ def _shorten(loaded: Loaded) -> None:
     layer = [m for m in loaded.model.modules() if isinstance(m, GradientCheckpointingLayer)][-1:]
     if not layer or {name for name, _ in layer[0].named_children()} != BLOCK:
         return
-    row = pack([prefix_tree(sequences) for sequences in ([[5, 6, 7], [5, 6, 8]], [[9, 7, 5, 6]])], loaded.device)
+    row = pack(
+        [prefix_tree(sequences) for sequences in ([[5, 6, 7], [5, 6, 8]], [[9, 7, 5, 6]])], loaded.device
+    )
     picked = torch.tensor([1, 3, 7], device=loaded.device)
     wanted = packed_logits(loaded, row, picked).float()
     layer[0].forward, loaded.picks = MethodType(_last_layer, layer[0]), True
@@ -75,7 +77,9 @@ def _take_over(module: torch.nn.Module, forward: Callable, width: int) -> None:
     weight = next(module.parameters())
     if "forward" in vars(module) or weight.device.type == "meta":
         return
-    x = torch.randn(1, TRIED, width, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+    x = torch.randn(1, TRIED, width, generator=torch.Generator().manual_seed(0)).to(
+        weight.device, weight.dtype
+    )
     wanted, found = module(x), forward(module, x)
     near = EXACT * float(wanted.abs().max())
     if found.dtype == wanted.dtype and torch.allclose(found, wanted, rtol=0, atol=near):
@@ -112,7 +116,7 @@ class _Normed(torch.autograd.Function):
         r = r.add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, r)
         ctx.weight = weight
-        return (wide * r).to(x.dtype).mul_(weight)
+        return weight * (wide * r).to(x.dtype)
 
     @staticmethod
     def backward(ctx, dy):

@@ -113,15 +113,23 @@ def _resumed(
     Returns:
         Optimiser, schedule, the number of steps taken so far (0 without a checkpoint), and their rows.
     """
-    optimizer = torch.optim.AdamW(
-        [p for _, p in trainable(model)], lr=spec.learning_rate, weight_decay=0.0, fused=spec.fused or None
-    )
+    optimizer = optimizer_of(spec, model)
     step, history, _ = load_checkpoint(folder, model, optimizer)
     optimizer.param_groups[0]["initial_lr"] = spec.learning_rate
     schedule = get_cosine_schedule_with_warmup(
         optimizer, round(spec.warmup * spec.steps), spec.steps, last_epoch=step - 1
     )
     return optimizer, schedule, step, history
+
+
+def optimizer_of(spec: Spec, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """Make the optimiser of a model's trainable weights: AdamW without weight decay."""
+    weights = [p for _, p in trainable(model)]
+    optimizer = torch.optim.AdamW(weights, lr=spec.learning_rate, weight_decay=0.0, fused=spec.fused or None)
+    if spec.fused:
+        # The fused step leaves version counters as they are, which say when kept casts must be made anew.
+        optimizer.register_step_post_hook(lambda *_: torch.autograd.graph.increment_version(weights))
+    return optimizer
 
 
 def _move(spec: Spec, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:
