@@ -1,13 +1,12 @@
 """Prefix trees: every token computed once, every sequence as if it were alone."""
 
-import itertools
-
 import pytest
 import torch
 from coupling.measure.behaviours import behaviour_seams
 from coupling.measure.explanations import explanation_seam
 from coupling.models import Loaded, pack, packed_logits, packing, prefix_tree
 from coupling.models.packing import takes_trees
+from coupling.models.trees import WORTH_SHARING
 from made_models import ARCHITECTURES, bloom, build
 
 SHAPES = {
@@ -23,15 +22,13 @@ def any_m0(request, m0):
     return build(request.param, m0.tokenizer)
 
 
-def all_logits(loaded, groups):
+def all_logits(loaded, groups, share=False):
     """Logits at every token of every sequence, from one packed pass."""
     trees = [prefix_tree(g) for g in groups]
-    row = pack(trees, loaded.device)
+    row = pack(trees, loaded.device, share)
+    assert bool(row.head) == share
     logits = packed_logits(loaded, row, torch.arange(row.ids.numel()))
-    return [
-        [logits[[row.starts[k] + place for place in path]] for path in tree.paths]
-        for k, tree in enumerate(trees)
-    ]
+    return [[logits[row.place(k, path)] for path in tree.paths] for k, tree in enumerate(trees)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -42,6 +39,28 @@ def test_packed_logits_are_those_of_each_sequence_alone(any_m0, shape):
         for sequence, logits in zip(group, packed, strict=True):
             alone = any_m0.model(input_ids=torch.tensor([sequence])).logits[0]
             assert torch.allclose(logits, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("longer", [0, 9])
+def test_behind_a_shared_head_logits_are_those_of_each_sequence_alone(any_m0, longer):
+    """The head is longer than the window of the model that has one, once also than every tree."""
+    head = list(range(20, 20 + WORTH_SHARING + longer))
+    groups = [[head + sequence for sequence in group] for group in SHAPES.values()]
+    for group, packed in zip(groups, all_logits(any_m0, groups, share=True), strict=True):
+        for sequence, logits in zip(group, packed, strict=True):
+            alone = any_m0.model(input_ids=torch.tensor([sequence])).logits[0]
+            assert torch.allclose(logits, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_through_a_shared_head_are_those_of_a_head_for_each_tree(any_m0):
+    weight, found = any_m0.model.model.layers[0].self_attn.v_proj.weight.requires_grad_(), []
+    groups = [[[*range(20, 31), *sequence] for sequence in group] for group in SHAPES.values()]
+    for share in (False, True):
+        packed = all_logits(any_m0, groups, share)
+        sum(each.square().mean() for group in packed for each in group).backward()
+        found.append(weight.grad)
+        weight.grad = None
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5 * float(found[0].abs().max()))
 
 
 def test_a_changed_branch_leaves_every_other_branch_as_it_was(any_m0):
@@ -55,38 +74,19 @@ def test_a_changed_branch_leaves_every_other_branch_as_it_was(any_m0):
         assert torch.equal(a, b) != moved
 
 
-def test_a_tree_holds_every_token_once_and_its_descendants_follow_it():
-    tree = prefix_tree(SHAPES["nested"])
-    assert len(tree) == 5 + 1 + 3 + 3
-    assert sorted(tree.paths[0]) == tree.paths[0]
-    for sequence, path in zip(SHAPES["nested"], tree.paths, strict=True):
-        assert [tree.ids[p] for p in path] == sequence
-        assert [tree.depths[p] for p in path] == list(range(len(sequence)))
-        for above, below in itertools.pairwise(path):
-            assert above < below < tree.ends[above] >= tree.ends[below]
-
-
-def test_a_row_holds_every_tree_once_and_its_blocks_lead_there_and_back():
-    trees = [prefix_tree([list(range(5, 5 + n)), [5, 30]]) for n in (3, 9, 4, 2, 7, 1)]
-    row = pack(trees, torch.device("cpu"))
-    assert row.ids[0].tolist() == [i for t in trees for i in t.ids]
-    assert torch.equal(row.blocks.flatten()[row.places], torch.arange(row.ids.numel()))
-    for k, tree in enumerate(trees):
-        place = slice(row.starts[k], row.starts[k] + len(tree))
-        assert row.ids[0, place].tolist() == tree.ids
-        assert (row.ends[0, place] - row.starts[k]).tolist() == tree.ends
-        assert row.ids[0][row.blocks[k, : len(tree)]].tolist() == tree.ids
-
-
-def test_the_two_masks_let_tokens_see_the_same(m0):
+@pytest.mark.parametrize("alone", [True, False], ids=["no head", "shared head"])
+def test_the_two_masks_let_tokens_see_the_same(alone):
     """FlexAttention's mask, which only GPUs use, against the one that every other test here uses."""
-    row = pack([prefix_tree(g) for g in SHAPES.values()], torch.device("cpu"))
+    head = [] if alone else list(range(20, 20 + WORTH_SHARING))
+    trees = [prefix_tree([head + sequence for sequence in g]) for g in SHAPES.values()]
+    row = pack(trees, torch.device("cpu"), share=True)
     for window in (None, 3):
         blocks = packing.block_mask(row, torch.float32, window)[:, 0] == 0
         flat = torch.zeros(row.ids.numel(), row.ids.numel(), dtype=torch.bool)
-        for k, start in enumerate(row.starts):
+        for k, start in enumerate(row.blocks[:, 0].tolist()):
             n = (row.places // row.blocks.shape[1] == k).sum()
-            flat[start : start + n, start : start + n] = blocks[k, :n, :n]
+            flat[start : start + n, : row.head] |= blocks[k, :n, : row.head]
+            flat[start : start + n, start : start + n] = blocks[k, :n, row.head : row.head + n]
         sees = packing.flex_mask(row, torch.float32, window).mask_mod
         places = torch.arange(row.ids.numel())
         assert torch.equal(sees(0, 0, places[:, None], places), flat)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from coupling.models import device, pack, prefix_tree
-from coupling.models.packing import Row, attend, block_mask, flex_mask
+from coupling.models.packing import attend, block_mask, flex_mask
+from coupling.models.trees import Row
 
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 HEADS, KEY_HEADS, SIZE = 6, 2, 64  # grouped queries, as in most models today; 6 is no power of two

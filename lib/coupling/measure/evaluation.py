@@ -151,10 +151,10 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
         for group, texts in zip(groups, ends, strict=True)
     ]
     trees = [tails.tree for tails in found]
-    row = pack(trees, loaded.device)
+    row = pack(trees, loaded.device, loaded.shares)
     paths = [
-        [start + place for place in path]
-        for start, tree, texts in zip(row.starts, trees, ends, strict=True)
+        row.place(g, path).tolist()
+        for g, (tree, texts) in enumerate(zip(trees, ends, strict=True))
         for path in tree.paths[-len(texts) :]
     ]
     last = torch.tensor([path[-1] for path in paths], device=loaded.device)

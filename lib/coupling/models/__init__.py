@@ -1,8 +1,9 @@
 """Models: fetched, loaded, adapted, read and sampled from.
 
 packages.py fetches, load.py loads, organism.py makes small ones, adapter.py adds LoRA, template.py makes the
-text and tokens that a model reads. packing.py computes texts that begin alike once; scoring.py and
-decoding.py read log-probabilities and greedy texts off it. halves.py and memory.py fit models to the machine.
+text and tokens that a model reads. trees.py puts texts that begin alike into one row and packing.py computes
+it; scoring.py and decoding.py read log-probabilities and greedy texts off it. fused.py makes fewer operations
+of a decoder layer. halves.py and memory.py fit models to the machine.
 """
 
 from coupling.models.adapter import adapted, merged, probed
@@ -10,7 +11,7 @@ from coupling.models.decoding import Read, decoded, generated, tail_scores
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, FetchError, fetch, is_here
-from coupling.models.packing import pack, packed_logits, prefix_tree
+from coupling.models.packing import packed_logits
 from coupling.models.scoring import (
     TailReader,
     Tails,
@@ -23,6 +24,7 @@ from coupling.models.scoring import (
     read_tails,
 )
 from coupling.models.template import Seam, TemplateError, completion, encode, ended, pad, render, seam
+from coupling.models.trees import pack, prefix_tree
 
 __all__ = [
     "PACKAGES",

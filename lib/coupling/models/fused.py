@@ -7,6 +7,7 @@ over the states and keeps less of them:
     RMS norm     y = x / sqrt(mean(x²) + ε) · w              keeps x and one number a token
     gated layer  y = W_down (silu(W_gate x) · (W_up x))      keeps W_gate x and W_up x
     last layer   what is behind its attention is computed at those tokens alone whose logits are wanted
+    shared head  what all prompts of a pass begin with is computed once (models/trees.py)
 
 A module is taken over only where it computes just this: outputs are compared first. All other modules, for
 instance Gemma's norm, which scales by 1 + w, stay as they are.
@@ -20,7 +21,8 @@ from torch.nn.functional import silu
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from coupling.models.loaded import Loaded
-from coupling.models.packing import allowed, far, pack, packed_logits, prefix_tree
+from coupling.models.packing import allowed, far, packed_logits
+from coupling.models.trees import pack, prefix_tree
 
 TRIED = 3  # random states on which a module is compared
 EXACT = 1e-5  # how far the outputs may differ, as a share of the largest
@@ -28,7 +30,7 @@ BLOCK = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}  # t
 
 
 def fuse(loaded: Loaded) -> None:
-    """Compute a model's norms and gated layers as one operation each, and shorten its last layer.
+    """Compute norms and gated layers as one operation each, shorten the last layer, share heads of prompts.
 
     What does not allow it stays as it is. `unfuse` undoes it.
     """
@@ -38,13 +40,14 @@ def fuse(loaded: Loaded) -> None:
             _take_over(module, _norm, module.weight.shape[-1])
         elif {"gate_proj", "up_proj", "down_proj", "act_fn"} <= names:
             _take_over(module, _gated_layer, module.gate_proj.in_features)
+    loaded.shares = loaded.packs
     if loaded.packs and loaded.device.type != "meta":
         _shorten(loaded)
 
 
 def unfuse(loaded: Loaded) -> None:
     """Give all modules of a model their own forward pass back."""
-    loaded.picks = False
+    loaded.shares = loaded.picks = False
     for module in loaded.model.modules():
         own = vars(module).get("forward")
         if getattr(own, "__func__", None) in (_norm, _gated_layer, _last_layer):

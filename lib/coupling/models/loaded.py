@@ -27,6 +27,7 @@ class Loaded:
         system: What the model is told above every prompt; empty for nothing.
         pads: Whether a model that cannot take trees can at least take padded batches, and go on behind the
             keys and values that it kept. If not, it reads every text by itself.
+        shares: Whether a pass computes tokens with which all its trees begin only once.
         picks: Whether the last layer of a packed pass picks the tokens whose logits are wanted (fused.py).
     """
 
@@ -36,6 +37,7 @@ class Loaded:
     packs: bool = True
     system: str = ""
     pads: bool = True
+    shares: bool = False
     picks: bool = False
 
     @property

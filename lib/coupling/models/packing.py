@@ -1,30 +1,20 @@
-"""Prefix-tree packing: token sequences that begin alike are computed once, without padding.
+"""Prefix-tree packing: one pass of a model over a row of trees, without padding.
 
-The prompts of an item share most of their tokens, and its possible answers share the whole prompt. A model of
-causal attention gives a token the same states whatever comes after it. So the tokens that sequences share at
-their start need to be computed once only. The sequences form a tree: each token has one token before it and
-may have several after it. A sequence is a path from the root. The model runs over the tokens of the tree, and
-each token attends to its ancestors and to nothing else. Its position is its depth. It then gets the states
-that it has in its own sequence alone.
+The model runs over the tokens of the trees (models/trees.py). Each token attends to its ancestors and to
+nothing else, and its position is its depth. It then gets the states that it has in its own sequence alone.
 
-`prefix_tree` makes the tree and keeps its tokens depth first, so that the descendants of a token follow it
-directly. Token j is then token i or an ancestor of it if and only if j <= i < ends[j], where ends[j] is where
-the subtree of j ends. So three integers a token say everything: its id, its depth, and where its subtree
-ends.
-
-`pack` puts the trees of a pass side by side in one row of tokens. Most layers of a model treat each token by
-itself and see the row alone. Attention is a function of our own in transformers' attention interface,
-`attend`. It takes each tree by itself, with a mask, by torch's scaled dot product attention (SDPA); on GPUs
-it gives FlexAttention a block mask over the whole row. So no token sees another tree, and no time is spent on
-pairs of tokens of different trees.
+Most layers of a model treat each token by itself and see the row alone. Attention is a function of our own in
+transformers' attention interface, `attend`. It takes each tree by itself, with a mask, by torch's scaled dot
+product attention (SDPA); on GPUs it gives FlexAttention a block mask over the whole row. So no token sees
+another tree, and no time is spent on pairs of tokens of different trees. If the trees share a head, every
+tree sees the keys and values of the head before its own.
 
 `packed_logits` runs the model. `takes_trees` tests whether a model can be used so at all.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
@@ -34,99 +24,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from coupling.models.loaded import Loaded
+from coupling.models.trees import Row, pack, prefix_tree
 
 ATTENTION = "prefix_trees"  # the name of `attend` in transformers' attention interface
-
-
-@dataclass(frozen=True)
-class Tree:
-    """Token sequences as one prefix tree, depth first.
-
-    Attributes:
-        ids: The id of each token.
-        depths: How many tokens are above it; its position in each of its sequences.
-        ends: The place behind the last token of its subtree.
-        paths: For each sequence the places of its tokens in the tree: paths[k][d] is that of token d of
-            sequence k.
-    """
-
-    ids: list[int]
-    depths: list[int]
-    ends: list[int]
-    paths: list[list[int]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def table(self) -> torch.Tensor:
-        """`ids`, `depths` and `ends` as rows; int64 [3, tokens]."""
-        return torch.tensor([self.ids, self.depths, self.ends])
-
-
-def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
-    """Make the prefix tree of some token sequences.
-
-    The sequences are taken in sorted order. Each one then shares its first tokens with the one before it, and
-    once it leaves that one's path, no later sequence comes back to it.
-    """
-    ids: list[int] = []
-    depths: list[int] = []
-    ends: list[int] = []
-    paths: list[list[int]] = [[]] * len(sequences)
-    path: list[int] = []
-    for k in sorted(range(len(sequences)), key=lambda k: tuple(sequences[k])):
-        sequence = sequences[k]
-        shared = next(
-            (d for d, (i, t) in enumerate(zip(path, sequence, strict=False)) if ids[i] != t),
-            min(len(path), len(sequence)),
-        )
-        for place in path[shared:]:
-            ends[place] = len(ids)
-        fresh = range(len(ids), len(ids) + len(sequence) - shared)
-        path = [*path[:shared], *fresh]
-        paths[k] = path
-        ids += sequence[shared:]
-        depths += range(shared, len(sequence))
-        ends += [0] * len(fresh)
-    for place in path:
-        ends[place] = len(ids)
-    return Tree(ids, depths, ends, paths)
-
-
-@dataclass(frozen=True)
-class Row:
-    """Trees one behind the other in one row of tokens, and the same tokens arranged as one block a tree.
-
-    Attributes:
-        ids: The id of each token, int64 [1, tokens].
-        positions: Its depth in its tree, int64 [1, tokens].
-        ends: Where its subtree ends in the row, int64 [1, tokens].
-        blocks: For each tree the places of its tokens in the row, int64 [trees, longest tree]. A shorter tree
-            is filled up with the place of its first token.
-        places: For each token its place in `blocks` when that is flattened, int64 [tokens].
-        starts: Where each tree begins in the row.
-    """
-
-    ids: torch.Tensor
-    positions: torch.Tensor
-    ends: torch.Tensor
-    blocks: torch.Tensor
-    places: torch.Tensor
-    starts: list[int]
-
-
-def pack(trees: Sequence[Tree], device: torch.device) -> Row:
-    """Put trees side by side in one row, with its tensors on a device."""
-    sizes = torch.tensor([len(t) for t in trees])
-    starts = sizes.cumsum(0) - sizes
-    within = torch.arange(int(sizes.max()))
-    real = within < sizes[:, None]
-    ids, positions, ends = torch.cat([t.table for t in trees], 1)[:, None]
-    ends = ends + starts.repeat_interleave(sizes)
-    blocks = starts[:, None] + within.where(real, 0)
-    places = real.flatten().nonzero()[:, 0]
-    return Row(*(t.to(device) for t in (ids, positions, ends, blocks, places)), starts.tolist())
 
 
 def packed_logits(loaded: Loaded, row: Row, picked: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
@@ -185,16 +85,22 @@ def block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torch
         window: If given, a token sees only this many tokens of its path, itself included.
 
     Returns:
-        What is added to the attention scores, 0 or -inf, [trees, 1, longest tree, longest tree].
+        What is added to the attention scores, 0 or -inf, [trees, 1, longest tree, head + longest tree].
     """
     within = torch.arange(row.blocks.shape[1], device=row.blocks.device)
     real = torch.zeros_like(row.blocks, dtype=torch.bool)
     real.view(-1)[row.places] = True
-    ends = (row.ends[0][row.blocks] - row.blocks[:, :1]).where(real, within + 1)
+    ends = (row.ends[0][row.blocks] - row.blocks[:, :1]).minimum(real.sum(1, keepdim=True))
+    ends = ends.where(real, within + 1)
     seen = (within[:, None] >= within) & (within[:, None] < ends[:, None, :])
+    depth = row.positions[0][row.blocks]
     if window is not None:
-        depth = row.positions[0][row.blocks]
         seen &= (depth[:, :, None] - depth[:, None, :] < window) | ~real[:, None, :]
+    if row.head:  # which all real tokens see before their tree, except those of the head itself
+        before = depth[:, :, None] - torch.arange(row.head, device=depth.device) < (window or torch.inf)
+        before &= real[:, :, None]
+        before[0] = False
+        seen = torch.cat([before, seen], 2)
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)[:, None]
 
 
@@ -241,15 +147,23 @@ def attend(module, query, key, value, attention_mask, trees: Row | None = None, 
             _Rearranged.apply(tokens, blocks, trees.places).view(height, width, heads, size).transpose(1, 2)
         )
 
+    def behind_head(states: torch.Tensor) -> torch.Tensor:
+        """Arrange keys or values as `grouped` does, with those of the head before each tree's own."""
+        own = grouped(states)
+        if not trees.head:
+            return own
+        return torch.cat([states[:, :, : trees.head].expand(height, -1, -1, -1), own], 2)
+
     if query.device.type == "cpu":
         # In float32, because the backward pass of torch's bfloat16 attention takes three times as long on a
         # CPU.
         with torch.autocast("cpu", enabled=False):
-            out, _ = sdpa_attention_forward(
-                module, *(grouped(s.float()) for s in (query, key, value)), attention_mask, **kwargs
-            )
+            query, key, value = (states.float() for states in (query, key, value))
+            states = grouped(query), behind_head(key), behind_head(value)
+            out, _ = sdpa_attention_forward(module, *states, attention_mask, **kwargs)
     else:
-        out, _ = sdpa_attention_forward(module, *map(grouped, (query, key, value)), attention_mask, **kwargs)
+        states = grouped(query), behind_head(key), behind_head(value)
+        out, _ = sdpa_attention_forward(module, *states, attention_mask, **kwargs)
     return _Rearranged.apply(out.flatten(2).flatten(0, 1), trees.places, blocks).view(
         1, -1, *out.shape[2:]
     ), None
@@ -305,7 +219,7 @@ def takes_trees(loaded: Loaded) -> str | None:
     try:
         trees = [prefix_tree(group) for group in groups]
         row = pack(trees, loaded.device)
-        ends = [s + path[-1] for s, tree in zip(row.starts, trees, strict=True) for path in tree.paths]
+        ends = [int(row.place(g, path[-1])) for g, tree in enumerate(trees) for path in tree.paths]
         # First the sequences alone, since a packed pass puts `attend` in the place of the model's attention.
         alone = each_alone(loaded, [sequence for group in groups for sequence in group])
         packed = packed_logits(loaded, row, torch.tensor(ends, device=loaded.device)).float()

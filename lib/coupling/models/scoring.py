@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from coupling.models.loaded import Loaded
-from coupling.models.packing import Row, Tree, pack, packed_logits, prefix_tree
+from coupling.models.packing import packed_logits
 from coupling.models.template import Seam, pad
+from coupling.models.trees import Row, Tree, pack, prefix_tree
 
 
 def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> torch.Tensor:
@@ -54,7 +55,7 @@ def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailR
 
 def read_found(loaded: Loaded, found: Sequence["Tails"]) -> tuple["TailReader", torch.Tensor]:
     """Do what `read_tails` does for groups whose tails are found already."""
-    row = pack([tails.tree for tails in found], loaded.device)
+    row = pack([tails.tree for tails in found], loaded.device, loaded.shares)
     reader = TailReader(row, found)
     return reader, packed_logits(loaded, row, reader.picked)
 
@@ -184,7 +185,7 @@ class TailReader:
         self._cells = np.ravel_multi_index((groups, seams, tails), shape)
         self._real = np.zeros(shape, bool)  # which cells of the result are a tail's
         self._real.flat[self._cells] = True
-        picked, self._which = np.unique(np.array(row.starts)[groups] + places, return_inverse=True)
+        picked, self._which = np.unique(row.place(groups, places), return_inverse=True)
         self.picked = torch.from_numpy(picked).to(row.ids.device)
 
     def places(self, group: int, seam: int) -> np.ndarray:
