@@ -78,3 +78,15 @@ def test_an_entry_has_the_size_of_what_the_loss_reads_of_it(spec, data):
     nothing = spec.model_copy(update={"kl_weight": 0.0, "explanation_weight": 0.0})
     assert set(entry_sizes(nothing, data)) == {0}
     assert sum(labels_alone) == sum(size([s[2]]) for s in data.seams)
+
+
+def test_a_fused_pass_takes_no_more_memory_than_makes_it_fast(spec, m0, data, monkeypatch):
+    """Passes of the tiny model are cheap, so they may be of any size; those of a larger one may not."""
+    spec = spec.model_copy(update={"fused": True, "memory_gb": 4.0})
+    with adapted(m0, spec) as tuned:
+        sizes = entry_sizes(spec, data)
+        cheap = tokens_in_memory(spec, tuned, data, sizes)
+        monkeypatch.setattr("coupling.training.passes.CHEAP", 0.0)
+        assert tokens_in_memory(spec, tuned, data, sizes) == 512 < cheap
+        plain = spec.model_copy(update={"fused": False})
+        assert tokens_in_memory(plain, tuned, data, sizes) > cheap

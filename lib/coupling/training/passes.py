@@ -23,6 +23,10 @@ from coupling.spec import Spec
 from coupling.training.data import TrainingSet
 from coupling.training.loss import losses
 
+# A pass of more tokens is hardly faster on a CPU. So it takes more memory only where it is cheap.
+ENOUGH = 512  # tokens
+CHEAP = 0.5e9  # bytes that a pass keeps for its gradients
+
 
 def size(group: Sequence[Seam]) -> int:
     """Count the tokens of the prefix tree of some seams; 0 without seams."""
@@ -59,7 +63,7 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
 
     What a pass keeps for its gradients is measured on copies of the shortest entry. If the longest entry
     would not fit, activation checkpointing is switched on: every layer then keeps its input alone and is
-    computed again in the backward pass.
+    computed again in the backward pass. With `fused` a pass takes no more memory than makes it fast.
 
     Args:
         spec: Gives the ceiling, `memory_gb`, and the terms of the loss.
@@ -99,4 +103,5 @@ def tokens_in_memory(spec: Spec, loaded: Loaded, data: TrainingSet, sizes: Seque
                 f"memory_gb={spec.memory_gb:g} does not hold the model and one training item of {longest} "
                 "tokens: raise it"
             )
-    return int(room / (full * SLACK))
+    fits = int(room / (full * SLACK))
+    return min(fits, max(ENOUGH, int(CHEAP / full))) if spec.fused else fits
