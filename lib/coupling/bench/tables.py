@@ -96,12 +96,21 @@ def write_rows(table: str, rows: timing.Rows) -> None:
         again = before.set_index(keys).index.isin(frame.set_index(keys).index)
         frame = pd.concat([before[~again], frame], ignore_index=True)
     if "machine" in frame:
-        frame["last"] = frame["machine"] == frame["machine"].iloc[-1]
-        frame["place"] = frame["measure"].map(ORDER.index) if "measure" in frame else 0
-        together = frame.groupby("machine", sort=False).ngroup()
-        frame = frame.assign(together=together).sort_values(["last", "together", "place"], kind="stable")
-        frame = frame.drop(columns=["last", "place", "together"])
+        frame = frame.iloc[sorted(range(len(frame)), key=_places(frame).__getitem__)]
     tables.write_study_table(table, frame.reset_index(drop=True))
+
+
+def _places(frame: pd.DataFrame) -> list[tuple[bool, int, int]]:
+    """Return what a table with machines is sorted by, for each of its rows, the newest of which is the last.
+
+    First come other machines, in the order in which they stand, and within a machine the measures in ORDER.
+    """
+    machines, newest = list(dict.fromkeys(frame["machine"])), frame["machine"].iloc[-1]
+    measures = frame["measure"].map(ORDER.index) if "measure" in frame else [0] * len(frame)
+    return [
+        (machine == newest, machines.index(machine), measure)
+        for machine, measure in zip(frame["machine"], measures, strict=True)
+    ]
 
 
 def _kept(folder: Path, name: str, take: Callable[[], Any]) -> Any:
