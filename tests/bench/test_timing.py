@@ -53,7 +53,9 @@ def test_nothing_is_timed_before_the_check(monkeypatch, measure):
 def test_paths_alternate_in_blocks_until_all_steps_are_made(monkeypatch):
     made = []
     monkeypatch.setattr(timing, "BLOCK", 2)
-    times = timing.alternating("ab", lambda path, k: made.append(f"{path}{k}"), 3, lambda path: made.append(f"to {path}"))
+    times = timing.alternating(
+        "ab", lambda path, k: made.append(f"{path}{k}"), 3, lambda path: made.append(f"to {path}")
+    )
     assert made == ["to a", "a0", "a1", "to b", "b0", "b1", "to a", "a2", "to b", "b2"]
     assert {path: len(found) for path, found in times.items()} == {"a": 3, "b": 3}
 
