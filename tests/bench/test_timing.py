@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from coupling.bench import timing
 from coupling.runs import Models
 from made_case import CASE
@@ -66,6 +67,16 @@ def test_on_a_slow_machine_every_path_still_has_a_turn(monkeypatch):
     monkeypatch.setattr(timing, "SECONDS", 0)
     timing.alternating("ab", lambda path, k: made.append(f"{path}{k}"), 9)
     assert made == ["a0", "b0"]
+
+
+def test_the_peak_is_tried_in_bfloat16_only_where_the_machine_multiplies_it(monkeypatch):
+    tried = []
+    true = torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: tried.append(a.dtype) or true(a, b))
+    for multiplies in (False, True):
+        monkeypatch.setattr(timing, "multiplies_halves", lambda multiplies=multiplies: multiplies)
+        assert timing.peak_rate(torch.device("cpu"), 8) > 0
+    assert tried == [torch.float32] * 8 + [torch.bfloat16] * 4
 
 
 FAULTS = """

@@ -11,6 +11,7 @@ import torch
 
 from coupling.bench.cases import Case, prepared
 from coupling.bench.pair import AGAINST, PATHS, Pair, check_evaluation, check_training, paired
+from coupling.models.halves import multiplies_halves
 from coupling.runs import Models
 
 BLOCK = 4  # steps or batches of one path in a row
@@ -50,14 +51,22 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def peak_rate(dtype: torch.dtype, on: torch.device, size: int = PEAK_SIZE) -> float:
-    """Return the operations a second of a product of two square matrices, the median of three products."""
-    a, b = (
-        torch.randn(size, size, generator=torch.Generator().manual_seed(seed)).to(on, dtype)
-        for seed in (0, 1)
-    )
-    seconds(lambda: a @ b)
-    return 2 * size**3 / statistics.median(seconds(lambda: a @ b) for _ in range(3))
+def peak_rate(on: torch.device, size: int = PEAK_SIZE) -> float:
+    """Return the operations a second of a product of two square matrices, in the faster precision.
+
+    A precision counts by the median of three products. bfloat16 is tried only where the machine has an
+    instruction for it: without one a single product may take twenty seconds.
+    """
+    kinds = [torch.float32, *([torch.bfloat16] if on.type != "cpu" or multiplies_halves() else [])]
+    rates = []
+    for dtype in kinds:
+        a, b = (
+            torch.randn(size, size, generator=torch.Generator().manual_seed(seed)).to(on, dtype)
+            for seed in (0, 1)
+        )
+        seconds(lambda a=a, b=b: a @ b)
+        rates.append(2 * size**3 / statistics.median(seconds(lambda a=a, b=b: a @ b) for _ in range(3)))
+    return max(rates)
 
 
 def fastest_precision(case: Case, models: Models) -> str:
@@ -98,8 +107,7 @@ def training(case: Case, precision: str, models: Models, size: int = PEAK_SIZE) 
         def turn_to(path: str) -> None:
             pair.take(path)
             if path == PATHS[0]:
-                kinds, on = (torch.float32, torch.bfloat16), pair.tuned.device
-                peaks.append(max(peak_rate(dtype, on, size) for dtype in kinds))
+                peaks.append(peak_rate(pair.tuned.device, size))
 
         steps = len(pair.items) // pair.step
         taken = alternating(PATHS, lambda path, k: pair.train(path, k * pair.step), steps, turn_to)
