@@ -33,7 +33,7 @@ def of_study(frame: pd.DataFrame) -> Figure:
 
 
 def draw(bench: pd.DataFrame) -> Figure:
-    """Draw one panel a measure and one bar a model and reference: engine over reference, with both values.
+    """Draw one panel a measure and one bar a model and reference: engine over reference.
 
     Args:
         bench: The table of the bench, one row a machine, measure, model and reference. The machine that was
@@ -50,27 +50,29 @@ def draw(bench: pd.DataFrame) -> Figure:
     if len(shown) > 1:
         marks = [Patch(color=COLOURS[LOOKS[name]], label=NAMES[name]) for name in shown]
         axes[0, 0].legend(handles=marks, fontsize=6)
+    said = ", and reference → engine" + (" where one reference is shown" if len(shown) > 1 else "")
     style.caption(
         figure,
         f"{bench['machine'].iloc[-1]}. Medians over alternating steps and batches "
-        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio, and reference → engine. "
+        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio{said}. "
         "Peak memory: less is better.",
     )
     return figure
 
 
 def _bars(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the ratios of each model as bars, one for each reference, with the two values over each."""
+    """Draw the ratios of each model as bars, one for each reference, with the values over a sole one."""
     models, references = style.in_order(rows["model"]), style.in_order(rows["against"])
     width = WIDTH / len(references)
     for k, name in enumerate(references):
         some = rows[rows["against"] == name]
         places = some["model"].map(models.index) + (k - (len(references) - 1) / 2) * width
         bars = axis.bar(places, some["ratio"], color=COLOURS[LOOKS[name]], width=0.9 * width)
-        texts = [
-            f"{row['ratio']:.2f}×\n{row['reference']:.3g} → {row['engine']:.3g}" for _, row in some.iterrows()
-        ]
-        axis.bar_label(bars, texts, fontsize=6 if len(references) == 1 else 5, padding=2)
+        texts = [f"{row['ratio']:.2f}×" for _, row in some.iterrows()]
+        if len(references) == 1:  # else there is no room for the values
+            pairs = zip(some["reference"], some["engine"], strict=True)
+            texts = [f"{t}\n{a:.3g} → {b:.3g}" for t, (a, b) in zip(texts, pairs, strict=True)]
+        axis.bar_label(bars, texts, fontsize=6, padding=2)
     axis.axhline(1, color="black", lw=0.8)
     axis.set_xticks(range(len(models)), models, rotation=30, ha="right", fontsize=7)
     axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(models) - 0.3)))
