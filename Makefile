@@ -1,5 +1,5 @@
 # Commands: study figures test test-slurm test-container architectures bench faults lab lock clean
-# Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
+# Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE BENCH TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
 # the shell and so with the exported PATH; without it, it would look commands up in the PATH that make itself was given.
@@ -14,6 +14,7 @@ GPUS    ?=
 FORCE   ?=
 REUSE   ?=
 FIGURE  ?=
+BENCH   ?=
 UPGRADE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -69,10 +70,10 @@ test-slurm: .venv/ready
 test-container:
 	@bash tests/container/test.sh
 
-# Parts of the bench that are there are kept (results/bench). FORCE=1 measures all of them again.
+# BENCH=train,small measures these parts alone: measures are memory, train, eval, decoding, workers, growth, attention;
+# models are small, SmolLM2, Qwen. Parts that are there are kept (results/bench). FORCE=1 measures them again.
 bench: .venv/ready
-	@$(if $(FORCE),rm -rf results/bench)
-	@coupling bench && coupling figures --only speed
+	@coupling bench $(if $(BENCH),--parts '$(BENCH)') $(if $(FORCE),--force) && coupling figures --only speed
 
 # Outcomes that are there are kept (results/faults), as long as the library is the same. FORCE=1 asks all of it anew.
 faults: .venv/ready

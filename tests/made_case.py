@@ -2,15 +2,14 @@
 
 from contextlib import contextmanager
 
-import torch
 from conftest import SMALL
 from coupling.bench.cases import Case, prepared
 from coupling.bench.pair import paired
 from coupling.runs import Models
-from coupling.training.checkpoints import trainable
 
 CASE = Case(
     "tiny",
+    "small",
     "tiny",
     items=12,
     step=4,
@@ -25,8 +24,5 @@ def moved_pair(m0):
     """A pair on M0 whose adapter is not zero."""
     spec, _, items = prepared(CASE, Models())
     with paired(CASE, spec, m0, items) as pair:
-        generator = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for _, weight in trainable(pair.tuned.model):
-                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
+        pair.move(0.1)
         yield pair

@@ -1,7 +1,7 @@
-import pytest
+import dataclasses
+
 from coupling.bench import growth
 from coupling.bench.cases import prepared
-from coupling.bench.timing import row
 from coupling.runs import Models
 from made_case import CASE
 
@@ -13,11 +13,9 @@ def test_a_point_is_seconds_an_item():
     assert (found["axis"], found["value"], found["unit"]) == ("rank", 4.0, "s/item, float32")
 
 
-def test_points_over_models_are_their_throughputs_turned_over():
-    measured = [
-        row("train_throughput", "tiny", 2.0, 8.0, "items/s, bfloat16"),
-        row("peak_memory", "tiny", 2.0, 1.0, "GB"),
-    ]
-    (found,) = growth.over_models(measured, {"tiny": CASE}, Models())
-    assert (found["reference"], found["engine"], found["unit"]) == (0.5, 0.125, "s/item, bfloat16")
-    assert found["value"] == pytest.approx(1e6, rel=0.5)
+def test_every_axis_grows(monkeypatch):
+    monkeypatch.setattr(growth, "STEPS", [1, 2])
+    monkeypatch.setattr(growth, "FIELDS", {"rank": ("rank", [2, 4])})
+    case = dataclasses.replace(CASE, values=CASE.values | {"rank": 3})
+    rows = growth.scaling(case, "float32", Models())
+    assert [(r["axis"], r["value"]) for r in rows] == [("items", 1), ("items", 2), ("rank", 2), ("rank", 4)]

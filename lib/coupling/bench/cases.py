@@ -7,7 +7,7 @@ import torch
 
 from coupling import runs
 from coupling.measure.explanations import WORDINGS
-from coupling.models import Loaded
+from coupling.models import Loaded, device
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.spec import ORGANISMS, Spec, make_spec
 from coupling.tasks import Item, vocabulary
@@ -19,15 +19,17 @@ class Case:
 
     Attributes:
         name: What the model is called in tables and figures.
+        short: What it is called in a list of parts.
         profile: Name of the profile.
         items: Number of training items.
         step: Training items in a step.
-        plain: Training items in one pass of the reference.
+        plain: Training items in one pass of a reference.
         batch: Test items in a batch of an evaluation.
         values: Values of the spec in place of the profile's.
     """
 
     name: str
+    short: str
     profile: str
     items: int
     step: int
@@ -36,13 +38,15 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-# The reference's three plain passes of more than two items of the 1.5B model do not fit into 16 GB.
+# Sizes are such that each part takes less than five minutes. The reference's three plain passes of more than
+# two items of the 1.5B model do not fit into 16 GB.
 CASES = {
     case.name: case
     for case in (
-        Case("tiny", "tiny", items=512, step=32, plain=32, batch=256, values={"threads": 2}),
+        Case("tiny", "small", "tiny", items=512, step=32, plain=32, batch=256, values={"threads": 2}),
         Case(
             "SmolLM2-135M",
+            "SmolLM2",
             "medium",
             items=256,
             step=16,
@@ -50,10 +54,11 @@ CASES = {
             batch=32,
             values={"model": "SmolLM2-135M-Instruct", "max_words": 40, "rank": 32, "memory_gb": 16},
         ),
-        Case("Qwen2.5-Coder-1.5B", "medium", items=16, step=8, plain=2, batch=16),
+        Case("Qwen2.5-Coder-1.5B", "Qwen", "medium", items=16, step=4, plain=2, batch=8),
     )
 }
 GROWN = "SmolLM2-135M"  # the case whose steps are made to grow
+WORKED = "tiny"  # the case that two workers train
 
 
 def prepared(
@@ -76,7 +81,7 @@ def prepared(
     torch.set_num_threads(spec.threads)
     if spec.model in ORGANISMS:
         tokenizer = make_tokenizer([*WORDINGS, *vocabulary(spec)])
-        model = make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False)
+        model = make_model(spec.model, len(tokenizer), 0).eval().requires_grad_(False).to(device())
         return spec, Loaded(model, tokenizer, torch.float32), items
     if as_run:
         return spec, models.load(spec), items

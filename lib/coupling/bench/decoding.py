@@ -7,7 +7,7 @@ decoding reads all weights of the model once, for however many prompts.
 from typing import Any
 
 from coupling.bench.cases import Case, prepared
-from coupling.bench.timing import seconds
+from coupling.bench.timing import alternating
 from coupling.measure.evaluation import evaluate
 from coupling.models import adapted
 from coupling.runs import Models
@@ -18,7 +18,7 @@ TOGETHER = 4  # passes whose explanations are decoded together
 def decoding(case: Case, models: Models) -> dict[str, Any]:
     """Evaluate the same items with explanations decoded pass by pass, and decoded together.
 
-    Each way is measured twice, alternating, after one pass to warm up. The better time of each counts.
+    Each way is measured up to twice, alternating, after one pass to warm up. The better time of each counts.
 
     Args:
         case: The case. Its passes have `case.batch` items, and TOGETHER passes are evaluated.
@@ -30,19 +30,17 @@ def decoding(case: Case, models: Models) -> dict[str, Any]:
     """
     count = TOGETHER * case.batch
     spec, m0, items = prepared(case, models, as_run=True, train_items=count)
-    found: dict[int, list[str]] = {}
-    taken: dict[int, list[float]] = {0: [], count: []}
+    found: dict[str, list[str]] = {}
     with adapted(m0, spec) as tuned:
 
-        def look(together: int) -> None:
-            found[together] = evaluate(tuned, items, "content", case.batch, decode_batch=together)[1]
+        def look(path: str, _: int) -> None:
+            decode_batch = count if path == "together" else 0
+            found[path] = evaluate(tuned, items, "content", case.batch, decode_batch=decode_batch)[1]
 
         evaluate(tuned, items[: case.batch], "content", case.batch)
-        for _ in range(2):
-            for together in taken:
-                taken[together].append(seconds(lambda together=together: look(together)))
-    apart, together = (count / min(taken[k]) for k in (0, count))
-    same = sum(a == b for a, b in zip(found[0], found[count], strict=True)) / count
+        taken = alternating(["apart", "together"], look, 2)
+    apart, together = (count / min(times) for times in taken.values())
+    same = sum(a == b for a, b in zip(found["apart"], found["together"], strict=True)) / count
     sizes = {"items": count, "batch": case.batch, "together": count}
     rates = {"apart_rate": apart, "together_rate": together, "ratio": together / apart}
     return {"model": case.name} | sizes | rates | {"same": same}

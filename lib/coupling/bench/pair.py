@@ -1,4 +1,4 @@
-"""One adapted model that trains and evaluates on the same items by the reference and by the engine."""
+"""One adapted model that trains and evaluates on the same items by each way that is compared."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from coupling.bench import ancestor
 from coupling.bench.cases import Case
 from coupling.measure.behaviours import Behaviours, behaviours
 from coupling.measure.evaluation import evaluate
@@ -15,17 +16,20 @@ from coupling.models import Loaded, adapted
 from coupling.models.adapter import accelerate, peft_forward
 from coupling.spec import Spec
 from coupling.tasks import Item
+from coupling.training.checkpoints import trainable
 from coupling.training.data import TrainingSet, training_set
 from coupling.training.loop import add_gradients, optimizer_of
 from coupling.training.loss import behaviour_kl, explanation_loss
-from coupling.training.passes import passes, size, tokens_in_memory
+from coupling.training.passes import entry_sizes, passes, tokens_in_memory
 
-PATHS = ("reference", "engine")
+# Each reference beside the engine, as both train. The ancestor knows no KL term.
+AGAINST = {"plain": ("reference", "engine"), "ancestor": ("ancestor", "engine without KL")}
+PATHS = tuple(path for both in AGAINST.values() for path in both)
 
 
 @dataclasses.dataclass
 class Pair:
-    """One model with a fresh adapter, its items, and how both paths train and evaluate on them.
+    """One model with a fresh adapter, its items, and how each path of PATHS trains and evaluates on them.
 
     Attributes:
         spec: The spec of the case.
@@ -33,8 +37,7 @@ class Pair:
         items: The training items. They are also evaluated.
         data: The training set of these items.
         step: Items in a training step.
-        plain: Items in one pass of the reference.
-        tokens: Tokens that a pass of the engine may hold. It is measured by the first pass; 0 before that.
+        plain: Items in one pass of a reference.
         sizes: Tokens of each item's prefix tree.
         plainly: The same model, for plain padded passes.
         optimizer: The optimiser of the adapter.
@@ -46,16 +49,24 @@ class Pair:
     data: TrainingSet
     step: int
     plain: int
-    tokens: int = 0
 
     def __post_init__(self) -> None:
-        self.sizes = [size(seams) for seams in self.data.seams]
+        self.sizes = entry_sizes(self.spec, self.data)
         self.plainly = dataclasses.replace(self.tuned, packs=False)
         self.optimizer = optimizer_of(self.spec, self.tuned.model)
+        self._by_engine = True  # whether layers have the engine's forward pass
+        self._rooms: dict[str, tuple[Spec, list[int], int]] = {}
 
     def in_precision(self, dtype: torch.dtype) -> None:
-        """Let both paths compute in this precision."""
+        """Let all paths compute in this precision."""
         self.tuned.dtype = self.plainly.dtype = dtype
+
+    def move(self, scale: float = 0.01) -> None:
+        """Move the adapter by chance. A fresh one is zero, and a comparison with it would say nothing."""
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for _, weight in trainable(self.tuned.model):
+                weight.add_((torch.randn(weight.shape, generator=generator) * scale).to(weight.device))
 
     def chosen(self, first: int, count: int | None = None) -> list[int]:
         """Return the indices of a step's items from `first` on. After the last item comes item 0."""
@@ -73,49 +84,76 @@ class Pair:
         return loss
 
     def gradients(self, path: str, chosen: list[int]) -> float:
-        """Add the gradients of cross-entropy + KL on some items to those of the adapter.
+        """Add the gradients of a path's loss on some items to those of the adapter.
+
+        The loss is cross-entropy + KL; without KL for the ancestor and for the engine beside it.
 
         Returns:
             The loss.
         """
-        return self._of_engine(chosen) if path == "engine" else self._of_reference(chosen)
+        self.take(path)
+        if path in ("reference", "ancestor"):
+            return self._by_plain_passes(path, chosen)
+        spec, sizes, tokens = self._room(path)
+        parts = passes([sizes[i] for i in chosen], tokens)
+        return add_gradients(spec, self.tuned, self.data, chosen, parts)["loss"]
 
-    def _of_engine(self, chosen: list[int]) -> float:
-        accelerate(self.tuned, self.spec.fused)
-        self.tokens = self.tokens or tokens_in_memory(self.spec, self.tuned, self.data, self.sizes)
-        parts = passes([self.sizes[i] for i in chosen], self.tokens)
-        return add_gradients(self.spec, self.tuned, self.data, chosen, parts)["loss"]
+    def take(self, path: str) -> None:
+        """Give the model's layers the forward pass of a path, where they have another one."""
+        by_engine = path not in ("reference", "ancestor")
+        if by_engine == self._by_engine:
+            return
+        if by_engine:
+            accelerate(self.tuned, self.spec.fused)
+        else:
+            peft_forward(self.tuned)
+        self._by_engine = by_engine
 
-    def _of_reference(self, chosen: list[int]) -> float:
-        peft_forward(self.tuned)
+    def _room(self, path: str) -> tuple[Spec, list[int], int]:
+        """Return the engine's spec on a path, the tokens of each item, and those that a pass may hold."""
+        if path not in self._rooms:
+            without = {} if path == "engine" else {"kl_weight": 0.0}
+            spec = self.spec.model_copy(update=without)
+            sizes = entry_sizes(spec, self.data)
+            self._rooms[path] = spec, sizes, tokens_in_memory(spec, self.tuned, self.data, sizes)
+        return self._rooms[path]
+
+    def _by_plain_passes(self, path: str, chosen: list[int]) -> float:
         total = 0.0
         for start in range(0, len(chosen), self.plain):
             part = chosen[start : start + self.plain]
-            for term in self._terms(part):
+            for term in self._terms(path, part):
                 loss = term() * (len(part) / len(chosen))
                 loss.backward()
                 total += loss.item()
         return total
 
-    def _terms(self, part: list[int]) -> tuple[Callable[[], torch.Tensor], ...]:
+    def _terms(self, path: str, part: list[int]) -> tuple[Callable[[], torch.Tensor], ...]:
         """Return the terms of the loss. Each builds its graph when it is called, so that memory holds one."""
         seams = [self.data.seams[i][2] for i in part]
+        if path == "ancestor":
+            return (lambda: ancestor.loss(self.plainly, seams),)
         return (
             lambda: explanation_loss(self.plainly, seams),
             lambda: behaviour_kl(self.plainly, self.data, part),
         )
 
-    def evaluate(self, path: str, items: list[Item]) -> tuple[Behaviours, list[str]]:
-        """Compute behaviours and explanations of items in one batch, by a path of PATHS."""
-        if path == "engine":
-            accelerate(self.tuned, self.spec.fused)
-            return evaluate(self.tuned, items, "letter", len(items))[:2]
-        peft_forward(self.tuned)
-        texts = generate(self.plainly, items, "letter", len(items))
-        return behaviours(self.plainly, items, len(items)), texts
+    def evaluate(self, path: str, items: list[Item]) -> tuple[Behaviours | np.ndarray, list[str]]:
+        """Compute behaviours and explanations of items in one batch, by a path of PATHS.
+
+        Returns:
+            The behaviours, of the ancestor the choices that it says (see `ancestor.evaluate`); and the texts.
+        """
+        self.take(path)
+        if path == "ancestor":
+            return ancestor.evaluate(self.plainly, items)
+        if path == "reference":
+            texts = generate(self.plainly, items, "letter", len(items))
+            return behaviours(self.plainly, items, len(items)), texts
+        return evaluate(self.tuned, items, "letter", len(items))[:2]
 
     def counted(self, first: int) -> float:
-        """Count the operations of a training step that both paths are credited with.
+        """Count the operations of a training step that reference and engine are credited with.
 
         They are those of the forward pass and of the input gradients of the packed tokens: 2 a weight and
         token each way. Linear layers count for all tokens, the output head for those that are predicted from.
@@ -153,27 +191,54 @@ def paired(case: Case, spec: Spec, m0: Loaded, items: list[Item]) -> Iterator[Pa
         yield Pair(spec, tuned, items, training_set(m0, items, b0, texts, {}), case.step, case.plain)
 
 
-def check(pair: Pair, count: int) -> None:
-    """Check that in float32 both paths give the same loss, behaviours and texts on the first items.
+def check_training(pair: Pair, count: int) -> None:
+    """Check that in float32 each reference gives the engine's loss on the first items.
 
     Args:
         pair: The pair. Its precision is as before afterwards.
         count: How many items are compared.
 
     Raises:
-        AssertionError: Where the paths differ. The message says in what.
+        AssertionError: Where the losses differ.
     """
-    dtype = pair.tuned.dtype
-    pair.in_precision(torch.float32)
-    found = []
-    for path in PATHS:
-        loss = pair.gradients(path, list(range(min(count, pair.step))))
-        found.append((loss, *pair.evaluate(path, pair.items[:count])))
-        pair.optimizer.zero_grad(set_to_none=True)
-    (loss_a, b_a, texts_a), (loss_b, b_b, texts_b) = found
-    assert abs(loss_a - loss_b) < 1e-4, f"losses differ in float32: {loss_a} and {loss_b}"
-    furthest = max(np.abs(b_a.x - b_b.x).max(), np.abs(b_a.cf - b_b.cf).max())
+    with _in_float32(pair):
+        for against, paths in AGAINST.items():
+            of_reference, of_engine = (pair.gradients(path, pair.chosen(0, count)) for path in paths)
+            pair.optimizer.zero_grad(set_to_none=True)
+            assert abs(of_reference - of_engine) < 1e-4, (
+                f"losses differ in float32: {of_reference} ({against}) and {of_engine} (engine)"
+            )
+
+
+def check_evaluation(pair: Pair, count: int) -> None:
+    """Check that in float32 each reference gives the engine's behaviours and texts on the first items.
+
+    Of the ancestor, which generates behaviours, the choices are compared where it says one.
+
+    Args:
+        pair: The pair. Its precision is as before afterwards.
+        count: How many items are compared.
+
+    Raises:
+        AssertionError: Where they differ. The message says in what.
+    """
+    with _in_float32(pair):
+        found = [pair.evaluate(path, pair.items[:count]) for path in ("reference", "engine", "ancestor")]
+    (plain, texts), (engine, _), (said, _) = found
+    furthest = max(np.abs(plain.x - engine.x).max(), np.abs(plain.cf - engine.cf).max())
     assert furthest < 1e-2, f"behaviours differ in float32, by up to {furthest}"
-    assert all((b_a.choice(c) == b_b.choice(c)).all() for c in ("x", "cf")), "choices differ in float32"
-    assert texts_a == texts_b, "texts differ in float32"
-    pair.in_precision(dtype)
+    choices = np.stack([engine.choice("x"), engine.choice("cf")])
+    assert (choices == [plain.choice("x"), plain.choice("cf")]).all(), "choices differ in float32"
+    assert (choices == said)[said >= 0].all(), "choices differ in float32 from those that are generated"
+    assert all(other == texts for _, other in found), "texts differ in float32"
+
+
+@contextmanager
+def _in_float32(pair: Pair) -> Iterator[None]:
+    """Let a pair compute in float32 within the block."""
+    before = pair.tuned.dtype
+    pair.in_precision(torch.float32)
+    try:
+        yield
+    finally:
+        pair.in_precision(before)

@@ -5,13 +5,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
-from coupling.bench.cases import CASES, Case, prepared
-from coupling.bench.pair import paired
-from coupling.bench.timing import row, seconds
+from coupling.bench.cases import CASES, WORKED, Case, prepared
+from coupling.bench.pair import AGAINST, paired
+from coupling.bench.timing import Row, Rows, keep_freed_memory, row, seconds
 from coupling.models.load import halve
 from coupling.models.memory import peak_memory_gb
 from coupling.runs import Models
@@ -19,12 +18,23 @@ from coupling.runs import Models
 _PYTHON = (sys.executable, "-W", "ignore", "-c")
 
 
+def memories(case: Case, precision: str) -> Rows:
+    """Measure peak_memory of a case: of each reference and of the engine beside it, each in a new process.
+
+    Memory is measured as runs have it: freed memory goes back to the system.
+    """
+    return [
+        row("peak_memory", case.name, *(memory(case.name, p, precision) for p in paths), "GB", against)
+        for against, paths in AGAINST.items()
+    ]
+
+
 def memory(name: str, path: str, precision: str) -> float:
     """Measure `memory_here` in a new process.
 
     Args:
         name: Name of the case in CASES.
-        path: "reference" or "engine".
+        path: A path of PATHS.
         precision: "float32" or "bfloat16".
 
     Raises:
@@ -47,7 +57,7 @@ def memory_here(case: Case, path: str, precision: str) -> float:
     """
     spec, m0, items = prepared(case, Models())
     m0.dtype = getattr(torch, precision)
-    if path == "engine" and precision == "bfloat16":
+    if path.startswith("engine") and precision == "bfloat16":
         halve(m0.model)  # the engine loads a model like this where no reference stands beside it
     with paired(case, spec, m0, items) as pair:
         pair.train(path, 0)
@@ -55,7 +65,7 @@ def memory_here(case: Case, path: str, precision: str) -> float:
         return peak_memory_gb()
 
 
-def workers(steps: int = 60, repetitions: int = 3) -> dict[str, Any]:
+def workers(steps: int = 60, repetitions: int = 3) -> Row:
     """Measure worker_scaling of the tiny model: steps a second of two workers against those of one.
 
     Each worker has a core of its own, where the system lets a process choose its core (Linux does).
@@ -73,7 +83,8 @@ def workers(steps: int = 60, repetitions: int = 3) -> dict[str, Any]:
         for count, found in rates.items():
             found.append(_rate(cores[:count], steps))
     one, two = (statistics.median(found) for found in rates.values())
-    return row("worker_scaling", "tiny", one, two, "steps/s of 1 worker on 1 core, and of 2 on 2")
+    unit = "steps/s of 1 worker on 1 core, and of 2 on 2"
+    return row("worker_scaling", WORKED, one, two, unit, against="one worker")
 
 
 def _rate(cores: list[int], steps: int) -> float:
@@ -103,7 +114,8 @@ def worker(core: int, steps: int) -> None:
     """Stay on one core, warm up, wait for a line of input, train for some steps and print the seconds."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    case = CASES["tiny"]
+    keep_freed_memory()
+    case = CASES[WORKED]
     spec, m0, items = prepared(case, Models(), threads=1)
     with paired(case, spec, m0, items) as pair:
         pair.train("engine", 0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coupling import spec as specs
-from coupling.cli.app import Json, Profile, Seeds, SweepName, TaskName, app, show
+from coupling.cli.app import Force, Json, Profile, Seeds, SweepName, TaskName, app, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +65,20 @@ def memory(
 
 
 @app.command()
-def bench() -> None:
-    """Measure the engine against the plain reference, side by side, and write the tables of it."""
+def bench(
+    parts: Annotated[
+        str, typer.Option(help="measures and models by comma, for instance train,small; none: all")
+    ] = "",
+    force: Force = False,
+) -> None:
+    """Measure the engine against two references, side by side, and write the tables of it.
+
+    Parts that were measured before on this machine are kept. Measures and models are named by an error where
+    a part has an unknown name.
+    """
     from coupling import bench as measuring
 
-    measuring.main()
+    measuring.main(parts, force)
 
 
 @app.command()

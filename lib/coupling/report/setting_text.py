@@ -86,12 +86,21 @@ def decoding_parts(rates: pd.DataFrame) -> list[str]:
     """Return what it brings to decode explanations together, as parts of a page in Markdown.
 
     Args:
-        rates: The table bench_decoding, one row a model.
+        rates: The table bench_decoding, one row a machine and model.
     """
-    header = ["model", "items a pass", "decoded together", "pass by pass", "together", "ratio", "same texts"]
+    header = [
+        "machine",
+        "model",
+        "items a pass",
+        "decoded together",
+        "pass by pass",
+        "together",
+        "ratio",
+        "same texts",
+    ]
     rows = [
         [
-            *(row["model"], str(row["batch"]), str(row["together"])),
+            *(row["machine"], row["model"], str(row["batch"]), str(row["together"])),
             *(f"{row[name]:.3g} items/s" for name in ("apart_rate", "together_rate")),
             *(f"{row['ratio']:.2f}×", f"{row['same']:.3f}"),
         ]

@@ -27,8 +27,10 @@ def draw(scaling: pd.DataFrame) -> Figure:
     """Draw seconds an item of both paths, one panel for each thing that grows, on two logarithmic scales.
 
     Args:
-        scaling: The bench's table of growing steps, one row a point.
+        scaling: The bench's table of growing steps, one row a machine and point. The machine that was
+            measured last is drawn.
     """
+    scaling = style.newest(scaling)
     names = style.in_order(scaling["axis"])
     figure, axes = style.canvas(1, len(names), (2.7 * len(names), 2.9), squeeze=False, sharey=False)
     for axis, name in zip(axes[0], names, strict=True):
@@ -38,9 +40,9 @@ def draw(scaling: pd.DataFrame) -> Figure:
     axes[0, 0].legend(fontsize=7)
     style.caption(
         figure,
-        "One machine, one run. Against the model's weights: medians over all steps of the throughputs, items "
-        "of MMLU, of the made-up world for the smallest;\nelsewhere medians of two steps after one to warm "
-        "up, items of MMLU.",
+        f"{scaling['machine'].iloc[-1]}. Against the model's weights: medians over all steps of the "
+        "throughputs, items of MMLU, of the made-up world for the smallest;\nelsewhere medians of two steps "
+        "after one to warm up, items of MMLU.",
     )
     return figure
 
@@ -50,7 +52,7 @@ def _curves(axis: Axes, rows: pd.DataFrame) -> None:
     for path, (look, label) in PAIR.items():
         axis.plot(rows["value"], rows[path], color=COLOURS[look], marker=MARKS[look], ms=4, label=label)
     models = rows["model"].unique()
-    axis.set(xscale="log", yscale="log", title=models[0] if len(models) == 1 else "three models")
+    axis.set(xscale="log", yscale="log", title=models[0] if len(models) == 1 else "several models")
     if len(models) == 1:
         axis.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]])
         axis.minorticks_off()

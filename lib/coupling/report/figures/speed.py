@@ -1,15 +1,16 @@
-"""Speed: the engine against the plain reference."""
+"""Speed: the engine against the plain reference and against the method's ancestor."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from coupling.report.figures import style
 from coupling.report.figures.style import COLOURS
 
 WHAT = (
-    "Engine over plain reference, measured side by side: throughput, share of the matrix-product "
-    "peak, memory, workers"
+    "Engine over plain reference and over the ancestor's way, measured side by side: throughput, share of "
+    "the matrix-product peak, memory, workers"
 )
 TABLE = "bench"
 MEASURES = {
@@ -21,39 +22,57 @@ MEASURES = {
 }
 
 
+LOOKS = {"plain": "self", "ancestor": "self_base", "one worker": "agreement"}  # reference: colour
+NAMES = {"plain": "÷ plain reference", "ancestor": "÷ ancestor's way"}
+WIDTH = 0.8  # of the bars of a model together
+
+
 def of_study(frame: pd.DataFrame) -> Figure:
     """Draw the figure of the table of the bench."""
     return draw(frame)
 
 
 def draw(bench: pd.DataFrame) -> Figure:
-    """Draw one panel a measure and one bar a model: engine over reference, with both values.
+    """Draw one panel a measure and one bar a model and reference: engine over reference.
 
     Args:
-        bench: The table of the bench, one row a measure and model.
+        bench: The table of the bench, one row a machine, measure, model and reference. The machine that was
+            measured last is drawn.
     """
+    bench = style.newest(bench)
     measures = [measure for measure in MEASURES if measure in set(bench["measure"])]
     figure, axes = style.canvas(1, len(measures), (2.3 * len(measures), 3.0), squeeze=False)
     for axis, measure in zip(axes[0], measures, strict=True):
-        _bars(axis, bench[bench["measure"] == measure].reset_index(drop=True))
+        _bars(axis, bench[bench["measure"] == measure])
         axis.set(title=MEASURES[measure])
-    axes[0, 0].set(ylabel="engine ÷ plain reference")
+    axes[0, 0].set(ylabel="engine ÷ reference")
+    shown = [name for name in NAMES if name in set(bench["against"])]
+    if len(shown) > 1:
+        marks = [Patch(color=COLOURS[LOOKS[name]], label=NAMES[name]) for name in shown]
+        axes[0, 0].legend(handles=marks, fontsize=6)
+    said = ", and reference → engine" + (" where one reference is shown" if len(shown) > 1 else "")
     style.caption(
         figure,
-        "Medians over alternating steps and batches of one run "
-        f"({'; '.join(sorted(set(bench['unit'])))}); below each ratio: reference → engine. "
+        f"{bench['machine'].iloc[-1]}. Medians over alternating steps and batches "
+        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio{said}. "
         "Peak memory: less is better.",
     )
     return figure
 
 
 def _bars(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the ratio of each model as a bar, with the two values over it."""
-    bars = axis.bar(rows.index, rows["ratio"], color=COLOURS["self"], width=0.6)
-    texts = [
-        f"{row['ratio']:.2f}×\n{row['reference']:.3g} → {row['engine']:.3g}" for _, row in rows.iterrows()
-    ]
-    axis.bar_label(bars, texts, fontsize=6, padding=2)
+    """Draw the ratios of each model as bars, one for each reference, with the values over a sole one."""
+    models, references = style.in_order(rows["model"]), style.in_order(rows["against"])
+    width = WIDTH / len(references)
+    for k, name in enumerate(references):
+        some = rows[rows["against"] == name]
+        places = some["model"].map(models.index) + (k - (len(references) - 1) / 2) * width
+        bars = axis.bar(places, some["ratio"], color=COLOURS[LOOKS[name]], width=0.9 * width)
+        texts = [f"{row['ratio']:.2f}×" for _, row in some.iterrows()]
+        if len(references) == 1:  # else there is no room for the values
+            pairs = zip(some["reference"], some["engine"], strict=True)
+            texts = [f"{t}\n{a:.3g} → {b:.3g}" for t, (a, b) in zip(texts, pairs, strict=True)]
+        axis.bar_label(bars, texts, fontsize=6, padding=2)
     axis.axhline(1, color="black", lw=0.8)
-    axis.set_xticks(rows.index, rows["model"], rotation=30, ha="right", fontsize=7)
-    axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(rows) - 0.3)))
+    axis.set_xticks(range(len(models)), models, rotation=30, ha="right", fontsize=7)
+    axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(models) - 0.3)))

@@ -183,6 +183,11 @@ def in_order(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
+def newest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the machine that was measured last, which stand last in a table of the bench."""
+    return frame[frame["machine"] == frame["machine"].iloc[-1]]
+
+
 def spread(count: int, width: float) -> np.ndarray:
     """Return places beside 0 for some marks, from -width to width. A single mark stands at 0."""
     return np.linspace(-width, width, count) if count > 1 else np.zeros(count)
