@@ -1,18 +1,15 @@
-"""Greedy decoding and scores behind a packed pass, against the plain ways."""
+"""Greedy decoding behind a packed pass, against the plain way."""
 
 import pytest
 import torch
 from coupling.models import (
     Read,
-    Seam,
     decoded,
     encode,
     generated,
     pack,
     packed_logits,
-    plain_logprobs,
     prefix_tree,
-    tail_scores,
 )
 from coupling.models.decoding import until
 from made_models import ARCHITECTURES, build
@@ -87,18 +84,6 @@ def test_prompts_of_several_passes_are_decoded_together_as_each_alone(any_m0):
     passes = [read(any_m0, part) for part in parts]
     found = decoded(any_m0, [Read(paths, logits.argmax(1), cache) for paths, logits, cache in passes], 7)
     assert found == [generated(any_m0, [prompt], 7)[0] for part in parts for prompt in part]
-
-
-def test_tails_score_as_in_plain_batches(any_m0):
-    tails = [[[7], [8, 9, 10], [11]], [[12, 13]], [[5, 5], [6]], [[9], [10]]]
-    paths, logits, cache = read(any_m0, PROMPTS)
-    found = tail_scores(any_m0, paths, logits, cache, tails)
-    want = plain_logprobs(
-        any_m0, [Seam(tuple(p), tuple(map(tuple, t))) for p, t in zip(PROMPTS, tails, strict=True)]
-    )
-    assert found.dtype == torch.float32
-    assert torch.equal(found.isfinite(), want.isfinite())
-    assert torch.allclose(found, want, atol=1e-5)
 
 
 def test_rows_end_before_their_first_end_mark():

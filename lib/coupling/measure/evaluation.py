@@ -2,15 +2,19 @@
 
 The three prompts of an item (x, x without its cue, and the explanation request) share most of their tokens.
 So each item becomes one prefix tree (models/packing.py), and one forward pass over the trees of a batch
-computes all three. What must be generated, explanations and replies, is then decoded from the keys and values
-of that pass. Each text is decoded behind its own prompt alone and sees nothing of the other branches of its
-tree.
+computes all three. Where the likeliest label is wanted, the item's possible labels are branches of the tree
+too. What must be generated, explanations and replies, is then decoded from the keys and values of that pass.
+Each text is decoded behind its own prompt alone and sees nothing of the other branches of its tree.
+
+Explanations could be read off such branches as well, since an explanation is mostly one of the labels. But
+that takes 12 more tokens an item, for labels by letter, and decoding takes 3: on small models it was slower.
 
 `evaluate` gives what `behaviours`, `generate` and `forced_choice` give by plain batches, to rounding.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,6 +34,7 @@ from coupling.measure.behaviours import (
 )
 from coupling.measure.explanations import (
     as_texts,
+    explanation_seam,
     forced_choice,
     generate,
     most_tokens,
@@ -39,17 +44,18 @@ from coupling.measure.explanations import (
 from coupling.models import (
     Loaded,
     Read,
+    Seam,
     TailReader,
-    completion,
     decoded,
     encode,
     ended,
     find_tails,
     pack,
     packed_logits,
-    tail_scores,
 )
 from coupling.tasks import Item
+
+_found = lru_cache(maxsize=2**12)(find_tails)  # every evaluation of a run asks for the same ones
 
 
 @torch.no_grad()
@@ -89,7 +95,8 @@ def evaluate(
     waiting: list[tuple[list[int], Read]] = []  # items by index whose explanation is still to be decoded
     for which in alike(items, batch):
         part = [items[k] for k in which]
-        done = _packed_pass(loaded, part)
+        labels = [possible_labels(i, label_format) if forced else [] for i in part]
+        done = _packed_pass(loaded, part, labels)
         scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
         if waiting and sum(len(some) for some, _ in waiting) + len(which) > decode_batch:
@@ -97,8 +104,9 @@ def evaluate(
             waiting = []
         waiting.append((which, Read(done.requests, done.after_requests.argmax(1), done.cache)))
         if forced:
-            for k, label in zip(which, _likeliest_labels(loaded, done, part, label_format), strict=True):
-                chosen[k] = label
+            best = done.scores[:, -1].argmax(1).tolist()
+            for k, some, likeliest in zip(which, labels, best, strict=True):
+                chosen[k] = some[likeliest]
     _decode(loaded, waiting, limit, said)
     now = measured(items, both)
     texts = as_texts(loaded, items, label_format, said)
@@ -125,8 +133,9 @@ class _Pass:
         prompts: The paths of x and of x without its cue, in turn, for items whose behaviour is a reply; else
             none.
         after_prompts: The logits that follow each of them, [2 items, vocabulary].
-        reader: Reads log-probabilities of choices; None for items whose behaviour is a reply.
-        choice_logits: The logits that `reader` reads, [picked, vocabulary].
+        scores: For each item the log-probabilities of its choices on x and on cf, unless its behaviour is a
+            reply, and then of its labels, if they are wanted; float32 [items, 0 to 3, most choices or
+            labels], -inf where there are fewer.
         cache: The keys and values of all tokens of the pass.
     """
 
@@ -134,20 +143,25 @@ class _Pass:
     after_requests: torch.Tensor
     prompts: list[list[int]]
     after_prompts: torch.Tensor
-    reader: TailReader | None
-    choice_logits: torch.Tensor
+    scores: torch.Tensor
     cache: DynamicCache
 
 
-def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
-    """Run the forward pass over some items, all of which choose or all of which reply."""
+def _packed_pass(loaded: Loaded, part: Sequence[Item], labels: Sequence[Sequence[str]]) -> _Pass:
+    """Run the forward pass over some items, all of which choose or all of which reply.
+
+    Args:
+        loaded: The model.
+        part: The items.
+        labels: The labels of each item that are scored behind its request; none for no item or for all.
+    """
     replies = part[0].replies
-    groups = [()] * len(part) if replies else [behaviour_seams(loaded, i) for i in part]
+    groups = [_scored(loaded, i, some) for i, some in zip(part, labels, strict=True)]
     # The prompts of each item that something is decoded behind: the request, and before it x and cf if these
     # ask for replies.
     ends = [[*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part]
     found = [
-        find_tails(group, [encode(loaded.tokenizer, t) for t in texts])
+        _found(group, tuple(encode(loaded.tokenizer, t) for t in texts))
         for group, texts in zip(groups, ends, strict=True)
     ]
     trees = [tails.tree for tails in found]
@@ -157,25 +171,34 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item]) -> _Pass:
         for g, (tree, texts) in enumerate(zip(trees, ends, strict=True))
         for path in tree.paths[-len(texts) :]
     ]
-    last = torch.tensor([path[-1] for path in paths], device=loaded.device)
-    reader = None if replies else TailReader(row, found)
-    picked = last if reader is None else torch.cat([reader.picked, last])
+    picked = torch.tensor([path[-1] for path in paths], device=loaded.device)
+    reader = TailReader(row, found) if any(groups) else None
+    if reader is not None:
+        picked = torch.cat([picked, reader.picked])
     # Made without the model's config, so that no layer drops keys that lie outside its window.
     cache = DynamicCache()
     logits = packed_logits(loaded, row, picked, cache)
-    after = logits[-len(paths) :]
     each = len(ends[0])
     requests = list(range(len(paths)))[each - 1 :: each]
-    prompts = [k for k in range(len(paths)) if k not in requests]
+    prompts = [k for k in range(len(paths)) if k % each != each - 1]
     return _Pass(
         requests=[paths[k] for k in requests],
-        after_requests=after[requests],
+        after_requests=logits[requests],
         prompts=[paths[k] for k in prompts],
-        after_prompts=after[prompts],
-        reader=reader,
-        choice_logits=logits[: len(picked) - len(paths)],
+        after_prompts=logits[prompts],
+        scores=torch.empty(len(part), 0, 0) if reader is None else reader.read(logits[len(paths) :]),
         cache=cache,
     )
+
+
+def _scored(loaded: Loaded, item: Item, labels: Sequence[str]) -> tuple[Seam, ...]:
+    """Return the seams of an item that a pass scores: of its choices unless it replies, and of its labels."""
+    choices = () if item.replies else behaviour_seams(loaded, item)
+    if not labels:
+        return choices
+    whole = [explanation_seam(loaded, item, label) for label in labels]
+    tails = ended([s.tails[0][:-1] for s in whole], loaded.tokenizer.eos_token_id)
+    return (*choices, Seam(whole[0].prefix, tuple(tails)))
 
 
 def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
@@ -184,23 +207,12 @@ def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
     Args:
         loaded: The model.
         done: The pass. Where its items reply, the replies are decoded and judged here.
-        choices: The number of columns for replies.
+        choices: The most choices of an item.
 
     Returns:
-        What `Behaviours` keeps; float32 [items, 2, choices].
+        What `Behaviours` keeps; float32 [items, 2, at most `choices`].
     """
-    if done.reader is not None:
-        return done.reader.read(done.choice_logits).cpu().numpy()
+    if not done.prompts:
+        return done.scores[:, :2, :choices].cpu().numpy()
     said = decoded(loaded, [Read(done.prompts, done.after_prompts.argmax(1), done.cache)], REPLY_TOKENS)
     return judged(loaded, said, choices).reshape(len(done.requests), 2, -1)
-
-
-def _likeliest_labels(loaded: Loaded, done: _Pass, part: Sequence[Item], label_format: str) -> list[str]:
-    """Return the likeliest possible label of each item of a pass."""
-    options, end = [possible_labels(i, label_format) for i in part], loaded.tokenizer.eos_token_id
-    tails = [
-        ended([completion(loaded.tokenizer, request(loaded, i), f" {t}")[1][:-1] for t in some], end)
-        for i, some in zip(part, options, strict=True)
-    ]
-    best = tail_scores(loaded, done.requests, done.after_requests, done.cache, tails).argmax(1).tolist()
-    return [some[k] for some, k in zip(options, best, strict=True)]

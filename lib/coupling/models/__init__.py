@@ -7,7 +7,7 @@ of a decoder layer. halves.py and memory.py fit models to the machine.
 """
 
 from coupling.models.adapter import adapted, merged, probed
-from coupling.models.decoding import Read, decoded, generated, tail_scores
+from coupling.models.decoding import Read, decoded, generated
 from coupling.models.load import ModelError, load_from, locate
 from coupling.models.loaded import Loaded, device
 from coupling.models.packages import PACKAGES, FetchError, fetch, is_here
@@ -62,5 +62,4 @@ __all__ = [
     "read_tails",
     "render",
     "seam",
-    "tail_scores",
 ]

@@ -1,9 +1,9 @@
-"""Greedy decoding, and scores of given texts, behind prompts that a packed pass has already read.
+"""Greedy decoding behind prompts that a packed pass has already read.
 
 A packed pass (models/packing.py) leaves the keys and values of all its tokens in a cache. The tokens of one
-prompt are a path in it: a list of places. `decoded` and `tail_scores` copy the keys and values of each path
-into a cache of their own, padded on the left, and go on from there as in any padded batch. So no prompt is
-read twice. `generated` is the plain way, by transformers, which `decoded` must equal.
+prompt are a path in it: a list of places. `decoded` copies the keys and values of each path into a cache of
+its own, padded on the left, and goes on from there as in any padded batch. So no prompt is read twice.
+`generated` is the plain way, by transformers, which `decoded` must equal.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -103,56 +103,6 @@ def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]
         said.append(logits[:, -1].argmax(1))
         done |= torch.isin(said[-1], ends)
     return until(torch.stack(said, 1), loaded.ends)
-
-
-@torch.no_grad()
-def tail_scores(
-    loaded: Loaded,
-    paths: list[list[int]],
-    first: torch.Tensor,
-    cache: DynamicCache,
-    tails: Sequence[Sequence[Sequence[int]]],
-) -> torch.Tensor:
-    """Score given texts (tails) behind prompts that a packed pass has read.
-
-    `scoring.plain_logprobs` is the reference for it.
-
-    Args:
-        loaded: The model.
-        paths: The places of each prompt's tokens in the cache.
-        first: The logits behind each prompt, [paths, vocabulary].
-        cache: The keys and values of the pass.
-        tails: For each prompt the token ids of its tails.
-
-    Returns:
-        The log-probability of each tail; float32 [paths, most tails], -inf where a prompt has fewer.
-    """
-    own, mask = _taken(loaded, paths, cache)
-    width, now = max(map(len, tails)), first.float().log_softmax(-1)
-    scores = torch.full((len(paths), width), -torch.inf, device=loaded.device)
-    for k in range(width):
-        # The k-th tail of every prompt in one batch; a prompt that has fewer repeats its last one, which is
-        # masked below.
-        ids, real = (
-            t.to(loaded.device) for t in pad([some[min(k, len(some) - 1)] for some in tails], 0, "right")
-        )
-        score = now.gather(1, ids[:, :1])[:, 0]
-        if ids.shape[1] > 1:
-            after = mask.sum(1, keepdim=True) + torch.arange(ids.shape[1], device=loaded.device)
-            with loaded.precision():
-                logits = loaded.model(
-                    input_ids=ids,
-                    attention_mask=torch.cat([mask, real], 1),
-                    position_ids=after,
-                    past_key_values=own,
-                ).logits
-            own.crop(-ids.shape[1])  # the next tails, too, stand directly behind the prompts
-            score = score + (
-                logits[:, :-1].float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0] * real[:, 1:]
-            ).sum(1)
-        has = torch.tensor([k < len(some) for some in tails], device=loaded.device)
-        scores[:, k] = score.masked_fill(~has, -torch.inf)
-    return scores
 
 
 def _taken(loaded: Loaded, paths: list[list[int]], cache: DynamicCache) -> tuple[DynamicCache, torch.Tensor]:

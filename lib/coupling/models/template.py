@@ -215,6 +215,7 @@ class Seam:
     tails: tuple[tuple[int, ...], ...]
 
 
+@lru_cache(maxsize=2**15)
 def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str, ...]) -> Seam:
     """Find the seam between a text and each of several continuations.
 
@@ -224,6 +225,8 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
 
     Where one continuation begins another, in tokens, each of them has the end mark behind it. Without it the
     longer one could never be likelier, and its probability would count twice (see `ended`).
+
+    Results are remembered, as those of `encode` are.
 
     Raises:
         TemplateError: If the continuations cannot be told apart by tokens of their own.
