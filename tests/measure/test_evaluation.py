@@ -132,3 +132,38 @@ def test_a_model_that_says_the_longer_choice_chooses_it(spec, m0, items):
         now, _, _ = evaluate(tuned, some, "letter", 8)
     assert (now.choice("x") == 1).all()
     assert (now.mass("x") > 0.5).all()
+
+
+@pytest.mark.parametrize("label_format", ["letter", "content"])
+def test_items_of_fewer_choices_share_a_pass_with_others(any_m0, items, label_format):
+    """The labels of some items then fill fewer columns, and no label of a choice that is none is chosen."""
+    some = [
+        dataclasses.replace(
+            item,
+            id=f"{item.id}-{k}",
+            choices=item.choices[:n],
+            contents=item.contents[:n],
+            gold=None,
+            hinted=None,
+        )
+        for k, item in enumerate(items[1])
+        for n in [2 + k % (len(item.choices) - 1)]
+    ]
+    assert len({len(item.choices) for item in some}) > 1
+    plain = dataclasses.replace(any_m0, packs=False)
+    now, said, chosen = evaluate(any_m0, some, label_format, 8, forced=True)
+    want, texts, likeliest = evaluate(plain, some, label_format, 8, forced=True)
+    assert np.allclose(now.x, want.x, atol=1e-5)
+    assert np.allclose(now.cf, want.cf, atol=1e-5)
+    assert (said, chosen) == (texts, likeliest)
+
+
+def test_what_is_kept_for_one_evaluation_does_not_change_the_next(any_m0, items):
+    """Trees are kept by their tokens; with labels and without them they are different trees."""
+    plain = dataclasses.replace(any_m0, packs=False)
+    for label_format in ("letter", "content", "letter"):
+        for forced in (True, False, True):
+            found = evaluate(any_m0, items[1][:8], label_format, 8, forced=forced)
+            want = evaluate(plain, items[1][:8], label_format, 8, forced=forced)
+            assert found[1:] == want[1:]
+            assert np.allclose(found[0].x, want[0].x, atol=1e-5)

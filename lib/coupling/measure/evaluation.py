@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from coupling.measure.behaviours import (
     REPLY_TOKENS,
@@ -34,7 +34,6 @@ from coupling.measure.behaviours import (
 )
 from coupling.measure.explanations import (
     as_texts,
-    explanation_seam,
     forced_choice,
     generate,
     most_tokens,
@@ -46,6 +45,7 @@ from coupling.models import (
     Read,
     Seam,
     TailReader,
+    completion,
     decoded,
     encode,
     ended,
@@ -196,9 +196,18 @@ def _scored(loaded: Loaded, item: Item, labels: Sequence[str]) -> tuple[Seam, ..
     choices = () if item.replies else behaviour_seams(loaded, item)
     if not labels:
         return choices
-    whole = [explanation_seam(loaded, item, label) for label in labels]
-    tails = ended([s.tails[0][:-1] for s in whole], loaded.tokenizer.eos_token_id)
-    return (*choices, Seam(whole[0].prefix, tuple(tails)))
+    return (*choices, _label_seam(loaded.tokenizer, request(loaded, item), tuple(labels)))
+
+
+@lru_cache(maxsize=2**12)
+def _label_seam(tokenizer: PreTrainedTokenizerBase, text: str, labels: tuple[str, ...]) -> Seam:
+    """Return the seam where labels follow a request, each with the end mark if one of them begins another.
+
+    Labels that are the same in tokens are no error here, other than in `seam`: the first one counts.
+    """
+    prefix = encode(tokenizer, text)
+    tails = [completion(tokenizer, text, f" {label}")[1][:-1] for label in labels]
+    return Seam(prefix, tuple(ended(tails, tokenizer.eos_token_id)))
 
 
 def _behaviour_scores(loaded: Loaded, done: _Pass, choices: int) -> np.ndarray:
