@@ -17,9 +17,11 @@ from coupling.training.loss import losses
 from made_models import ARCHITECTURES, bloom, build
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=[(name, shares) for name in ARCHITECTURES for shares in (False, True)], ids=str)
 def any_m0(request, m0):
-    return build(request.param, m0.tokenizer)
+    """With shared passes, the likeliest labels come from the pass that gives behaviours and texts."""
+    name, shares = request.param
+    return dataclasses.replace(build(name, m0.tokenizer), shares=shares)
 
 
 def test_replies_of_one_pass_are_those_of_plain_batches(spec, any_m0, monkeypatch):

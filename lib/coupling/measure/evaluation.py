@@ -1,10 +1,12 @@
 """Behaviours and explanations of a model at once, B(M_t) and E(M_t), as every evaluation needs them.
 
 The three prompts of an item (x, x without its cue, and the explanation request) share most of their tokens.
-So each item becomes one prefix tree (models/packing.py), and one forward pass over the trees of a batch
-computes all three. Where the likeliest label is wanted, the item's possible labels are branches of the tree
-too. What must be generated, explanations and replies, is then decoded from the keys and values of that pass.
-Each text is decoded behind its own prompt alone and sees nothing of the other branches of its tree.
+So each item becomes one prefix tree (models/trees.py), and one forward pass over the trees of a batch
+computes all three. Where the likeliest label is wanted and the model shares passes (`Loaded.shares`), the
+item's possible labels are branches of the tree too; else they have a pass of their own.
+
+What must be generated, explanations and replies, is then decoded from the keys and values of the pass. Each
+text is decoded behind its own prompt alone and sees nothing of the other branches of its tree.
 
 Explanations could be read off such branches as well, since an explanation is mostly one of the labels. But
 that takes 12 more tokens an item, for labels by letter, and decoding takes 3: on small models it was slower.
@@ -46,6 +48,7 @@ from coupling.models import (
     Seam,
     TailReader,
     completion,
+    continuation_logprobs,
     decoded,
     encode,
     ended,
@@ -96,7 +99,8 @@ def evaluate(
     for which in alike(items, batch):
         part = [items[k] for k in which]
         labels = [possible_labels(i, label_format) if forced else [] for i in part]
-        done = _packed_pass(loaded, part, labels)
+        # Without `fused` the labels stay out of this pass, so that behaviours round as they always have.
+        done = _packed_pass(loaded, part, labels if loaded.shares else [[]] * len(part))
         scores = _behaviour_scores(loaded, done, both.shape[2])
         both[:, which, : scores.shape[2]] = scores.swapaxes(0, 1)
         if waiting and sum(len(some) for some, _ in waiting) + len(which) > decode_batch:
@@ -104,8 +108,8 @@ def evaluate(
             waiting = []
         waiting.append((which, Read(done.requests, done.after_requests.argmax(1), done.cache)))
         if forced:
-            best = done.scores[:, -1].argmax(1).tolist()
-            for k, some, likeliest in zip(which, labels, best, strict=True):
+            scores = done.scores[:, -1] if loaded.shares else _label_scores(loaded, part, labels)
+            for k, some, likeliest in zip(which, labels, scores.argmax(1).tolist(), strict=True):
                 chosen[k] = some[likeliest]
     _decode(loaded, waiting, limit, said)
     now = measured(items, both)
@@ -171,22 +175,22 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item], labels: Sequence[Sequence
         for g, (tree, texts) in enumerate(zip(trees, ends, strict=True))
         for path in tree.paths[-len(texts) :]
     ]
-    picked = torch.tensor([path[-1] for path in paths], device=loaded.device)
+    last = torch.tensor([path[-1] for path in paths], device=loaded.device)
     reader = TailReader(row, found) if any(groups) else None
-    if reader is not None:
-        picked = torch.cat([picked, reader.picked])
+    picked = last if reader is None else torch.cat([reader.picked, last])
     # Made without the model's config, so that no layer drops keys that lie outside its window.
     cache = DynamicCache()
     logits = packed_logits(loaded, row, picked, cache)
+    tails, after = logits[: -len(paths)], logits[-len(paths) :]
     each = len(ends[0])
     requests = list(range(len(paths)))[each - 1 :: each]
     prompts = [k for k in range(len(paths)) if k % each != each - 1]
     return _Pass(
         requests=[paths[k] for k in requests],
-        after_requests=logits[requests],
+        after_requests=after[requests],
         prompts=[paths[k] for k in prompts],
-        after_prompts=logits[prompts],
-        scores=torch.empty(len(part), 0, 0) if reader is None else reader.read(logits[len(paths) :]),
+        after_prompts=after[prompts],
+        scores=torch.empty(len(part), 0, 0) if reader is None else reader.read(tails),
         cache=cache,
     )
 
@@ -197,6 +201,12 @@ def _scored(loaded: Loaded, item: Item, labels: Sequence[str]) -> tuple[Seam, ..
     if not labels:
         return choices
     return (*choices, _label_seam(loaded.tokenizer, request(loaded, item), tuple(labels)))
+
+
+def _label_scores(loaded: Loaded, part: Sequence[Item], labels: Sequence[Sequence[str]]) -> torch.Tensor:
+    """Score the labels of some items in a pass of its own; float32 [items, most labels]."""
+    asked = [(request(loaded, i), tuple(some)) for i, some in zip(part, labels, strict=True)]
+    return continuation_logprobs(loaded, [(_label_seam(loaded.tokenizer, *each),) for each in asked])[:, 0]
 
 
 @lru_cache(maxsize=2**12)
