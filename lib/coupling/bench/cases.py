@@ -76,7 +76,7 @@ def prepared(
         as_run: Whether the model is loaded as runs load it.
         values: Values of the spec in place of the case's own.
     """
-    spec = make_spec(case.profile, **({"train_items": case.items} | case.values | values))
+    spec = make_spec(case.profile, **({"train_items": case.items, "fused": True} | case.values | values))
     items, _ = runs.items_of(spec)
     torch.set_num_threads(spec.threads)
     if spec.model in ORGANISMS:
