@@ -10,6 +10,8 @@ from coupling.measure.explanations import labels
 from coupling.models import adapted, pack, packed_logits, prefix_tree
 from coupling.models.adapter import lora_layers
 from coupling.models.fused import _Gated, _Normed, fuse, unfuse
+from coupling.models.load import halve
+from coupling.models.memory import checkpoint_layers
 from coupling.training.checkpoints import trainable
 from coupling.training.data import training_set
 from coupling.training.loss import losses
@@ -164,3 +166,36 @@ def test_an_adapter_that_is_given_back_computes_as_peft_does(spec, m0, items):
     with adapted(m0, spec.model_copy(update={"fused": True})) as tuned:
         assert lora_layers(tuned.model)
     assert torch.equal(torch.from_numpy(behaviours(plain, items[1], 8).x), torch.from_numpy(wanted))
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_under_autocast_values_and_gradients_differ_by_rounding_alone(spec, any_m0, items, halved):
+    b0 = behaviours(any_m0, items[0], 8)
+    data = training_set(any_m0, items[0], b0, labels(items[0], b0, "letter"), {})
+    any_m0.dtype, found = torch.bfloat16, []
+    if halved:
+        halve(any_m0.model)
+    for fused in (False, True):
+        with adapted(any_m0, spec.model_copy(update={"fused": fused})) as tuned:
+            stir(tuned)
+            sums = losses(spec, tuned, data, range(8))
+            (sums["cross_entropy"] + sums["kl"]).backward()
+            found.append([sums["cross_entropy"], *(p.grad for _, p in trainable(tuned.model))])
+    for ours, wanted in zip(*found, strict=True):
+        assert ours.dtype == wanted.dtype
+        assert (ours - wanted).norm() < 0.05 * wanted.norm()
+
+
+def test_layers_that_are_computed_again_give_the_same_gradients(spec, m0, items):
+    b0 = behaviours(m0, items[0], 8)
+    data = training_set(m0, items[0], b0, labels(items[0], b0, "letter"), {})
+    found = []
+    for again in (False, True):
+        with adapted(m0, spec.model_copy(update={"fused": True})) as tuned:
+            stir(tuned)
+            if again:
+                checkpoint_layers(tuned.model)
+            losses(spec, tuned, data, range(8))["cross_entropy"].backward()
+            found.append([p.grad for _, p in trainable(tuned.model)])
+    for ours, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-6)
