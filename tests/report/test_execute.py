@@ -15,8 +15,8 @@ from coupling.report.execute import (
     NotebookError,
     check_plain,
     execute,
-    execute_side_by_side,
     parameters,
+    side_by_side,
 )
 from coupling.spec import SpecError
 
@@ -92,8 +92,9 @@ def test_notebooks_side_by_side_are_all_tried_and_a_failure_is_told(write, tmp_p
     note = "import os, pathlib; pathlib.Path(where).write_text(str(os.getpid()))"
     names = ("one", "two", "fails")
     jobs = [write(n, "where = ''", note, "1 / 0" if n == "fails" else "pass") for n in names]
-    with pytest.raises(NotebookError, match="ZeroDivisionError"):
-        execute_side_by_side(jobs)
+    with pytest.raises(NotebookError, match="ZeroDivisionError"), side_by_side(jobs):
+        (tmp_path / "meanwhile").touch()
+    assert (tmp_path / "meanwhile").exists()
     kernels = [(tmp_path / name).read_text() for name in names]
     assert all(job.out.is_file() for job in jobs)
     assert len(set(kernels)) == min(os.cpu_count(), len(jobs))
