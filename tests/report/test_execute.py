@@ -115,6 +115,16 @@ def test_the_notebook_of_a_figure_shows_its_figure_once_as_an_image(tmp_path, mo
     assert (files.figures_dir() / "tiny" / "rank-curve.png").exists()
 
 
+def test_a_grammar_that_no_notebook_needs_is_not_built():
+    code = (
+        "import pathlib, sys\nfrom coupling.report.execute import Job, execute\n"
+        "execute([])\nassert 'papermill' in sys.modules\nassert 'rfc3987_syntax' not in sys.modules\n"
+        "import rfc3987_syntax"  # whoever wants it has it
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_notebook_is_never_written_over(write):
     job = write("one", "where = ''")
     with pytest.raises(SpecError, match="is the notebook itself"):
