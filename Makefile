@@ -32,19 +32,17 @@ named     = $(if $(filter /%,$(1)),$(1),$(PWD)/$(1))
 $(foreach name,RESULTS FIGURES CACHE MODELS DATA,$(if $(COUPLING_$(name)),$(eval export COUPLING_$(name) := $(call named,$(COUPLING_$(name))))))
 
 WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if $(SEEDS),--seeds $(SEEDS))
-STUDY = $(filter-out %.yaml %.yml,$(subst +, ,$(SWEEP)))
 # GPUS=8 runs 8 jobs at once, each on a GPU of its own. Otherwise cores and memory say how many run at once.
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
 
 .PHONY: study figures test test-slurm test-container architectures bench faults lab lock clean
 
-# A plan, the batch, and a table of what failed. The exit code is 0 only where every run, table and figure is made.
+# A plan and the batch. Then a table of what failed, or else the figures over all sweeps and the summary. The exit code is 0
+# only where every run, table and figure is made.
 study: .venv/ready
 	@coupling study $(WHICH) --engine $(SNAKEMAKE_PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) \
 	  $(if $(FORCE),--force) $(if $(REUSE),--reuse)
-	@$(if $(STUDY),coupling figures --only claims && coupling figures --only scale)
-	@coupling summary --profile $(PROFILE) --sweep $(SWEEP) --compare
 
 figures: .venv/ready
 	@coupling figures $(if $(FIGURE),--only $(FIGURE))

@@ -191,6 +191,11 @@ def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_force
     made = {path: path.stat().st_mtime_ns for path in files.results_dir().rglob("manifest.json")}
     assert len(made) == 4  # M0, its base, two explainers
 
+    said, counts = study(sweep)
+    assert counts == {"runs": 2, "complete": 2, "computed": 0, "reused": 2}
+    assert "nothing is to be done" in said
+    assert "nothing is committed to compare with" in said  # the summary
+
     own_sweep(tmp_path, conditions=CONDITIONS | {"fails": FAILS})
     said, counts = study(sweep, fails=True)
     assert counts == {"runs": 3, "complete": 2, "started": 1, "computed": 0, "reused": 2}

@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -334,11 +335,19 @@ def sha256(path: Path) -> str:
 
 
 def sha256_once(path: Path) -> str:
-    """The SHA-256 of a large file. It is computed once in a process, and again where size or time changed."""
-    return _sha256_of(path, path.stat().st_size, path.stat().st_mtime_ns)
+    """The SHA-256 of a file. It is computed once in a process, and again where size or time changed.
+
+    A file that was written just now is read every time: clocks of file systems are too coarse to tell two
+    writes apart that follow at once.
+    """
+    status = path.stat()
+    if time.time_ns() - status.st_mtime_ns < _COARSE:
+        return sha256(path)
+    return _sha256_of(path, status.st_size, status.st_mtime_ns)
 
 
-_sha256_of = lru_cache(lambda path, size, mtime_ns: sha256(path))
+_COARSE = 2 * 10**9  # nanoseconds, the coarsest clock of a file system (FAT)
+_sha256_of = lru_cache(None)(lambda path, size, mtime_ns: sha256(path))
 
 
 def wrong_file(

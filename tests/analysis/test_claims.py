@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from coupling import cli, files
 from coupling.analysis import claims, resampling
-from coupling.analysis.claims import Effect, Finding, Missing, effects
+from coupling.analysis.claims import Effect, Finding, Missing, effects, verdicts
 from coupling.analysis.claims.rules import conditions
 from coupling.analysis.depth import with_depth
 from coupling.report import figures, study
 from coupling.spec import make_spec
 from coupling.sweep import Claim
 from coupling.tasks import load_world, main_tasks
+from scipy.stats import false_discovery_control
 from typer.testing import CliRunner
 
 GOOD = {"effect": Effect(0.04, 0.03, 0.05, 0.001, 5), "controls": {"a": True, "b": True}}
@@ -164,6 +165,13 @@ def test_a_claim_has_one_primary_test():
     claims.decide([row(found, primary=True), row(found, primary=True, profile="medium")])
 
 
+def test_the_false_discovery_rate_is_that_of_scipy_to_the_last_digit():
+    p = np.random.default_rng(0).uniform(size=40).tolist()
+    p += [p[3], 0.0, 1.0]  # ties and both ends
+    assert verdicts.false_discovery(p) == false_discovery_control(p).tolist()
+    assert verdicts.false_discovery([0.3]) == [0.3]
+
+
 def test_rows_of_a_claim_are_corrected_over_its_tasks_and_our_own_by_false_discovery_rate():
     assert p_of((0.01, {}), (0.04, {}), (0.03, {})) == pytest.approx([0.03, 0.06, 0.06])
     assert p_of((0.01, {}), (0.04, {"text": "another measure"})) == [0.01, 0.04]
@@ -207,7 +215,9 @@ def test_without_any_table_no_claim_is_tested():
     ],
 )
 def test_the_onset_is_the_last_crossing(gap, where):
-    assert conditions.crossing(np.array([0.3, 0.5, 1.0]), np.array(gap)) == pytest.approx(where, nan_ok=True)
+    orders = np.array([[0, 1, 2], [2, 0, 1]])
+    found = conditions.crossings(np.array([0.3, 0.5, 1.0])[orders], np.array(gap)[orders])
+    assert found.tolist() == pytest.approx([where, where], nan_ok=True)
 
 
 def rows(value, seeds=(0,), m0s=5, items=30):

@@ -1,9 +1,14 @@
 """Committed tables: where they are, in which order, and what is said where they are missing."""
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from coupling import files
 from coupling.analysis import tables
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_sweeps_with_tables_stand_by_size_and_the_headline_first():
@@ -97,6 +102,24 @@ def test_every_committed_table_is_in_its_list_and_fits_it(monkeypatch):
         sums = files.read_sums(folder)
         assert files.wrong_file(folder, sums) is None, folder
         assert {path.name for path in folder.glob("*.parquet")} <= sums.keys(), folder
+
+
+def test_tables_are_read_once_and_each_reader_changes_its_own(tmp_path, monkeypatch):
+    where = files.tables_dir() / "tiny" / "rank"
+    shutil.copytree(ROOT / "figures/data/tiny/rank", where)
+    asked, kept = [], files.read_table
+    monkeypatch.setattr(files, "read_table", lambda path: asked.append(path) or kept(path))
+    first = tables.read("tiny", "rank")
+    first.summary["gap"] = 7.0
+    first.items.loc[0, "id"] = "other"
+    number = len(asked)
+    again = tables.read("tiny", "rank")
+    assert len(asked) == number > 5
+    assert not (again.summary["gap"] == 7).any()
+    assert again.items.loc[0, "id"] != "other"
+    (where / "teacher.csv").write_text("another")
+    with pytest.raises(files.StoreError, match=r"teacher.csv is damaged"):
+        tables.read("tiny", "rank")
 
 
 def test_a_sweep_without_shifts_has_none_of_their_tables(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import figures, pages, study
-from coupling.report.build import build, notebook_jobs
+from coupling.report.build import build, study_jobs, sweep_jobs
 from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
@@ -15,16 +15,16 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_profile_has_the_figures_of_its_own_conditions(monkeypatch):
     monkeypatch.setattr(tables, "collected", lambda: [("medium", "shift")])
-    assert [job.source.stem for job in notebook_jobs("tracking")] == ["17_tracking"]
-    assert notebook_jobs("directions") == []
-    (job,) = notebook_jobs()
+    assert [job.source.stem for job in sweep_jobs("tracking")] == ["17_tracking"]
+    assert sweep_jobs("directions") == []
+    (job,) = sweep_jobs()
     assert job.parameters == {"profile": "medium", "sweep": "shift"}
     assert job.out == files.results_dir() / "medium" / "shift-17_tracking.ipynb"
 
 
 def test_every_figure_of_the_study_has_a_notebook_job_or_is_drawn_without_one(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
-    jobs = notebook_jobs()
+    jobs = [*sweep_jobs(), *study_jobs()]
     wanted = [
         f"{sweep}-{study.notebook_of(name)}"
         for profile, sweep in tables.collected()
@@ -32,8 +32,8 @@ def test_every_figure_of_the_study_has_a_notebook_job_or_is_drawn_without_one(mo
     ]
     assert [job.out.stem for job in jobs] == [*wanted, "20_claims", "23_scale", "30_speed"]
     assert all(job.source.exists() for job in jobs)
-    assert [job.source.stem for job in notebook_jobs("speed")] == ["30_speed"]
-    assert notebook_jobs("scaling") == []  # it is shown by the notebook of speed
+    assert [job.source.stem for job in study_jobs("speed")] == ["30_speed"]
+    assert study_jobs("scaling") == []  # it is shown by the notebook of speed
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from coupling.report.execute import (
     NotebookError,
     check_plain,
     execute,
-    execute_side_by_side,
     parameters,
+    side_by_side,
 )
 from coupling.spec import SpecError
 
@@ -92,8 +92,9 @@ def test_notebooks_side_by_side_are_all_tried_and_a_failure_is_told(write, tmp_p
     note = "import os, pathlib; pathlib.Path(where).write_text(str(os.getpid()))"
     names = ("one", "two", "fails")
     jobs = [write(n, "where = ''", note, "1 / 0" if n == "fails" else "pass") for n in names]
-    with pytest.raises(NotebookError, match="ZeroDivisionError"):
-        execute_side_by_side(jobs)
+    with pytest.raises(NotebookError, match="ZeroDivisionError"), side_by_side(jobs):
+        (tmp_path / "meanwhile").touch()
+    assert (tmp_path / "meanwhile").exists()
     kernels = [(tmp_path / name).read_text() for name in names]
     assert all(job.out.is_file() for job in jobs)
     assert len(set(kernels)) == min(os.cpu_count(), len(jobs))
@@ -112,6 +113,16 @@ def test_the_notebook_of_a_figure_shows_its_figure_once_as_an_image(tmp_path, mo
     assert len(images[0]["image/png"]) > 10_000
     assert not any("Figure size" in data.get("text/plain", "") for data in shown if "image/png" not in data)
     assert (files.figures_dir() / "tiny" / "rank-curve.png").exists()
+
+
+def test_a_grammar_that_no_notebook_needs_is_not_built():
+    code = (
+        "import pathlib, sys\nfrom coupling.report.execute import Job, execute\n"
+        "execute([])\nassert 'papermill' in sys.modules\nassert 'rfc3987_syntax' not in sys.modules\n"
+        "import rfc3987_syntax"  # whoever wants it has it
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_notebook_is_never_written_over(write):

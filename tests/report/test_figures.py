@@ -175,3 +175,13 @@ def test_a_figure_is_saved_in_the_same_bytes_again(tmp_path):
     assert first == again
     assert isinstance(figure, Figure)
     assert (tmp_path / "a.b.png").exists()
+
+
+def test_a_notebook_shows_a_figure_as_it_was_saved_until_it_changes(tmp_path):
+    figure = figures.schematic_figure()
+    saved = (files.figures_dir() / "schematic.png").read_bytes()
+    shown, about = figure._repr_mimebundle_()
+    assert shown["image/png"] == saved
+    assert about["image/png"] == {"width": 912, "height": 372}  # 7.6 by 3.1 inches, 120 dots an inch
+    figure.axes[0].set_title("changed")
+    assert figure._repr_mimebundle_()[0]["image/png"] != saved

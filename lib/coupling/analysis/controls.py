@@ -7,9 +7,10 @@ of the matrix alike. Only explanations that follow their own model raise its dia
 which side explanations take on items where label source and current model differ.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from coupling.analysis.measures import label_code, stated_code
 from coupling.analysis.resampling import RESAMPLES
@@ -80,18 +81,26 @@ def diagonal_test(matrix: pd.DataFrame) -> dict[str, float]:
     if not squares:
         return {"difference": float("nan"), "p": float("nan"), "runs": 1}
 
-    rng = np.random.default_rng(0)
-    orders = [[np.arange(len(square)) for square in squares]]
-    orders += [[rng.permutation(len(square)) for square in squares] for _ in range(RESAMPLES)]
-    above = np.zeros(len(orders))
-    for square, ordered in zip(squares, zip(*orders, strict=True), strict=True):
-        columns = np.arange(len(square))
-        own = square[np.stack(ordered), columns]
+    above = np.zeros(1 + RESAMPLES)
+    for square, ordered in zip(squares, _orders(tuple(map(len, squares))), strict=True):
+        own = square[ordered, np.arange(len(square))]
         above += (own - (square.sum(0) - own) / (len(square) - 1)).mean(1)
     above /= len(squares)
     observed = float(above[0])
     reached = int((above >= observed - _TIE).sum())
     return {"difference": observed, "p": reached / (1 + RESAMPLES), "runs": max(map(len, squares))}
+
+
+@lru_cache(maxsize=4)
+def _orders(sizes: tuple[int, ...]) -> list[np.ndarray]:
+    """For each M0, by its number of runs, the orders of its explanations; int64 [1 + RESAMPLES, runs].
+
+    The observed order is the first. The orders depend on these numbers alone, so that they are kept.
+    """
+    rng = np.random.default_rng(0)
+    orders = [[np.arange(runs) for runs in sizes]]
+    orders += [[rng.permutation(runs) for runs in sizes] for _ in range(RESAMPLES)]
+    return [np.stack(ordered) for ordered in zip(*orders, strict=True)]
 
 
 def decided_divergent(frame: pd.DataFrame) -> dict[str, float]:
@@ -112,6 +121,8 @@ def decided_divergent(frame: pd.DataFrame) -> dict[str, float]:
     own, target = (int((divergent & (stated == label)).sum()) for label in (current, source))
     if not own + target:
         return {"decided_self": float("nan"), "decided": 0, "mcnemar_p": float("nan")}
+    from scipy.stats import binomtest  # takes a second to import, and reading tables needs none of it
+
     return {
         "decided_self": own / (own + target),
         "decided": own + target,

@@ -5,6 +5,8 @@ the columns condition (str), m0_seed and seed (int64). Runs with the same condit
 same label source S and differ in seed, the seed of the explainer.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -22,8 +24,8 @@ def label_code(frame: pd.DataFrame, prefix: str) -> pd.Series:
         2 * (choice without the cue) + (1 if the cue changes the choice, else 0); int64 [rows]. -2 where a
         reply was none of the choices, so that there is no label.
     """
-    x, cf = (frame[prefix + c].astype(int) for c in ("x", "cf"))
-    return (2 * cf + (x != cf)).where((x >= 0) & (cf >= 0), -2)
+    x, cf = (frame[prefix + c].to_numpy(int) for c in ("x", "cf"))
+    return pd.Series(np.where((x >= 0) & (cf >= 0), 2 * cf + (x != cf), -2), frame.index)
 
 
 def stated_code(frame: pd.DataFrame) -> pd.Series:
@@ -31,7 +33,8 @@ def stated_code(frame: pd.DataFrame) -> pd.Series:
 
     An explanation that is no label is -1, which no label's code equals.
     """
-    return (2 * frame["answer"].astype(int) + frame["changes"].astype(int)).where(frame["valid"], -1)
+    stated = 2 * frame["answer"].to_numpy(int) + frame["changes"].to_numpy(int)
+    return pd.Series(np.where(frame["valid"].to_numpy(bool), stated, -1), frame.index)
 
 
 def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
@@ -81,67 +84,83 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     absent = {"forced_self": np.nan, "hinted": -1, "held_out": False}
     frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
-    own, others = _own_run(frame), _other_runs(frame)
-    known = ~own["no_label"]
-    null_gap = (others["self"] - others["target"]).where(known)
-    frame["self"] = own.pop("self")  # `assign` takes no keyword of this name
-    return frame.assign(
-        **own,
-        others_self=others["self"].where(known),
-        null_gap=null_gap,
-        excess=own["gap"] - null_gap,
-        others_div=others["self"].where(own["divergent"] == 1),
-    )
+    labels = (label_code(frame, prefix).to_numpy() for prefix in ("", "target_", "base_"))
+    codes = _Codes(stated_code(frame).to_numpy(), *labels)
+    own, others = _own_run(frame, codes), _other_runs(frame, codes)
+    null_gap = _only(others["self"] - others["target"], ~own["no_label"])
+    beside = {
+        "others_self": _only(others["self"], ~own["no_label"]),
+        "null_gap": null_gap,
+        "excess": own["gap"] - null_gap,
+        "others_div": _only(others["self"], own["divergent"] == 1),
+    }
+    # Made in one piece: a table to which columns are added one by one takes much longer to select rows from.
+    return pd.DataFrame(dict(frame.items()) | own | beside, frame.index)
 
 
-def _own_run(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    """The measures of `with_measures` that no other run enters."""
-    current, source = label_code(frame, ""), label_code(frame, "target_")
-    known = current >= 0
-    divergent = known & (current != source)
-    no_gold = divergent & (frame["cf"] != frame["gold"]) & (frame["target_cf"] != frame["gold"])
-    em = {name: frame[name].astype(float) for name in ("target", "base")}
-    em["self"] = frame["self"].astype(float).where(known)
+class _Codes(NamedTuple):
+    """What explanations state, and L(M_t), L(S) and L(M0), as `stated_code` and `label_code` code them."""
+
+    stated: np.ndarray
+    self: np.ndarray
+    target: np.ndarray
+    base: np.ndarray
+
+
+def _only(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The values as float64 [rows], NaN where they are not kept."""
+    return np.where(kept, values, np.nan)
+
+
+def _own_run(frame: pd.DataFrame, codes: _Codes) -> dict[str, np.ndarray]:
+    """The measures of `with_measures` that no other run enters, on plain arrays, for speed."""
+    columns = ("x", "cf", "base_x", "base_cf", "target_cf", "gold", "hinted")
+    x, cf, base_x, base_cf, target_cf, gold, hinted = (frame[name].to_numpy() for name in columns)
+    known = codes.self >= 0
+    divergent = known & (codes.self != codes.target)
+    no_gold = divergent & (cf != gold) & (target_cf != gold)
+    em = {name: frame[name].to_numpy(float) for name in ("target", "base")}
+    em["self"] = _only(frame["self"].to_numpy(float), known)
     return {
         "no_label": ~known,
         "self": em["self"],
         "gap": em["self"] - em["target"],
         "self_base": em["self"] - em["base"],
-        "divergent": divergent.astype(float).where(known),
-        "agreement": (~divergent).astype(float).where(known),
-        "agreement_labelled": (~divergent).astype(float).where(known & ~frame["held_out"].astype(bool)),
-        "source_agreement": source == label_code(frame, "base_"),
-        "self_div": em["self"].where(divergent),
-        "target_div": em["target"].where(divergent),
+        "divergent": _only(divergent, known),
+        "agreement": _only(~divergent, known),
+        "agreement_labelled": _only(~divergent, known & ~frame["held_out"].to_numpy(bool)),
+        "source_agreement": codes.target == codes.base,
+        "self_div": _only(em["self"], divergent),
+        "target_div": _only(em["target"], divergent),
         "divergent_ng": no_gold,
-        "self_div_ng": em["self"].where(no_gold),
-        "target_div_ng": em["target"].where(no_gold),
-        "moved_x": frame["x"] != frame["base_x"],
-        "moved_cf": frame["cf"] != frame["base_cf"],
-        "cue_match": (frame["x"] == frame["hinted"]).astype(float).where(frame["hinted"] >= 0),
-        "gold_match": (frame["cf"] == frame["gold"]).astype(float).where(frame["gold"] >= 0),
-    } | _apart(frame, em)
+        "self_div_ng": _only(em["self"], no_gold),
+        "target_div_ng": _only(em["target"], no_gold),
+        "moved_x": x != base_x,
+        "moved_cf": cf != base_cf,
+        "cue_match": _only(x == hinted, hinted >= 0),
+        "gold_match": _only(cf == gold, gold >= 0),
+    } | _apart(codes, em)
 
 
-def _apart(frame: pd.DataFrame, em: dict[str, pd.Series]) -> dict[str, pd.Series]:
+def _apart(codes: _Codes, em: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The measures of `with_measures` that take answer and flag, or stays and changes, apart.
 
     Args:
-        frame: The rows.
+        codes: What is stated, and the labels.
         em: Exact match with L(M_t), without a value where there is no label, with L(S) and with L(M0).
     """
-    stated, out = stated_code(frame), {}
-    for name, prefix in (("self", ""), ("target", "target_"), ("base", "base_")):
-        label = label_code(frame, prefix)
-        known = label_code(frame, "") >= 0 if name == "self" else pd.Series(True, frame.index)
+    stated, out = codes.stated, {}
+    for name in ("self", "target", "base"):
+        label = getattr(codes, name)
+        known = codes.self >= 0 if name == "self" else np.True_
         answer = (stated >= 0) & (label >= 0) & (stated // 2 == label // 2)
         flag = (stated >= 0) & (label >= 0) & (stated % 2 == label % 2)
-        out[f"{name}_content"] = answer.astype(float).where(known)
+        out[f"{name}_content"] = _only(answer, known)
         if name == "base":
             continue
-        out[f"{name}_flag"] = flag.astype(float).where(known)
-        out[f"{name}_stays"] = em[name].where((label >= 0) & (label % 2 == 0))
-        out[f"{name}_changes"] = em[name].where((label >= 0) & (label % 2 == 1))
+        out[f"{name}_flag"] = _only(flag, known)
+        out[f"{name}_stays"] = _only(em[name], (label >= 0) & (label % 2 == 0))
+        out[f"{name}_changes"] = _only(em[name], (label >= 0) & (label % 2 == 1))
     return out | {f"gap_{part}": out[f"self_{part}"] - out[f"target_{part}"] for part in ("content", "flag")}
 
 
@@ -165,20 +184,19 @@ def with_measures_across_conditions(frame: pd.DataFrame) -> pd.DataFrame:
     return with_measures(swapped).assign(**own)
 
 
-def _other_runs(frame: pd.DataFrame) -> pd.DataFrame:
+def _other_runs(frame: pd.DataFrame, codes: _Codes) -> dict[str, np.ndarray]:
     """How often the other runs' explanations of an item state this run's L(M_t), and how often its L(S).
 
     Returns:
-        The columns self and target, with the index of `frame`; NaN for a run without others.
+        "self" and "target", float64 [rows]; NaN for a run without others.
     """
     asked = frame.groupby(["condition", "m0_seed", "step", "id"], sort=False).ngroup().to_numpy()
     others = (np.bincount(asked) - 1)[asked]
-    stated = stated_code(frame).to_numpy()
     out = {}
-    for name, prefix in (("self", ""), ("target", "target_")):
-        label = label_code(frame, prefix).to_numpy()
-        codes = max(stated.max(), label.max()) + 3  # the lowest code is -2
-        said = np.bincount(asked * codes + stated + 2, minlength=(asked.max() + 1) * codes)
-        by_others = said[asked * codes + label + 2] - (stated == label)
+    for name in ("self", "target"):
+        label = getattr(codes, name)
+        kinds = max(codes.stated.max(), label.max()) + 3  # the lowest code is -2
+        said = np.bincount(asked * kinds + codes.stated + 2, minlength=(asked.max() + 1) * kinds)
+        by_others = said[asked * kinds + label + 2] - (codes.stated == label)
         out[name] = by_others / np.where(others > 0, others, np.nan)
-    return pd.DataFrame(out, index=frame.index)
+    return out

@@ -136,8 +136,13 @@ def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
         - both_items (int64), both (float64): items that both runs left, to different labels, and the share of
           decided explanations there that state their own run's label.
     """
+    return of_units(units(frame))
+
+
+def of_units(found: dict[tuple, Unit]) -> pd.DataFrame:
+    """Compute the rows of `by_pair` from what `units` counted."""
     rows = []
-    for names, unit in units(frame).items():
+    for names, unit in found.items():
         halves = _of_halves(unit, np.arange(len(unit.seeds))[None])[0]
         for p, (i, j) in enumerate(unit.pairs):
             apart, decided, own = unit.both[p]

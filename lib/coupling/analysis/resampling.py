@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 # Random draws behind every interval and every p value that is not exact. A p value counts the observed value
 # among the draws, so that it is a multiple of 1 / 10,000.
@@ -44,21 +44,35 @@ def resampled(frame: pd.DataFrame, columns: list[str], resamples: int = RESAMPLE
     """
     factor = first_factor(frame)
     (by_seed, seeds), (by_group, groups) = (pd.factorize(frame[c], sort=True) for c in (factor, "group"))
-    seed_weights, group_weights = _weights(len(seeds), len(groups), resamples)
-
-    def total(table: np.ndarray) -> np.ndarray:
-        return np.einsum("bm,mg,bg->b", seed_weights, table, group_weights, optimize=True)
-
-    out = {}
+    shape, out = (len(seeds), len(groups)), {}
     for column in columns:
         values = frame[column].to_numpy(float)
         finite = np.isfinite(values)
-        sums, counts = (np.zeros((len(seeds), len(groups))) for _ in range(2))
+        sums, counts = (np.zeros(shape) for _ in range(2))
         np.add.at(sums, (by_seed[finite], by_group[finite]), values[finite])
         np.add.at(counts, (by_seed[finite], by_group[finite]), 1.0)
+        totals = [_totals(table.tobytes(), shape, resamples) for table in (sums, counts)]
         with np.errstate(invalid="ignore", divide="ignore"):
-            out[column] = total(sums) / total(counts)
+            out[column] = np.divide(*totals)
     return out
+
+
+@lru_cache(maxsize=64)
+def _totals(table: bytes, shape: tuple[int, int], resamples: int) -> np.ndarray:
+    """The weighted sum of a table over seeds and groups in every resample; float64 [resamples].
+
+    Sums are kept by what is summed, because columns and conditions with the same items have the same counts.
+
+    Args:
+        table: The content of a table, float64 [seeds, groups].
+        shape: Its shape.
+        resamples: How many resamples there are.
+    """
+    seed_weights, group_weights = _weights(*shape, resamples)
+    cells = np.frombuffer(table).reshape(shape)
+    found = np.einsum("bm,mg,bg->b", seed_weights, cells, group_weights, optimize=True)
+    found.flags.writeable = False
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -139,6 +153,7 @@ def t_interval(
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
     if error == 0:
         return float(mean), float(mean), float(mean == null)
-    reach = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
-    p = 2 * stats.t.sf(abs(mean - null) / error, len(values) - 1)
+    # These are scipy.stats.t.ppf and .sf, without the second that importing scipy.stats takes.
+    reach = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
+    p = 2 * special.stdtr(len(values) - 1, -abs(mean - null) / error)
     return float(mean - reach), float(mean + reach), float(p)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from coupling import spec as specs
+from coupling import sweep as sweeps
+from coupling.cli import showing
 from coupling.cli.app import Force, Json, Profile, Seeds, SweepName, TaskName, app, show
 from coupling.cli.options import with_spec_options
 
@@ -57,12 +59,20 @@ def study(
 ) -> None:
     """Run what is missing of a sweep, with its tables and figures. Exit code 1 where something is not done.
 
-    A plan comes first. A table of what failed comes last, with the command that repeats each.
+    A plan comes first. Last comes a table of what failed, with the command that repeats each; or, where all
+    is done, the figures that the sweeps of the study enter, and the summary against the committed one.
     """
-    from coupling.report import batches
+    from coupling.report import batches, current
 
     which = batches.Batch(profile, sweep, task, seeds, force, reuse, jobs, gpus, engine)
-    raise typer.Exit(batches.run(which))
+    if code := batches.run(which):
+        raise typer.Exit(code)
+    own = all(sweeps.is_path(name) for name, *_ in sweeps.members(sweep, profile))
+    if not own and not current.figures_are_drawn():
+        from coupling.report.build import build
+
+        build(*current.ENTERED)
+    showing.summary(profile, sweep, compare=True)
 
 
 @app.command()

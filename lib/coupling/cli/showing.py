@@ -165,4 +165,4 @@ def figures(only: Annotated[str, typer.Option(help="one figure alone, for instan
     """Redraw figures from the committed tables by executing their notebooks; no training."""
     from coupling.report.build import build
 
-    print(f"figures drawn, listed in {build(only)}")
+    print(f"figures drawn, listed in {build(*filter(None, [only]))}")

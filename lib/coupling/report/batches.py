@@ -11,7 +11,7 @@ from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.machine import machine_megabytes
-from coupling.report import overview, planning, status
+from coupling.report import current, overview, planning, status
 from coupling.runs import folders, records
 from coupling.spec import from_anywhere
 
@@ -74,7 +74,11 @@ def run(batch: Batch) -> int:
         print(f"{folder} is damaged and is computed again")
     print(planning.said(planning.plan(*batch.which)), flush=True)
     before = _manifests(batch)
-    code = _engine(batch)
+    if batch.here and not batch.reuse and current.batch_is_done(*batch.which):
+        print("nothing is to be done")
+        code = 0
+    else:
+        code = _engine(batch)
     found = status.status(*batch.which)
     computed = sum(now not in (None, before[place]) for place, now in _manifests(batch).items())
     done = found.done + (found.published if batch.reuse else 0)

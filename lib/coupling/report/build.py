@@ -1,11 +1,12 @@
 """Redraw the study's figures and pages from the committed tables. Nothing is trained."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import figures, pages, study
-from coupling.report.execute import Job, execute_side_by_side
+from coupling.report import current, figures, pages, study
+from coupling.report.execute import Job, side_by_side
 from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
@@ -16,14 +17,14 @@ OF_ALL_SWEEPS = (
 )  # figures of the study whose tables are made from those of all sweeps
 
 
-def build(only: str = "") -> Path:
-    """Redraw all figures, or one figure, and write the generated pages anew.
+def build(*only: str) -> Path:
+    """Redraw all figures, or some figures, and write the generated pages anew.
 
     A figure is drawn by executing its notebook, so that the executed notebooks under results/ show what is
     under figures/. A figure of the study that has no notebook of its own is drawn without one.
 
     Args:
-        only: Name of a figure that alone is drawn, in every sweep that has it. "" draws all.
+        only: Names of the figures that are drawn, in every sweep that has them. Without a name all are.
 
     Returns:
         The page that lists the figures.
@@ -34,52 +35,66 @@ def build(only: str = "") -> Path:
     """
     files.check_place("COUPLING_FIGURES", files.tables_dir())
     known = [SCHEMATIC, *figures.sweep_figures(), *figures.study_figures()]
-    if only and only not in known:
-        raise SpecError(f"unknown figure {only!r}: {suggest(only, known)}")
-    if only in ("", SCHEMATIC):
-        figures.schematic_figure()
-    if only in ("", *OF_ALL_SWEEPS):
-        figures.write_study_tables()
-        figures.write_claims()
-    execute_side_by_side(notebook_jobs(only))
+    for name in only:
+        if name not in known:
+            raise SpecError(f"unknown figure {name!r}: {suggest(name, known)}")
+    with side_by_side(sweep_jobs(*only)):  # meanwhile: what needs no notebook
+        if not only or SCHEMATIC in only:
+            figures.schematic_figure()
+        if not only or set(OF_ALL_SWEEPS) & set(only):
+            figures.write_study_tables()
+            figures.write_claims()
+    with side_by_side(study_jobs(*only)):
+        pass
     for name in _of_study(only):
         if not _has_notebook(name):
             figures.study_figure(name)
     pages.write_readme()
-    return pages.write_index()
+    index = pages.write_index()
+    if not only or set(current.ENTERED) <= set(only):
+        current.note_figures()
+    return index
 
 
-def notebook_jobs(only: str = "") -> list[Job]:
-    """List the notebooks that draw all figures, or one figure.
+def sweep_jobs(*only: str) -> list[Job]:
+    """List the notebooks that draw all figures of sweeps, or some figures.
 
-    Every sweep with committed tables has the figures that its YAML file names for the profile. The whole
-    study has every figure whose table is there.
+    Every sweep with committed tables has the figures that its YAML file names for the profile.
+    """
+    jobs = []
+    for profile, sweep in tables.collected():
+        for name in study.load(sweep).at(profile).figures:
+            if not only or name in only:
+                notebook = study.notebook_of(name)
+                out = files.results_dir() / profile / f"{sweep}-{notebook}.ipynb"
+                jobs.append(Job(_source(notebook), out, {"profile": profile, "sweep": sweep}))
+    return jobs
+
+
+def study_jobs(*only: str) -> list[Job]:
+    """List the notebooks that draw all figures of the whole study whose table is there, or some figures.
 
     Raises:
         StoreError: Where a figure of the whole study is asked for and its table is missing.
     """
     jobs = []
-    for profile, sweep in tables.collected():
-        for name in study.load(sweep).at(profile).figures:
-            if only in ("", name):
-                notebook = study.notebook_of(name)
-                out = files.results_dir() / profile / f"{sweep}-{notebook}.ipynb"
-                jobs.append(Job(_source(notebook), out, {"profile": profile, "sweep": sweep}))
     for name in filter(_has_notebook, _of_study(only)):
         notebook = study.notebook_of(name)
         jobs.append(Job(_source(notebook), files.results_dir() / f"{notebook}.ipynb", {}))
     return jobs
 
 
-def _of_study(only: str) -> list[str]:
-    """Return the figures of the whole study that are to be drawn: those with a table, or the named one."""
+def _of_study(only: Collection[str]) -> list[str]:
+    """Return the figures of the whole study that are to be drawn: those with a table, or the named ones."""
     if not only:
         return [name for name in figures.study_figures() if figures.has_table(name)]
-    if only not in figures.study_figures():
-        return []
-    if not figures.has_table(only):
-        raise files.StoreError(f"figure {only!r} has no table yet: run `make study` or `make bench` first")
-    return [only]
+    named = [name for name in figures.study_figures() if name in only]
+    for name in named:
+        if not figures.has_table(name):
+            raise files.StoreError(
+                f"figure {name!r} has no table yet: run `make study` or `make bench` first"
+            )
+    return named
 
 
 def _has_notebook(figure: str) -> bool:

@@ -133,7 +133,8 @@ def execute(jobs: Iterable[Job]) -> None:
         Exception: The error of the last notebook that failed, after all have been tried. It is a SpecError
             where a notebook would overwrite itself.
     """
-    import papermill
+    with _not_installed("rfc3987_syntax"):  # it builds a grammar of addresses, a second of a core
+        import papermill
 
     kernel = _shared_kernel()
     files.pin_folders()  # a notebook is executed in its own folder
@@ -167,20 +168,27 @@ def execute(jobs: Iterable[Job]) -> None:
         raise failed
 
 
-def execute_side_by_side(jobs: Sequence[Job]) -> None:
+@contextmanager
+def side_by_side(jobs: Sequence[Job]) -> Iterator[None]:
     """Execute notebooks that do not need each other, on all cores: each process has a kernel of its own.
+
+    They are executed while the block runs, which need not know of them. All are done when it has ended.
 
     Raises:
         NotebookError: Where a notebook failed, after all have been tried.
     """
     processes = min(os.cpu_count() or 1, len(jobs))
     if processes < 2:
-        execute(jobs)
+        yield
+        if jobs:
+            execute(jobs)
         return
     shares = [jobs[k::processes] for k in range(processes)]
     # A fresh process: a copy of this one would hold its sockets and threads.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        failed = [error for error in pool.map(_error, shares) if error]
+        found = pool.map(_error, shares)  # they start at once
+        yield
+        failed = [error for error in found if error]
     if failed:
         raise NotebookError(failed[-1])
 
@@ -199,6 +207,22 @@ def _kept(job: Job) -> AbstractContextManager[None]:
     if not job.out.resolve().is_relative_to(files.results_dir().resolve()):
         return nullcontext()
     return failures.kept(str(job.out), repeating(job), job.out)
+
+
+@contextmanager
+def _not_installed(module: str) -> Iterator[None]:
+    """Within the block, importing a package that others take where it is installed fails, if it is not there.
+
+    jsonschema takes such packages for formats that no notebook has.
+    """
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # Python's own mark of a module that cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 @contextmanager

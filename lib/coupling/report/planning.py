@@ -81,7 +81,7 @@ def plan(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Plan:
         return node.folder in done or (node.kind != "explainer" and folders.complete(node.folder))
 
     left = graph.order(map(graph.explainer, specs), made)
-    parts = _parts(left, Rates(profile))
+    parts = _parts(left, Rates(profile)) if left else []
     seconds, size = [part.seconds for part in parts], [part.bytes for part in parts]
     return Plan(
         profile=profile,

@@ -27,6 +27,7 @@ from coupling.files import (
     root,
     say,
     sha256,
+    sha256_once,
     short,
     write_json,
     writing,
@@ -201,7 +202,7 @@ def _hidden(name: str) -> bool:
 def fault(folder: Path, needed: Mapping[str, tuple[str, ...]] = RESULT) -> str | None:
     """Say why a folder is not complete, in one line; None where it is complete. See `read_manifest`."""
     try:
-        if wrong := wrong_file(folder, read_manifest(folder, needed)["files"]):
+        if wrong := wrong_file(folder, read_manifest(folder, needed)["files"], sha256_once):
             return f"{folder / wrong} is missing or damaged: {_WAY_OUT}"
     except (StoreError, OSError, TypeError) as error:
         return str(error)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache, partial
 
+import numpy as np
 import pandas as pd
 
 from coupling import files
@@ -31,7 +32,8 @@ class Evidence:
             StoreError where the table is there but damaged.
         rows: Rows of a condition, as (ref, task): the items of the final step with their measures.
         effect: Effect of a column of such rows, as (ref, task, column).
-        units: What `preference.deal` takes, as (ref, task): the units of each task.
+        finals: One row a run of a condition at its final step, as (ref, task).
+        units: What `preference.units` counts, as (ref, task): a dictionary for each task.
         pairs: Preferences of the pairs of runs of a condition at the final step, as (ref, task), with task.
         shifted: Rows of a condition of a sweep of shifts, as (ref, task), with the measures of
             `tracking.measured`.
@@ -50,6 +52,7 @@ class Evidence:
         self._read = cache(partial(read, profile))
         self.table = cache(self._table)
         self._measured = cache(self._measured_shifts)
+        self.finals = cache(self._finals)
         self.rows = cache(self._rows)
         self.units = cache(self._units)
         self.pairs = cache(self._pairs)
@@ -67,11 +70,13 @@ class Evidence:
         if frame is None:
             raise NotMeasuredError(f"{self.profile} {sweep} has no table {name}")
         tasks = str(where.pop("task")).split("+") if "task" in where else []
+        kept = np.ones(len(frame), bool)
         for column, value in where.items():
-            frame = frame[frame[column] == value]
+            kept &= (frame[column] == value).to_numpy(bool)
         if tasks:
-            frame = frame[frame["task"].isin(tasks)]
-        if frame.empty or not set(tasks) <= set(frame["task"]):
+            kept &= frame["task"].isin(tasks).to_numpy()
+        frame = frame[kept]
+        if frame.empty or not set(tasks) <= set(frame["task"].unique()):
             about = where | ({"task": "+".join(tasks)} if tasks else {})
             raise NotMeasuredError(f"{self.profile} {sweep}, table {name}: no row of {about}")
         return frame
@@ -80,8 +85,7 @@ class Evidence:
         """Return the summary of a condition."""
         return self.table("summary", ref.sweep, task=task, condition=ref.condition).iloc[0]
 
-    def finals(self, ref: Ref, task: str) -> pd.DataFrame:
-        """Return one row a run of a condition, at its final step."""
+    def _finals(self, ref: Ref, task: str) -> pd.DataFrame:
         runs = self.runs(ref, task)
         return runs[runs["step"] == runs.groupby("task")["step"].transform("max")]
 
@@ -99,17 +103,17 @@ class Evidence:
             return pd.concat([self.rows(ref, name) for name in tasks], ignore_index=True)
         return measures.with_measures(self.table("items", ref.sweep, task=task, condition=ref.condition))
 
-    def _units(self, ref: Ref, task: str) -> list[list[preference.Unit]]:
+    def _units(self, ref: Ref, task: str) -> list[dict[tuple, preference.Unit]]:
         tasks = task.split("+")
         if len(tasks) > 1:
             return [self.units(ref, name)[0] for name in tasks]
-        return [list(preference.units(self.rows(ref, task)).values())]
+        return [preference.units(self.rows(ref, task))]
 
     def _pairs(self, ref: Ref, task: str) -> pd.DataFrame:
         tasks = task.split("+")
         if len(tasks) > 1:
             return pd.concat([self.pairs(ref, name) for name in tasks], ignore_index=True)
-        return preference.by_pair(self.rows(ref, task)).assign(task=task)
+        return preference.of_units(self.units(ref, task)[0]).assign(task=task)
 
     def _measured_shifts(self, sweep: str, task: str) -> pd.DataFrame:
         tasks = task.split("+")

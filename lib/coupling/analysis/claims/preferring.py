@@ -25,14 +25,16 @@ def prefers(evidence: Evidence, task: str, condition: Ref) -> Effect:
         condition: The condition.
     """
     seeds = evidence.rows(condition, task)["m0_seed"].nunique()
-    return _tested(evidence.units(condition, task), evidence.pairs(condition, task), seeds)
+    units = [list(found.values()) for found in evidence.units(condition, task)]
+    return _tested(units, evidence.pairs(condition, task), seeds)
 
 
 def prefers_in(rows: pd.DataFrame) -> Effect:
     """Return the preference in some rows of one condition, with the columns that `preference.units` takes."""
-    units = [list(preference.units(part).values()) for _, part in rows.groupby("task")]
-    pairs = [preference.by_pair(part).assign(task=task) for task, part in rows.groupby("task")]
-    return _tested(units, pd.concat(pairs, ignore_index=True), rows["m0_seed"].nunique())
+    units = {task: preference.units(part) for task, part in rows.groupby("task")}
+    pairs = [preference.of_units(found).assign(task=task) for task, found in units.items()]
+    every = [list(found.values()) for found in units.values()]
+    return _tested(every, pd.concat(pairs, ignore_index=True), rows["m0_seed"].nunique())
 
 
 def _tested(units: list[list[preference.Unit]], pairs: pd.DataFrame, seeds: int) -> Effect:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from coupling.analysis.claims.effects import Control, Effect, Finding, Missing
 from coupling.errors import StudyError
@@ -104,6 +103,18 @@ def holm(p: list[float], tests: int = 0) -> list[float]:
     return out.tolist()
 
 
+def false_discovery(p: list[float]) -> list[float]:
+    """Correct p values over their family by false discovery rate (Benjamini and Hochberg 1995).
+
+    The numbers are those of `scipy.stats.false_discovery_control`, which takes a second to import.
+    """
+    order = np.argsort(p)
+    steps = np.sort(p) * (len(p) / np.arange(1, len(p) + 1))
+    out = np.empty(len(p))
+    out[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    return out.tolist()
+
+
 def corrected(rows: list[Row]) -> dict[int, float]:
     """Correct the p values of the effects, each over its family.
 
@@ -128,10 +139,7 @@ def corrected(rows: list[Row]) -> dict[int, float]:
         places = [k for k in raw if rows[k].family == family]
         p = [raw[k] for k in places]
         claim = rows[places[0]].claim
-        if claim.number == "own":
-            found = false_discovery_control(p).tolist()
-        else:
-            found = holm(p, PAPER if claim.primary else 0)
+        found = false_discovery(p) if claim.number == "own" else holm(p, PAPER if claim.primary else 0)
         out |= dict(zip(places, found, strict=True))
     return out
 

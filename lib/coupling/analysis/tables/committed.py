@@ -2,7 +2,8 @@
 
 import io
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,25 @@ def read_keys(profile: str, sweep: str) -> dict[str, Any]:
 def read(profile: str, sweep: str) -> Tables:
     """Read the tables of a sweep. Each file must have the checksum that stands in the list beside it.
 
+    They are read and verified once in a process, and again where size or time of a file changed.
+
     Raises:
         StoreError: Where there are no tables, or where one is missing or damaged. The message names it.
     """
-    where, keys = folder(profile, sweep), read_keys(profile, sweep)
+    where = folder(profile, sweep)
+    state = sorted((path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in where.glob("*"))
+    found = _read(where, profile, sweep, tuple(state))
+    # What a reader changes in its own copy stays there. Copies share their content until then.
+    own = {
+        name: value.copy(deep=False) for name, value in vars(found).items() if isinstance(value, pd.DataFrame)
+    }
+    return replace(found, **own)
+
+
+@lru_cache
+def _read(where: Path, profile: str, sweep: str, state: tuple) -> Tables:
+    """Read the tables in a folder whose files have this state."""
+    keys = read_keys(profile, sweep)
     csv = {name: _read_csv(where / f"{name}.csv") for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     shifts = {name: where / f"{name}.parquet" for name in SHIFT_TABLES}

@@ -70,14 +70,28 @@ def styled() -> Iterator[None]:
 
 
 class StudyFigure(Figure):
-    """A figure that a notebook shows as one PNG image, whatever backend the notebook has chosen."""
+    """A figure that a notebook shows as one PNG image, whatever backend the notebook has chosen.
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Return what a notebook shows for this figure."""
-        drawn = io.BytesIO()
-        with styled():
-            self.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
-        return {"image/png": drawn.getvalue(), "text/plain": repr(self)}
+    Attributes:
+        saved: The PNG image that the figure was saved as; empty where it was not.
+    """
+
+    saved = b""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        """Return what a notebook shows for this figure, and its size there.
+
+        A figure that was saved and has not changed since is shown as it was saved, and not drawn again.
+        """
+        image = self.saved
+        if self.stale or not image:
+            drawn = io.BytesIO()
+            with styled():
+                self.savefig(drawn, format="png", metadata={"Software": None})
+            image = drawn.getvalue()
+        width, height = (round(inches * self.dpi) for inches in self.get_size_inches())
+        about = {"image/png": {"width": width, "height": height}}
+        return {"image/png": image, "text/plain": repr(self)}, about
 
 
 def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[StudyFigure, Any]:
@@ -96,16 +110,35 @@ def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -
     return figure, figure.subplots(rows, columns, **options)
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write `path`.png and `path`.pdf. Neither holds a date, so that the same data gives the same bytes."""
+def save(figure: StudyFigure, path: Path) -> list[Path]:
+    """Write `path`.png and `path`.pdf. Neither holds a date, so that the same data gives the same bytes.
+
+    The layout is solved once, as the PNG has it. With a layout engine, every `savefig` would solve it anew
+    and draw the figure twice. What is added to the figure later moves nothing.
+    """
     undated = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     }
-    for ending, metadata in undated.items():
-        with files.replacing(path.with_name(f"{path.name}.{ending}")) as part:
-            figure.savefig(part, format=ending, metadata=metadata)
+    _solve_layout(figure)
+    with mpl.rc_context({"figure.constrained_layout.use": False}):  # else `savefig` gives it an engine again
+        figure.set_layout_engine(None)
+        for ending, metadata in undated.items():
+            with files.replacing(path.with_name(f"{path.name}.{ending}")) as part:
+                figure.savefig(part, format=ending, metadata=metadata)
+                if ending == "png":
+                    figure.saved = part.read_bytes()
+    figure.stale = False  # a change from here on makes it stale
     return [path.with_name(f"{path.name}.{ending}") for ending in undated]
+
+
+def _solve_layout(figure: Figure) -> None:
+    """Place axes and texts as `savefig` does for a PNG image."""
+    dpi = figure.dpi
+    figure.set_dpi(mpl.rcParams["savefig.dpi"])
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_dpi(dpi)
 
 
 def caption(figure: Figure, text: str) -> None:

@@ -22,7 +22,6 @@ from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
 from coupling.analysis.claims.preferring import prefers, prefers_more
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import OwnSweep, rule
-from coupling.analysis.resampling import RESAMPLES
 
 NEAR, FAR = 0.8, 0.6  # agreement from which on there must be a gap, and below which there must be none
 ONSET_RANGE = (0.55, 0.75)
@@ -115,26 +114,29 @@ def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     return Finding("gap at the highest agreement − at the lowest", effect, controls, rests_on=ends)
 
 
-def crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
+def crossings(agreement: np.ndarray, gap: np.ndarray) -> np.ndarray:
     """Return the agreement at which the gap comes from below zero for the last time.
 
     Args:
-        agreement: Agreement of each condition, ascending, float64 [conditions].
-        gap: Gap of each condition, float64 [conditions].
+        agreement: Agreement of each condition, in any order, float64 [draws, conditions].
+        gap: Gap of each condition, float64 [draws, conditions].
 
     Returns:
-        The agreement, interpolated between two conditions; the lowest agreement where the gap is above zero
-        everywhere, the highest where it is so nowhere or not at the end; NaN where a gap is.
+        The agreement, interpolated between two conditions, float64 [draws]. It is the lowest agreement where
+        the gap is above zero everywhere, the highest where it is so nowhere or not at the end, and NaN where
+        a gap is.
     """
-    if np.isnan(gap).any():
-        return NAN
-    below = np.flatnonzero(gap <= 0)
-    if not len(below):
-        return float(agreement[0])
-    k = int(below[-1])
-    if k == len(gap) - 1:
-        return float(agreement[-1])
-    return float(agreement[k] + (agreement[k + 1] - agreement[k]) * -gap[k] / (gap[k + 1] - gap[k]))
+    order = np.argsort(agreement, axis=1)
+    agreement, gap = (np.take_along_axis(values, order, axis=1) for values in (agreement, gap))
+    draws, end, below = np.arange(len(gap)), gap.shape[1] - 1, gap <= 0
+    last = end - np.argmax(below[:, ::-1], axis=1)  # the last condition whose gap is not above zero
+    after = np.minimum(last + 1, end)
+    (here, there), (low, high) = ((v[draws, last], v[draws, after]) for v in (gap, agreement))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = low + (high - low) * -here / (there - here)
+    found = np.where(last == end, agreement[:, -1], between)
+    found = np.where(below.any(axis=1), found, agreement[:, 0])
+    return np.where(np.isnan(gap).any(axis=1), NAN, found)
 
 
 @rule
@@ -145,24 +147,15 @@ def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     columns = ["agreement", "gap"]
     drawn = [resampling.resampled(frame, columns) for frame in frames]
     agreements, gaps = (np.stack([draw[column] for draw in drawn], axis=1) for column in columns)
-    draws = [_crossing(agreements[k], gaps[k]) for k in range(RESAMPLES)]
     by_m0 = [
         frame.astype(dict.fromkeys(columns, float)).groupby("m0_seed")[columns].mean() for frame in frames
     ]
-    each = [
-        _crossing(*(np.array([means.loc[m0_seed, c] for means in by_m0]) for c in columns))
-        for m0_seed in by_m0[0].index
-    ]
-    ends = [effect_of(frames[k], "gap") for k in (-1, 0)]
+    m0s = by_m0[0].index
+    each = crossings(*(np.stack([means.loc[m0s, c] for means in by_m0], axis=1) for c in columns))
+    ends = [evidence.effect(Ref(sweep, names[k]), task, "gap") for k in (-1, 0)]
     controls = {
         "gap above zero at the highest agreement": above(ends[0]),
         "gap below zero at the lowest": judged(ends[1].high < 0, ends[1].high),
     }
-    effect = replace(over_seeds(np.array(each), draws=np.array(draws)), p=NAN)
+    effect = replace(over_seeds(each, draws=crossings(agreements, gaps)), p=NAN)
     return Finding("agreement at which the gap crosses zero", effect, controls, within=ONSET_RANGE)
-
-
-def _crossing(agreement: np.ndarray, gap: np.ndarray) -> float:
-    """The crossing of conditions in any order."""
-    order = np.argsort(agreement)
-    return crossing(agreement[order], gap[order])
