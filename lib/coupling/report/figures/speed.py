@@ -33,46 +33,58 @@ def of_study(frame: pd.DataFrame) -> Figure:
 
 
 def draw(bench: pd.DataFrame) -> Figure:
-    """Draw one panel a measure and one bar a model and reference: engine over reference.
+    """Draw one panel a measure and one bar a model, machine and reference: engine over reference.
 
     Args:
-        bench: The table of the bench, one row a machine, measure, model and reference. The machine that was
-            measured last is drawn.
+        bench: The table of the bench, one row a machine, measure, model and reference.
     """
-    bench = style.newest(bench)
+    kinds = (
+        bench["machine"].str.split(", ").str[-1]
+    )  # what the vectors of a CPU are called; or the GPU's name
+    bench = bench.assign(group=bench["model"] + "\n" + kinds)
     measures = [measure for measure in MEASURES if measure in set(bench["measure"])]
     figure, axes = style.canvas(1, len(measures), (2.3 * len(measures), 3.0), squeeze=False)
     for axis, measure in zip(axes[0], measures, strict=True):
         _bars(axis, bench[bench["measure"] == measure])
         axis.set(title=MEASURES[measure])
     axes[0, 0].set(ylabel="engine ÷ reference")
+    figure.suptitle(_title(bench), fontsize=9)
     shown = [name for name in NAMES if name in set(bench["against"])]
     if len(shown) > 1:
         marks = [Patch(color=COLOURS[LOOKS[name]], label=NAMES[name]) for name in shown]
-        axes[0, 0].legend(handles=marks, fontsize=6)
-    said = ", and reference → engine" + (" where one reference is shown" if len(shown) > 1 else "")
+        axes[0, 0].legend(handles=marks, fontsize=6, loc="upper left")
+        axes[0, 0].set(ylim=(0, 1.3 * axes[0, 0].get_ylim()[1]))  # room for the legend
     style.caption(
         figure,
-        f"{bench['machine'].iloc[-1]}. Medians over alternating steps and batches "
-        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio{said}. "
+        f"{'; '.join(style.in_order(bench['machine']))}. Medians over alternating steps and batches "
+        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio. "
         "Peak memory: less is better.",
     )
     return figure
 
 
 def _bars(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the ratios of each model as bars, one for each reference, with the values over a sole one."""
-    models, references = style.in_order(rows["model"]), style.in_order(rows["against"])
+    """Draw the ratios of each group as bars, one for each reference."""
+    groups, references = style.in_order(rows["group"]), style.in_order(rows["against"])
     width = WIDTH / len(references)
     for k, name in enumerate(references):
         some = rows[rows["against"] == name]
-        places = some["model"].map(models.index) + (k - (len(references) - 1) / 2) * width
+        places = some["group"].map(groups.index) + (k - (len(references) - 1) / 2) * width
         bars = axis.bar(places, some["ratio"], color=COLOURS[LOOKS[name]], width=0.9 * width)
         texts = [f"{row['ratio']:.2f}×" for _, row in some.iterrows()]
-        if len(references) == 1:  # else there is no room for the values
-            pairs = zip(some["reference"], some["engine"], strict=True)
-            texts = [f"{t}\n{a:.3g} → {b:.3g}" for t, (a, b) in zip(texts, pairs, strict=True)]
         axis.bar_label(bars, texts, fontsize=6, padding=2)
     axis.axhline(1, color="black", lw=0.8)
-    axis.set_xticks(range(len(models)), models, rotation=30, ha="right", fontsize=7)
-    axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(models) - 0.3)))
+    axis.set_xticks(range(len(groups)), groups, rotation=45, ha="right", fontsize=6)
+    axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(groups) - 0.3)))
+
+
+def _title(bench: pd.DataFrame) -> str:
+    """Say how much faster than the plain reference the engine is, over all models and machines."""
+    plain = bench[bench["against"] == "plain"].groupby("measure")["ratio"].agg(["min", "max"])
+    said = {"train_throughput": "trains", "eval_throughput": "evaluates"}
+    found = [
+        f"{verb} {plain.loc[measure, 'min']:.1f} to {plain.loc[measure, 'max']:.1f} times"
+        for measure, verb in said.items()
+        if measure in plain.index
+    ]
+    return f"The engine {' and '.join(found)} as fast as plain peft" if found else "The engine's speed"
