@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from coupling import files
+from coupling import checksums, files
 from coupling.analysis import tables
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ def test_every_committed_table_is_in_its_list_and_fits_it(monkeypatch):
     top = files.tables_dir()
     for folder in (top, *(tables.folder(*names) for names in tables.collected())):
         sums = files.read_sums(folder)
-        assert files.wrong_file(folder, sums) is None, folder
+        assert checksums.wrong_file(folder, sums) is None, folder
         assert {path.name for path in folder.glob("*.parquet")} <= sums.keys(), folder
 
 

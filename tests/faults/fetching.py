@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cases import Case, Rows
-from coupling import files
+from coupling import checksums
 from coupling.models import packages
 from coupling.models.packages import Package
 from damaged_files import HARMS, restored
@@ -98,7 +98,7 @@ def fetched(study: Study, ended: Ended) -> Rows:
     if ended.code:
         return {}
     (row,) = ended.printed()
-    return {row["name"]: [files.sha256(Path(row["path"]))]}
+    return {row["name"]: [checksums.sha256(Path(row["path"]))]}
 
 
 def data_package(store: Store, state: str) -> Prepared:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 from cases import Case, Rows
-from coupling import files, runs
+from coupling import checksums, files, runs
 from coupling.report import overview
 from damaged_files import HARMS, restored
 from laboratory import ROOT, Ended, Study
@@ -47,7 +47,7 @@ def records_of(study: Study, ended: Ended) -> Rows:
         return {}
     found: Rows = {}
     for path in sorted(study.top.glob(f"{RECORDS}/*/*.parquet")):
-        found.setdefault(path.parent.name, []).append(f"{path.name} {files.sha256(path)}")
+        found.setdefault(path.parent.name, []).append(f"{path.name} {checksums.sha256(path)}")
     return found
 
 

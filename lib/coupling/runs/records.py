@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from coupling import files
+from coupling import checksums, files
 from coupling.errors import StudyError
 from coupling.runs import folders
 from coupling.spec import Spec
@@ -223,7 +223,7 @@ def _write_record(record: Path, source: Path, tables: dict[str, str | None]) -> 
         for name, said in tables.items():
             frame = files.read_table(folders.verified(source, f"{name}.parquet"))
             files.write_table(part / f"{name}.parquet", with_digests(frame, said) if said else frame)
-        checksums = {f"{name}.parquet": files.sha256(part / f"{name}.parquet") for name in tables}
+        checksums = {f"{name}.parquet": checksums.sha256(part / f"{name}.parquet") for name in tables}
         folders.write_manifest(part, folders.read_manifest(source) | {"files": checksums})
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import coupling
-from coupling import files
+from coupling import checksums, files
 from coupling.files import BY_CONTENT
 from coupling.runs import folders
 from coupling.spec import Spec, SpecError, key
@@ -49,7 +49,7 @@ def code_digest() -> str:
     """Return a SHA-256 digest of the parts of the library that can change a result, hexadecimal."""
     top = Path(coupling.__path__[0])
     paths = [path for path in sorted(top.rglob("*.py")) if path.relative_to(top).parts[0] in PARTS]
-    named = [(str(path.relative_to(top)), files.sha256(path)) for path in paths]
+    named = [(str(path.relative_to(top)), checksums.sha256(path)) for path in paths]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
@@ -137,7 +137,7 @@ def _for_elsewhere(spec: Spec) -> Spec:
     for name in ("posts", "requests"):
         path = Path(getattr(spec, name) or "-")
         if path.is_file():
-            values[name] = BY_CONTENT + files.sha256(path)
+            values[name] = BY_CONTENT + checksums.sha256(path)
     if spec.items_file is not None:
         values["task"] = PREFIX + Path(spec.items_file).name
     for name in ("model", "judge"):

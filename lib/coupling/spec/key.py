@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from coupling.files import BY_CONTENT, SUMS, sha256_once
+from coupling.checksums import sha256_once
+from coupling.files import BY_CONTENT, SUMS
 from coupling.spec.inputs import adapter_base
 from coupling.spec.section import SCHEMA_VERSION, STAGES
 from coupling.spec.spec import SECTIONS, Spec, fields_of

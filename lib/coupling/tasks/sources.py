@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from coupling import files
+from coupling import checksums, files
 from coupling.files import BY_CONTENT
 from coupling.tasks.items import TaskError
 
@@ -44,7 +44,7 @@ def located(field: str, source: str) -> Path:
 def _with_content(field: str, source: str) -> Path:
     folder = files.data_dir()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and BY_CONTENT + files.sha256(path) == source:
+        if path.is_file() and BY_CONTENT + checksums.sha256(path) == source:
             return path
     raise TaskError(
         f"{field}={source}: no file in {folder.resolve()} has this content; "
