@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from coupling import checksums, files, seals
+from coupling import files, seals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -115,23 +115,6 @@ def test_a_table_with_any_bit_flipped_is_read_or_named(tmp_path_factory, at, bit
     path.write_bytes(content)
     with contextlib.suppress(files.StoreError):  # and no other error
         files.read_table(path)
-
-
-def test_a_checksum_that_is_kept_is_computed_again_where_the_file_changed(tmp_path, monkeypatch):
-    path, asked = tmp_path / "a", []
-    kept = checksums.sha256
-    monkeypatch.setattr(checksums, "sha256", lambda path: asked.append(path) or kept(path))
-    path.write_bytes(b"a")
-    found = checksums.sha256_once(path)
-    status = path.stat()
-    path.write_bytes(b"b")  # at once, so that a coarse clock shows the same time
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert checksums.sha256_once(path) != found
-    os.utime(path, (0, 0))  # long ago
-    assert checksums.sha256_once(path) == checksums.sha256_once(path) == kept(path)
-    assert len(asked) == 3
-    path.write_bytes(b"cc")
-    assert checksums.sha256_once(path) == kept(path)
 
 
 def test_the_same_frame_gives_the_same_bytes(tmp_path):
