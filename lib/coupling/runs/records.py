@@ -223,8 +223,8 @@ def _write_record(record: Path, source: Path, tables: dict[str, str | None]) -> 
         for name, said in tables.items():
             frame = files.read_table(folders.verified(source, f"{name}.parquet"))
             files.write_table(part / f"{name}.parquet", with_digests(frame, said) if said else frame)
-        checksums = {f"{name}.parquet": checksums.sha256(part / f"{name}.parquet") for name in tables}
-        folders.write_manifest(part, folders.read_manifest(source) | {"files": checksums})
+        sums = {f"{name}.parquet": checksums.sha256(part / f"{name}.parquet") for name in tables}
+        folders.write_manifest(part, folders.read_manifest(source) | {"files": sums})
 
 
 def with_digests(frame: pd.DataFrame, column: str) -> pd.DataFrame:
