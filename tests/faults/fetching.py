@@ -18,7 +18,7 @@ from coupling import checksums
 from coupling.models import packages
 from coupling.models.packages import Package
 from damaged_files import HARMS, restored
-from laboratory import Ended, Study
+from laboratory import IN_COMMANDS, Ended, Study
 from prepared import DONE, NOTHING, Prepared, Store, own_files, own_words
 
 DATA, MODEL = "faultsdata", "faultsmodel"
@@ -68,9 +68,10 @@ def wheel(folder: Path, name: str, member: bytes) -> Path:
 
 
 def declare(name: str, member: bytes, is_model: bool) -> None:
-    """Let the library know a package of one wheel."""
+    """Let the library of all commands know a package of one wheel."""
     members = ((f"{name}==1.0", f"{name.replace('-', '_')}/data"),)
-    packages.PACKAGES[name] = Package(members, hashlib.sha256(member).hexdigest(), "none", is_model)
+    package = Package(members, hashlib.sha256(member).hexdigest(), "none", is_model)
+    IN_COMMANDS.append(lambda: packages.PACKAGES.update({name: package}))
 
 
 def packed(folder: Path) -> bytes:
@@ -90,7 +91,12 @@ def unpack(gguf: Path, folder: Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-packages.convert_gguf = unpack
+def with_archives_as_models() -> None:
+    """Let a packed folder stand in for a GGUF file."""
+    packages.convert_gguf = unpack
+
+
+IN_COMMANDS.append(with_archives_as_models)
 
 
 def fetched(study: Study, ended: Ended) -> Rows:

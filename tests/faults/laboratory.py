@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 MOST = 600  # seconds that a command may take
 gc.freeze()  # what was imported is never collected, so that a fork does not look through all of it
 _DAC_OVERRIDE, _VERSION_3 = 1, 0x20080522  # of linux/capability.h
+# What each command does first, such as to put a stand-in into the library. The tests that run in this process
+# have the library as it is.
+IN_COMMANDS: list[Callable[[], None]] = []
 TABLES = ("rows", "history")
 
 
@@ -159,8 +162,8 @@ def _be(
         os.environ.update(environment)
         os.chdir(top)
         torch.set_num_threads(1)
-        if before:
-            before()
+        for change in (*IN_COMMANDS, *([before] if before else [])):
+            change()
         sys.argv = ["coupling", *words]
         try:
             cli.main()
