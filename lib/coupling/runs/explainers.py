@@ -14,6 +14,7 @@ from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
 from coupling.measure.rows import score
 from coupling.models import Loaded, adapted
+from coupling.models.adapter import update_norm
 from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
@@ -59,6 +60,7 @@ def make_explainer(node: Node, models: Models) -> None:
             "base": graph.base(spec).folder.name,
             "source": graph.base(spec.label_source).folder.name,
             "labels": material.about,
+            "update_norm": update_norm(model.model),
             "seconds": {"load": loaded - start, "train_and_evaluate": time.monotonic() - loaded},
         }
         folders.finish(folder, manifest_of(spec, "explain", model) | about)
