@@ -1,4 +1,4 @@
-"""The size of a step by LoRA rank: how far the first steps move the weights (notebooks/PLAN.md, eleventh part).
+"""The size of a step by LoRA rank: how far the first steps move the weights (PLAN.md, eleventh part).
 
 At one learning rate an adapter of higher rank moves the weights further. Whether rank or the size of a step
 matters is told apart by runs whose learning rate makes up for it. The sweep `step_size` trains for the first
