@@ -2,9 +2,11 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 from coupling import runs
+from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import LabelError
 from coupling.runs import folders, material
 
@@ -43,6 +45,42 @@ def test_explainers_of_one_m0_and_items_share_its_behaviours_on_them(spec, monke
     monkeypatch.setattr(material, "behaviours", lambda *of: pytest.fail("asked M0 again"))
     second = runs.explain(spec.model_copy(update={"kl_weight": 0.0}))
     assert first.manifest["labels"] == second.manifest["labels"]
+
+
+def test_a_kl_term_on_all_kinds_reads_items_without_labels_of_the_other_kinds(spec, monkeypatch):
+    # a stand-in for the detector, since an M0 that knows little replies what no detector reads
+    monkeypatch.setattr("coupling.measure.behaviours.detect", lambda text: len(text) % 2)
+    for task in ("aita", "refusal"):
+        half = spec.model_copy(update={"task": task, "held_out": 0.5})
+        models = runs.Models()
+        runs.base(half, models=models)
+        alone = material.make_material(half, models)
+        whole = material.make_material(half.model_copy(update={"kl_kinds": "all"}), models)
+        assert not alone.held
+        assert whole.train == alone.train
+        assert whole.data.seams == alone.data.seams
+        assert whole.held
+        assert {i.kind for i in whole.held}.isdisjoint(i.kind for i in whole.train)
+        assert {i.group for i in whole.held}.isdisjoint(i.group for i in whole.test)
+        assert len(whole.data.reference) == whole.data.behaving == len(whole.train) + len(whole.held)
+        if task == "refusal":
+            assert list(whole.data.replies) == list(range(whole.data.behaving))
+            continue
+        now = behaviours(models.load(half), whole.held, 8)
+        held = whole.data.reference[len(whole.train) :, 0].numpy()
+        assert np.allclose(held, now.distribution("x"), atol=1e-5)
+
+
+def test_a_model_is_held_on_kinds_without_labels_by_a_kl_term_on_all_kinds(spec):
+    half = spec.model_copy(
+        update={"task": "aita", "held_out": 0.5, "kl_weight": 30.0, "steps": 20, "test_items": 200}
+    )
+    drift = {}
+    for kinds in ("labelled", "all"):
+        rows = runs.explain(half.model_copy(update={"kl_kinds": kinds})).table("rows")
+        last = rows[(rows["step"] == 20) & rows["held_out"]]
+        drift[kinds] = last["kl_x"].mean()
+    assert drift["all"] < 0.7 * drift["labelled"]
 
 
 def test_material_holds_the_behaviours_of_m0_and_of_the_label_source(spec):

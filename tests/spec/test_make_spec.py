@@ -28,6 +28,17 @@ from coupling.spec import STAGES, Spec, SpecError, given, make_spec, profile_nam
         ({"task": "jabberwocky", "teach": "jabberwocky"}, ["teach=jabberwocky"]),
         ({"explanation_weight": 0}, ["explanation_weight=0"]),
         ({"held_out": 0.5}, ["held_out=0.5", "hint_qa", "attributes"]),
+        ({"task": "aita", "kl_kinds": "all"}, ["kl_kinds=all", "held_out=0.0"]),
+        (
+            {"task": "aita", "kl_kinds": "all", "held_out": 0.5, "kl_weight": 0.0},
+            ["kl_kinds=all", "kl_weight=0.0"],
+        ),
+        ({"m0_taught_by": "organism"}, ["m0_taught_by=organism with model=organism"]),
+        ({"m0_taught_by": "gpt"}, ["m0_taught_by='gpt'", "organism-qwen"]),
+        (
+            {"m0_taught_by": "organism-qwen", "m0_checkpoint": 0.5, "m0_checkpoint_every": 5},
+            ["m0_checkpoint=0.5 with m0_taught_by=organism-qwen"],
+        ),
         ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
         ({"system": "Be brief"}, ["system='Be brief'", "taken as it is"]),
         ({"label_change": "hash"}, ["label_change=hash", "label_change_share=0"]),

@@ -112,6 +112,18 @@ def test_a_step_reads_items_and_as_many_taught_entries(spec, m0, items, data):
     assert entries_of(alone, taught, 1) == both[8:]
 
 
+def test_kinds_with_and_without_labels_are_held_alike(spec, m0, items):
+    labelled, held = items[0][:20], items[0][20:]
+    data = training_set(
+        m0, labelled, behaviours(m0, items[0], 8), ["stays at A"] * 20, {}, taught_seams(m0, held[:4]), held
+    )
+    for closed, more in ((0.5, 8), (0.2, 2)):
+        chosen = entries_of(spec.model_copy(update={"held_out": closed}), data, 1)
+        kinds = [(e >= 20) + (e >= data.behaving) for e in chosen]
+        assert kinds == [0] * 8 + [1] * more + [2] * 8
+        assert max(chosen) < data.entries == 20 + len(held) + 4
+
+
 def test_a_steps_loss_is_the_weighted_sum_of_its_terms(spec, m0, items):
     spec = spec.model_copy(update={"teach": "jabberwocky", "kl_weight": 2.0, "teach_weight": 0.5})
     b0 = behaviours(m0, items[0], 8)

@@ -181,6 +181,20 @@ def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
     return [m for m in model.modules() if isinstance(m, LoraLinear)]
 
 
+@torch.no_grad()
+def update_norm(model: torch.nn.Module) -> float:
+    """Return the Frobenius norm of what the adapter adds to all weights, as if they were one vector.
+
+    For each layer ‖s·BA‖² is s² · Σ (BᵀB ∘ AAᵀ), which needs no product as large as the weight.
+    """
+    total = 0.0
+    for layer in lora_layers(model):
+        for name in layer.active_adapters:
+            a, b = layer.lora_A[name].weight.float(), layer.lora_B[name].weight.float()
+            total += layer.scaling[name] ** 2 * float(((b.T @ b) * (a @ a.T)).sum())
+    return total**0.5
+
+
 def kept_casts(model: torch.nn.Module) -> list[torch.Tensor]:
     """List the casts of W, or of W + s B A, that accelerated layers keep between calls."""
     return [layer.__dict__["_kept"][1][0] for layer in lora_layers(model) if "_kept" in layer.__dict__]

@@ -14,6 +14,7 @@ from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
 from coupling.measure.rows import score
 from coupling.models import Loaded, adapted
+from coupling.models.adapter import update_norm
 from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
@@ -59,6 +60,7 @@ def make_explainer(node: Node, models: Models) -> None:
             "base": graph.base(spec).folder.name,
             "source": graph.base(spec.label_source).folder.name,
             "labels": material.about,
+            "update_norm": update_norm(model.model),
             "seconds": {"load": loaded - start, "train_and_evaluate": time.monotonic() - loaded},
         }
         folders.finish(folder, manifest_of(spec, "explain", model) | about)
@@ -144,18 +146,19 @@ def _data_of(phase: Phase, model: Loaded, material: Material, path: Path) -> Tra
     if phase.teaches or not material.data.taught:
         return material.data
     data = replace(material.data, taught=())
-    return data.holding(_kept(phase.spec, model, material, path)) if phase.follows_shift else data
+    items = material.train + material.held
+    return data.holding(_kept(phase.spec, model, items, path)) if phase.follows_shift else data
 
 
 def _relabelled(spec: Spec, model: Loaded, material: Material, path: Path) -> TrainingSet:
     """The training set with the labels that M_t has now. The behaviours of M_t are kept at `path`."""
-    now = _kept(spec, model, material, path)
+    now = _kept(spec, model, material.train, path)
     return material.data.relabelled(model, material.train, labels(material.train, now, spec.label_format))
 
 
-def _kept(spec: Spec, model: Loaded, material: Material, path: Path) -> Behaviours:
-    """The behaviours of the model on the training items. They are computed once and then read from `path`."""
-    return kept_behaviours(path, lambda: behaviours(model, material.train, spec.eval_batch))
+def _kept(spec: Spec, model: Loaded, items: list[Item], path: Path) -> Behaviours:
+    """The behaviours of the model on some items. They are computed once and then read from `path`."""
+    return kept_behaviours(path, lambda: behaviours(model, items, spec.eval_batch))
 
 
 def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFrame:

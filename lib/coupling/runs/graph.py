@@ -43,7 +43,7 @@ class Node:
         holds one model in memory then still holds M0 when the training starts.
         """
         if self.kind == "m0":
-            return []
+            return [m0(spec) for spec in teachers(self.spec)]
         if self.kind == "base":
             return _models(self.spec)
         source = self.spec.label_source
@@ -59,6 +59,17 @@ class Node:
 def m0(spec: Spec) -> Node:
     """The prepared M0 of a spec. It is the whole preparation, even if the spec asks for a checkpoint."""
     return Node("m0", spec.model_copy(update={"m0_checkpoint": 1.0, "explainer": -1}))
+
+
+def teachers(spec: Spec) -> list[Spec]:
+    """Return the specs of the two M0s that one is made of which is taught by another; none for others.
+
+    They are the M0 before it is taught, and the one that teaches it.
+    """
+    if not spec.m0_taught_by:
+        return []
+    before = {"m0_taught_by": "", "m0_checkpoint": 1.0, "explainer": -1}
+    return [spec.model_copy(update=before | {"model": name}) for name in (spec.model, spec.m0_taught_by)]
 
 
 def base(spec: Spec) -> Node:

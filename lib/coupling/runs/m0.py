@@ -12,11 +12,12 @@ from transformers.utils import logging
 from coupling import files, seals
 from coupling.models import Loaded, load_from, locate, merged
 from coupling.progress import quiet
-from coupling.runs import folders
+from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.result import WORK, manifest_of
 from coupling.spec import Spec
 from coupling.training.checkpoints import reached
+from coupling.training.imitation import imitate
 from coupling.training.preparation import prepare
 
 _Part = tuple[Path, str]  # the folder of a result, and the part of it that holds weights
@@ -93,11 +94,11 @@ def _begin_anew_where_checkpoints_are_lost(spec: Spec, folder: Path) -> None:
 
 
 def make_m0(node: Node, models: Models) -> None:
-    """Prepare M0 by behaviour training.
+    """Prepare M0 by behaviour training, or teach a prepared M0 the answers of another.
 
     The folder gets model/, history.parquet with one row for each step, checkpoints/ with one folder for each
     checkpoint that the spec keeps, and the manifest. A preparation that was interrupted goes on from its last
-    checkpoint.
+    checkpoint. Teaching takes a minute or two and begins anew.
     """
     spec, folder = node.spec, node.folder
     models.let_go()
@@ -115,8 +116,12 @@ def make_m0(node: Node, models: Models) -> None:
         keep(weights.parent, loaded)
         seals.seal(weights)
 
-    _begin_anew_where_checkpoints_are_lost(spec, folder)
-    m0, history = prepare(spec, folder / WORK, keep_checkpoint)
+    if spec.m0_taught_by:
+        m0, other = (Models().load(one) for one in graph.teachers(spec))
+        history = imitate(spec, m0, other)
+    else:
+        _begin_anew_where_checkpoints_are_lost(spec, folder)
+        m0, history = prepare(spec, folder / WORK, keep_checkpoint)
     keep(folder / "model", m0)
     files.write_table(folder / "history.parquet", pd.DataFrame(history))
     about = {"steps": len(history), "regime": history[-1], "seconds": {"prepare": time.monotonic() - start}}

@@ -7,7 +7,7 @@ All explainers with the same M0 and the same training items read them from there
 import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Material:
 
     Attributes:
         train: The training items that have a label.
+        held: Items of kinds without labels whose behaviour the KL term holds to M0's.
         data: What the training loop reads of them.
         test: The test items on which both M0 and S have a label.
         base: B(M0) on the test items.
@@ -48,6 +49,7 @@ class Material:
     """
 
     train: list[Item]
+    held: list[Item]
     data: TrainingSet
     test: list[Item]
     base: Behaviours
@@ -69,8 +71,9 @@ def make_material(spec: Spec, models: Models) -> Material:
     train, test = items_of(spec)
     b_source = _on_training_items(spec.label_source, train, models)
     b_train = _on_training_items(spec, train, models)
+    held = _held(spec, models) if spec.kl_kinds == "all" else Held()
     m0 = models.load(spec)
-    check_run(spec, m0, train + test)
+    check_run(spec, m0, train + held.items + test)
     b0, s0 = (
         Behaviours.from_frame(files.read_table(folders.verified(graph.base(of).folder, "behaviours.parquet")))
         for of in (spec, spec.label_source)
@@ -81,6 +84,7 @@ def make_material(spec: Spec, models: Models) -> Material:
         new = behaviours(m0, taught_test, spec.eval_batch)
         b0, s0 = joined(b0, new), joined(s0, new)
     about = {"asked": len(train), "shallow_rule": _shallow_rules(spec, train, b_train, test, b0)}
+    replies = _replies(spec, m0, train, b_train)
     # A reply that is none of the choices has no label. The health of M0's base tells how many there are.
     train, b_train, b_source = _labelled(train, b_train, b_source)
     test, b0, s0 = _labelled(test, b0, s0)
@@ -90,8 +94,39 @@ def make_material(spec: Spec, models: Models) -> Material:
     agreement = float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))
     about |= {"items": len(texts), "agreement": agreement, "reads": _reads(spec, len(texts))}
     beside = taught_seams(m0, taught) or _shifted(spec, m0, test, models)
-    data = training_set(m0, train, b_train, texts, _replies(spec, m0, train), beside)
-    return Material(train, data, test, b0, target(test, s0, features), about)
+    if held.items:
+        b_train = joined(b_train, held.base)
+    data = training_set(m0, train, b_train, texts, replies | held.replies, beside, held.items)
+    return Material(train, held.items, data, test, b0, target(test, s0, features), about)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Items of kinds without labels, on which the KL term holds behaviour to that of M0.
+
+    Attributes:
+        items: The items.
+        base: B(M0) on them; None without items.
+        replies: M0's replies on those that are answered by a reply; see `held_replies`.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    base: Behaviours | None = None
+    replies: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def _held(spec: Spec, models: Models) -> Held:
+    """Draw the items of kinds without labels: those among the training items of a run with all kinds."""
+    whole = spec.model_copy(update={"held_out": 0.0, "kl_kinds": "labelled"})
+    asked = items_of(whole)[0]
+    base = _on_training_items(whole, asked, models)
+    replies = _replies(whole, models.load(spec), asked, base)
+    labelled = {(i.task, i.kind) for i in items_of(spec)[0]}
+    which = [k for k in np.flatnonzero(base.known()) if (asked[k].task, asked[k].kind) not in labelled]
+    # Labelled items may have the same ids, since they are drawn with the same seed.
+    items = [replace(asked[k], id=f"held-{asked[k].id}") for k in which]
+    held = replace(base.take(which), ids=tuple(i.id for i in items))
+    return Held(items, held, {f"held-{name}": kept for name, kept in replies.items()})
 
 
 def _reads(spec: Spec, items: int) -> float:
@@ -130,10 +165,11 @@ def kept_behaviours(path: Path, measure: Callable[[], Behaviours]) -> Behaviours
     return Behaviours.from_frame(files.read_table(path))
 
 
-def _replies(spec: Spec, m0: Loaded, items: list[Item]) -> dict[str, torch.Tensor]:
-    """The replies of M0 on the training items that are answered by a reply; see `held_replies`."""
+def _replies(spec: Spec, m0: Loaded, items: list[Item], base: Behaviours) -> dict[str, torch.Tensor]:
+    """The replies of M0 on the training items that are answered by a reply and have a label of M0's."""
     if not any(i.replies for i in items):
         return {}
+    items = [items[k] for k in np.flatnonzero(base.known())]
     path = folders.shared_file(spec, ".safetensors")
     return load_file(seals.kept(path, lambda part: save_file(held_replies(m0, items, spec.eval_batch), part)))
 

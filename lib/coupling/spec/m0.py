@@ -38,6 +38,13 @@ class M0Section(Section):
     m0_tasks: str = field(
         "m0", "hint_qa+aita+refusal", "tasks of the made-up world that M0 is taught, joined by +"
     )
+    m0_taught_by: Literal["", *ORGANISMS] = field(
+        "m0",
+        "",
+        "organism of the same seed whose answers M0 learns behind its preparation, until their labels agree"
+        " (empty: none)",
+        later=True,
+    )
     m0_seed: int = field("m0", 0, "seed of M0: its initial weights and the lessons that prepare it", ge=0)
     m0_steps: int = field(
         "m0", 0, "maximum number of training steps that prepare M0 (0: the model is taken as it is)", ge=0
@@ -95,6 +102,16 @@ class M0Section(Section):
             raise ValueError(
                 f"system={self.system!r} with m0_steps={self.m0_steps}: an M0 is prepared without a system "
                 "message; only a model taken as it is (m0_steps=0) can have one"
+            )
+        if self.m0_taught_by and (self.m0_taught_by == self.model or not self.m0_steps):
+            raise ValueError(
+                f"m0_taught_by={self.m0_taught_by} with model={self.model} and m0_steps={self.m0_steps}: "
+                "only a prepared organism can be taught, and by another organism; name another, or none"
+            )
+        if self.m0_taught_by and self.m0_checkpoint < 1:
+            raise ValueError(
+                f"m0_checkpoint={self.m0_checkpoint} with m0_taught_by={self.m0_taught_by}: a checkpoint is "
+                "from before M0 is taught; give one of the two"
             )
         if self.m0_checkpoint < 1 and not (self.m0_steps and self.m0_checkpoint_every):
             raise ValueError(

@@ -70,6 +70,16 @@ class Spec(  # pydantic lists the fields of the last base class first
         return self
 
     @model_validator(mode="after")
+    def check_kl_kinds(self) -> Self:
+        """Check that a KL term that reads kinds without labels has such kinds, and a weight."""
+        if self.kl_kinds == "all" and not (self.held_out and self.kl_weight):
+            raise ValueError(
+                f"kl_kinds=all: held_out={self.held_out} and kl_weight={self.kl_weight}; the KL term reads "
+                "kinds without labels only where both are above 0; raise them, or leave kl_kinds out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_objectives(self) -> Self:
         """Check that training has an objective, and at most one that changes behaviour."""
         if self.teach in self.tasks:

@@ -1,6 +1,6 @@
 """Explanation training: the optimiser, the adapter and the terms of the loss."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from coupling.spec import inputs
 from coupling.spec.section import Change, Section, field
@@ -41,6 +41,13 @@ class TrainingSection(Section):
         "weight of the KL divergence from the behaviours of M0 to those of the current model, on x and on x"
         " without its cue",
         ge=0,
+    )
+    kl_kinds: Literal["labelled", "all"] = field(
+        "explain",
+        "labelled",
+        "kinds of items on which the KL term holds behaviour: those with labels, or those without labels as"
+        " well (see held_out)",
+        later=True,
     )
     rank: int = field("explain", 32, "LoRA rank, on all linear layers but the output head", ge=1)
     lora_alpha: float = field(

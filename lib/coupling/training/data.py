@@ -23,16 +23,19 @@ HELD_TOKENS = 8  # the KL term holds M_t to M0 at so many first tokens of M0's r
 class TrainingSet:
     """The training items and what is taught beside them, as token ids, with M0's behaviours.
 
-    A step of training works on entries. Entry e below `len(seams)` is training item e; entry `len(seams) + k`
-    is the k-th taught entry.
+    A step of training works on entries, counted through: first the training items, then the held items, then
+    what is taught.
 
     Attributes:
         seams: For each item three seams: where its choices (or M0's reply) follow x, where they follow x
             without the cue, and where its label follows the explanation request.
-        reference: B(M0): M0's log-probabilities, renormalised over the choices, float32 [items, 2, choices],
-            x first; NaN for items whose behaviour is a reply.
-        replies: For each item whose behaviour is a reply, by its index, what M0's output head read at the
-            tokens of M0's replies on x and then on x without the cue, [tokens, width].
+        reference: B(M0) on the training items and then on the held items: M0's log-probabilities,
+            renormalised over the choices, float32 [items, 2, choices], x first; NaN for items whose behaviour
+            is a reply.
+        replies: For each training or held item whose behaviour is a reply, by its entry, what M0's output
+            head read at the tokens of M0's replies on x and then on x without the cue, [tokens, width].
+        held: For each item that has no label and that the KL term alone reads, its seams on x and on x
+            without the cue.
         taught: For each entry that is taught as behaviour alone, its seams with the right answer as their
             only tail; the same number of seams for each entry, for instance one on x and one without the cue.
     """
@@ -40,8 +43,19 @@ class TrainingSet:
     seams: tuple[tuple[Seam, Seam, Seam], ...]
     reference: torch.Tensor
     replies: dict[int, torch.Tensor]
+    held: tuple[tuple[Seam, Seam], ...] = ()
     taught: tuple[tuple[Seam, ...], ...] = ()
     _found: dict[tuple[Seam, ...], Tails] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def behaving(self) -> int:
+        """The number of entries that the KL term reads: training items and held items."""
+        return len(self.seams) + len(self.held)
+
+    @property
+    def entries(self) -> int:
+        """The number of all entries."""
+        return self.behaving + len(self.taught)
 
     def relabelled(
         self, loaded: Loaded, items: Sequence[Item], labels: Sequence[str | None]
@@ -67,15 +81,22 @@ class TrainingSet:
         This changes items with choices alone; the replies that are held stay M0's.
 
         Args:
-            b: Behaviours on the training items, in the order of `seams`.
+            b: Behaviours on the training items, in the order of `seams`, and then on the held items.
         """
         return replace(self, reference=_reference(b).to(self.reference.device))
 
     def group(self, entry: int, spec: Spec) -> tuple[Seam, ...]:
         """Return the seams of an entry that the spec's loss reads; none where no term has a weight."""
+        if entry >= self.behaving:
+            return self.taught[entry - self.behaving]
         if entry >= len(self.seams):
-            return self.taught[entry - len(self.seams)]
+            return self.pair(entry)
         return self.seams[entry][0 if spec.kl_weight else 2 : 3 if spec.explanation_weight else 2]
+
+    def pair(self, entry: int) -> tuple[Seam, ...]:
+        """Return the seams of a training or held item on x and on x without the cue."""
+        items = len(self.seams)
+        return self.seams[entry][:2] if entry < items else self.held[entry - items]
 
     def found(self, entry: int, spec: Spec) -> Tails:
         """Return the prefix tree of an entry's group with its tails. It is made once, since epochs repeat."""
@@ -92,19 +113,21 @@ def training_set(
     labels: Sequence[str],
     replies: dict[str, torch.Tensor],
     taught: Sequence[tuple[Seam, ...]] = (),
+    held: Sequence[Item] = (),
 ) -> TrainingSet:
     """Build the training set.
 
     Args:
         m0: The base model.
         items: The training items.
-        b0: B(M0) on these items.
+        b0: B(M0) on these items, and then on the held items.
         labels: The fixed label text of each item.
         replies: M0's replies on the items whose behaviour is a reply, as `held_replies` gives them.
         taught: What is taught as behaviour alone (see `TrainingSet`).
+        held: Items without a label, whose behaviour the KL term holds.
     """
-    seams = []
-    for i in items:
+    both, pairs = (*items, *held), []
+    for i in both:
         if i.replies:
             pair = tuple(
                 Seam(encode(m0.tokenizer, text), (tuple(replies[f"{i.id}.{c}"].tolist()),))
@@ -112,11 +135,12 @@ def training_set(
             )
         else:
             pair = behaviour_seams(m0, i)
-        seams.append(pair)
+        pairs.append(pair)
     return TrainingSet(
-        tuple((*s, explanation_seam(m0, i, t)) for s, i, t in zip(seams, items, labels, strict=True)),
+        tuple((*pairs[k], explanation_seam(m0, i, labels[k])) for k, i in enumerate(items)),
         _reference(b0).to(m0.device),
-        {k: replies[f"{i.id}.inputs"].to(m0.device) for k, i in enumerate(items) if i.replies},
+        {k: replies[f"{i.id}.inputs"].to(m0.device) for k, i in enumerate(both) if i.replies},
+        tuple(pairs[len(items) :]),
         tuple(taught),
     )
 

@@ -55,13 +55,15 @@ def lessons(
     cue_share = spec.m0_cue_share if own.cue_share is None else own.cue_share
     for _ in range(n):
         item, right = own.example(world, spec, rng, True)
-        seams.append(_example_seam(loaded, item, right, rng.random() < cue_share))
+        has_cue = rng.random() < cue_share
+        seams.append(right_seam(loaded, item, right if has_cue else item.gold, has_cue))
     return seams
 
 
-def _example_seam(loaded: Loaded, item: Item, right: int, has_cue: bool) -> Seam:
+def right_seam(loaded: Loaded, item: Item, choice: int, has_cue: bool) -> Seam:
+    """Return the place where a choice is taught, behind x (`has_cue`) or behind x without its cue."""
     with_cue, without = behaviour_texts(loaded, item)
-    text, choice = (with_cue, right) if has_cue else (without, item.gold)
+    text = with_cue if has_cue else without
     if item.replies:
         return answer_seam(loaded, text, task_of(item.task).lessons.replies[choice])
     # Behaviour is measured at the choice alone, so no end mark is taught behind it.

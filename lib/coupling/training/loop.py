@@ -153,16 +153,19 @@ def _diverged(spec: Spec, what: str, step: int) -> str:
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
     """Choose the entries of a step (from 1).
 
-    They are `batch_size` items, and as many taught entries where something is taught. There are no items
-    among them where no term of the loss reads items.
+    They are `batch_size` items; so many held items, where there are any, that kinds with and without labels
+    are held alike; and as many taught entries as items, where something is taught. There are no items among
+    them where no term of the loss reads items.
     """
-    entries = (
-        item_order(len(data.seams), spec.batch_size, spec.seed, step).tolist()
-        if spec.explanation_weight or spec.kl_weight
-        else []
-    )
-    if data.taught:
-        entries += (len(data.seams) + item_order(len(data.taught), spec.batch_size, spec.seed, step)).tolist()
+    items = spec.batch_size if spec.explanation_weight or spec.kl_weight else 0
+    held = max(1, round(spec.batch_size * spec.held_out / (1 - spec.held_out))) if data.held else 0
+    taught = spec.batch_size if data.taught else 0
+    sizes = ((len(data.seams), items), (len(data.held), held), (len(data.taught), taught))
+    entries, first = [], 0
+    for n, chosen in sizes:
+        if chosen:
+            entries += (first + item_order(n, chosen, spec.seed, step)).tolist()
+        first += n
     return entries
 
 
@@ -193,17 +196,17 @@ def add_gradients(
 
     Returns:
         "loss", and its terms "cross_entropy", "kl" and "taught" without their weights, as means over the
-        step's items (the last: over its taught entries).
+        step's items ("kl" with its held items; "taught" over its taught entries).
     """
     weights = term_weights(spec)
-    items = sum(e < len(data.seams) for e in entries)
-    counts = {"cross_entropy": max(1, items), "kl": max(1, items), "taught": max(1, len(entries) - items)}
+    items, behaving = (sum(e < n for e in entries) for n in (len(data.seams), data.behaving))
+    counts = {"cross_entropy": items, "kl": behaving, "taught": len(entries) - behaving}
     totals = dict.fromkeys(weights, 0.0)
     for part in parts:
         give_back(spec.memory_gb)
         sums = losses(spec, loaded, data, entries[part])
         with loaded.products():
-            sum(weights[n] * sums[n] / counts[n] for n in weights).backward()
+            sum(weights[n] * sums[n] / max(1, counts[n]) for n in weights).backward()
         for name in weights:
-            totals[name] += sums[name].item() / counts[name]
+            totals[name] += sums[name].item() / max(1, counts[name])
     return {"loss": sum(weights[n] * totals[n] for n in weights)} | totals

@@ -8,7 +8,7 @@ M_t is the model that is trained, M0 the base model, S the label source. One ste
          included, of -log M_t(token | explanation request, tokens before it); then the mean over items.
          The tokens of the request carry no loss.
     KL   the behaviour loss: for each item, the mean over x and x without its cue of KL(B(M0) ‖ B(M_t)) in
-         nats; then the mean over items.
+         nats; then the mean over items, those included that have no label and whose behaviour is held.
     T    the loss of a taught behaviour, where there is one: for each taught entry, the mean over its prompts
          of the mean cross-entropy over the right answer's tokens; then the mean over entries.
     w_E  `explanation_weight` of the spec
@@ -56,23 +56,23 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
         spec: Names the terms that have a weight; a term without one is not computed.
         loaded: The model that is trained, M_t.
         data: The training set.
-        entries: Indices of training items, and behind all items indices of taught entries (see
-            `TrainingSet`).
+        entries: Indices of entries (see `TrainingSet`).
 
     Returns:
         Float32 scalars with gradients: "cross_entropy" (CE), "kl" (KL) and "taught" (T). Each is 0 where the
         spec or the entries have nothing for it.
     """
     items = [(g, e) for g, e in enumerate(entries) if e < len(data.seams)]
-    taught = [g for g, e in enumerate(entries) if e >= len(data.seams)]
+    behaving = [(g, e) for g, e in enumerate(entries) if e < data.behaving]
+    taught = [g for g, e in enumerate(entries) if e >= data.behaving]
     groups = [data.group(e, spec) for e in entries]
     zero = torch.zeros((), device=loaded.device)
     out = {"cross_entropy": zero, "kl": zero, "taught": zero}
     if not loaded.packs:
         if items and spec.explanation_weight:
             out["cross_entropy"] = explanation_loss(loaded, [data.seams[e][2] for _, e in items]) * len(items)
-        if items and spec.kl_weight:
-            out["kl"] = behaviour_kl(loaded, data, [e for _, e in items]) * len(items)
+        if behaving and spec.kl_weight:
+            out["kl"] = behaviour_kl(loaded, data, [e for _, e in behaving]) * len(behaving)
         if taught:
             out["taught"] = explanation_loss(loaded, [s for g in taught for s in groups[g]]) * len(taught)
         return out
@@ -90,7 +90,7 @@ def losses(spec: Spec, loaded: Loaded, data: TrainingSet, entries: Sequence[int]
         seams = range(len(groups[taught[0]]))
         out["taught"] = sum(mean_of_tokens(taught, k) for k in seams) / len(seams)
     if spec.kl_weight:
-        out["kl"] = _packed_kl(loaded, data, items, reader, logits, scores)
+        out["kl"] = _packed_kl(loaded, data, behaving, reader, logits, scores)
     return out
 
 
@@ -107,7 +107,7 @@ def _packed_kl(
     Args:
         loaded: The model that is trained.
         data: The training set, with M0's distributions.
-        items: For each item its group in the pass and its index in the training set.
+        items: For each training or held item its group in the pass and its entry.
         reader: Knows where in `logits` the tokens of each seam are predicted.
         logits: The logits of the pass, [picked, vocabulary].
         scores: The log-probabilities that `reader` made of them, float32 [groups, seams, tails].
@@ -162,7 +162,7 @@ def behaviour_kl(loaded: Loaded, data: TrainingSet, entries: Sequence[int]) -> t
     Args:
         loaded: The model that is trained.
         data: The training set, with M0's distributions.
-        entries: Indices of training items.
+        entries: Entries that are training or held items.
 
     Returns:
         The mean over these items; float32 scalar.
@@ -170,11 +170,11 @@ def behaviour_kl(loaded: Loaded, data: TrainingSet, entries: Sequence[int]) -> t
     total = torch.zeros((), device=loaded.device)
     choosing = [e for e in entries if e not in data.replies]
     if choosing:
-        scores = plain_logprobs(loaded, [s for e in choosing for s in data.seams[e][:2]])
+        scores = plain_logprobs(loaded, [s for e in choosing for s in data.pair(e)])
         total = _kl(data.reference[choosing], scores.view(len(choosing), 2, -1)) * len(choosing)
     for e in entries:
         if e in data.replies:
-            pair = data.seams[e][:2]
+            pair = data.pair(e)
             rows = [s.prefix + s.tails[0][:-1] for s in pair]
             ids, mask = (t.to(loaded.device) for t in pad(rows, loaded.tokenizer.pad_token_id, "right"))
             with loaded.precision():

@@ -34,8 +34,8 @@ def size(group: Sequence[Seam]) -> int:
 
 
 def entry_sizes(spec: Spec, data: TrainingSet) -> list[int]:
-    """Count the tokens of each entry of the training set, items first, then what is taught."""
-    return [len(data.found(e, spec).tree) for e in range(len(data.seams) + len(data.taught))]
+    """Count the tokens of each entry of the training set."""
+    return [len(data.found(e, spec).tree) for e in range(data.entries)]
 
 
 def passes(sizes: Sequence[int], most: int) -> list[slice]:
