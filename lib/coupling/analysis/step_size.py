@@ -27,7 +27,7 @@ def norms() -> pd.DataFrame:
         PublishError: Where a run is neither among the results nor published.
     """
     rows = []
-    for spec in sweep.plan(PROFILE, SWEEP):
+    for _, spec in sweep.plan(PROFILE, SWEEP):
         folder = graph.explainer(spec).folder
         if not (found := records.find(folder)):
             raise records.PublishError(records.why_not(folder))
