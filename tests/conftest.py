@@ -5,7 +5,7 @@ SMALL makes every run take seconds. No test touches real results.
 
 import pytest
 import torch
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.models import Loaded
 from coupling.models.organism import make_tokenizer
 from coupling.spec import make_spec

@@ -16,7 +16,8 @@ import torch
 from conftest import SMALL
 from coupling import files, runs
 from coupling.measure.behaviours import behaviour_texts
-from coupling.measure.explanations import Statement, explanation_seam, render_label, request
+from coupling.measure.explanations import explanation_seam, request
+from coupling.measure.wording import Statement, render_label
 from coupling.models import Loaded, packages
 from coupling.models.organism import make_tokenizer
 from coupling.runs import folders

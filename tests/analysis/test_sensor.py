@@ -7,7 +7,7 @@ from coupling import runs
 from coupling.analysis import sensor
 from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import generate, statements
-from coupling.report import notebooks
+from coupling.report import one_run
 from coupling.tasks import load_items
 
 
@@ -98,7 +98,7 @@ def test_a_finished_explainer_is_sensed_as_its_rows_say(task, spec, monkeypatch)
         reading = sensor.sense(model, runs.items_of(result.spec)[1], batch=8)
     assert final["valid"].any()
     assert reading == pytest.approx(sensor.estimate(final), nan_ok=True)
-    last = notebooks.run_readings(result).iloc[-1]
+    last = one_run.readings(result).iloc[-1]
     assert last["estimated"] == pytest.approx(reading["estimated"])
     assert last["measured"] == pytest.approx(sensor.rate(final, final["x"]).mean())
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from coupling.measure.checking import SHOWN, CheckError, check
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.models.adapter import adapter_share
 from coupling.models.organism import make_tokenizer
 from made_models import build, experts

@@ -7,7 +7,8 @@ import pytest
 import torch
 from coupling.measure.behaviours import behaviour_texts, behaviours
 from coupling.measure.evaluation import evaluate
-from coupling.measure.explanations import forced_choice, generate, possible_labels, request
+from coupling.measure.explanations import forced_choice, generate, request
+from coupling.measure.wording import possible_labels
 from coupling.models import Loaded, adapted, completion, continuation_logprobs
 from coupling.tasks import load_items
 from coupling.training.checkpoints import trainable

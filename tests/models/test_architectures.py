@@ -13,7 +13,8 @@ import pytest
 import torch
 from coupling.measure.behaviours import behaviour_texts, behaviours
 from coupling.measure.evaluation import evaluate
-from coupling.measure.explanations import labels, most_tokens, normalise, possible_labels, request
+from coupling.measure.explanations import labels, most_tokens, request
+from coupling.measure.wording import normalise, possible_labels
 from coupling.models import adapted, encode, load_from
 from coupling.models.adapter import peft_forward
 from coupling.training.checkpoints import trainable

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from coupling.measure.behaviours import behaviours
-from coupling.measure.explanations import forced_choice, generate, parse
+from coupling.measure.explanations import forced_choice, generate
+from coupling.measure.wording import parse
 from coupling.models import ModelError, adapted, completion, load_from, locate, packages, trial
 from coupling.models.load import halve
 from coupling.spec import make_spec

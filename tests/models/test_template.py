@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from coupling.measure.behaviours import behaviour_seams
-from coupling.measure.explanations import Statement, explanation_seam, parse, render_label
+from coupling.measure.explanations import explanation_seam
+from coupling.measure.wording import Statement, parse, render_label
 from coupling.models import Loaded, Seam, TemplateError, completion, encode, packages, pad, render, seam
 from coupling.models.template import bos_text, chat_text, opens_thought
 from coupling.tasks.items import question_item

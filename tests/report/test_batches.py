@@ -90,11 +90,8 @@ def test_a_run_that_is_not_done_is_an_error_whatever_the_engine_says(engine, bat
     assert "1 of 2 runs are not done" in said
 
 
-@pytest.mark.parametrize(
-    "place", [lambda sweep: status.drawn("tiny", sweep)[0], lambda s: status.method("tiny", s)]
-)
-def test_a_notebook_that_fails_is_an_error_and_is_made_again_by_the_next_batch(place, engine, batch, capfd):
-    drawn = place(batch.sweep)
+def test_a_notebook_that_fails_is_an_error_and_is_made_again_by_the_next_batch(engine, batch, capfd):
+    drawn = status.drawn("tiny", batch.sweep)[0]
     drawn.parent.mkdir(parents=True)
     drawn.touch()  # the batch engine has put the old one back
     engine(runs_of(batch), 1)

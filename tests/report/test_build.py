@@ -59,7 +59,7 @@ def test_a_figure_of_all_sweeps_has_its_table_made_first_and_the_pages_are_writt
     readme = (tmp_path / "README.md").read_text()
     assert readme.startswith("Head")
     assert "figures/scale.png" in readme
-    assert "| organism | headline | hint_qa | KL off |" in (tmp_path / "docs/results.md").read_text()
+    assert "| hint_qa | KL off | 10 |" in (tmp_path / "docs/results.md").read_text()
 
 
 def test_a_name_that_is_no_figure_and_a_table_that_is_missing_are_errors(small_study):

@@ -16,12 +16,19 @@ import pytest
 from conftest import SMALL
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import notebooks, pages
-from coupling.report.execute import parameters
-from coupling.spec import SpecError
+from coupling.report import notebooks, pages, results_page
+from coupling.report.execute import Job, execute, parameters
+from coupling.spec import Spec, SpecError
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TRAINING = {"01_base_model", "02_train", "03_sensor"}
+UNMADE = {"24_regime"}  # its sweep has no tables yet
+# How many figures each notebook shows.
+FIGURES = {path.stem: 1 for path in NOTEBOOKS if path.stem not in UNMADE} | {
+    "01_base_model": 0,
+    "30_speed": 2,
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -52,6 +59,97 @@ def papermill(source, out, **parameters):
         str(ROOT / "notebooks"),
     ]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Every notebook, executed: those of figures on the committed tables, the others on the smallest runs."""
+    top = tmp_path_factory.mktemp("executed")
+    (top / "figures").mkdir()
+    (top / "figures" / "data").symlink_to(ROOT / "figures" / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUPLING_RESULTS", str(top / "results"))
+        patch.setenv("COUPLING_FIGURES", str(top / "figures"))
+        patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in JupyterLab
+        made = [path for path in NOTEBOOKS if path.stem not in UNMADE]
+        execute([Job(path, top / path.name, SMALL if path.stem in TRAINING else {}) for path in made])
+    return {path.stem: nbformat.read(top / path.name, as_version=4) for path in made}
+
+
+def shown(notebook):
+    """What the code cells of an executed notebook show."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [
+        output["data"] | {"about": output["metadata"]}
+        for cell in code
+        for output in cell.outputs
+        if "data" in output
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_an_executed_notebook_shows_each_figure_once_as_an_image_with_words_for_it(executed, name):
+    images = [data for data in shown(executed[name]) if "image/png" in data]
+    assert len(images) == FIGURES[name]
+    assert len({data["image/png"] for data in images}) == len(images)
+    assert all(len(data["about"]["image/png"]["alt"]) > 20 for data in images)
+    others = [data.get("text/plain", "") for data in shown(executed[name]) if "image/png" not in data]
+    assert not any("Figure" in text for text in others)
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_an_executed_notebook_has_tables_that_are_whole_and_says_what_came_out(executed, name):
+    pages = [data["text/html"] for data in shown(executed[name]) if "text/html" in data]
+    assert pages
+    assert not any("<td>...</td>" in page or "&hellip;" in page or "\u2026" in page for page in pages)
+    said = [data["text/markdown"] for data in shown(executed[name]) if "text/markdown" in data]
+    assert any(re.search(r"\d", text) for text in said)
+    assert not any("nan" in text.lower().split() for text in said)
+
+
+def test_a_table_of_any_length_is_shown_whole():
+    frame = pd.DataFrame({"a": range(500), "b": ["a long text, " * 50] * 500})
+    page = notebooks.whole(frame).to_html()
+    assert page.count("<tr") == 501
+    assert page.count("a long text, " * 50) == 500
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_teaches_in_the_same_order(path):
+    notebook = nbformat.read(path, as_version=4)
+    titles = re.findall(
+        r"^#+ .*$", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.MULTILINE
+    )
+    assert titles[0].startswith("# ")
+    assert titles[1] == "## What to look for"
+    assert titles[-2:] == ["## What it does not show", "## Where to go on"]
+
+
+def test_the_notebooks_lead_from_one_to_the_next():
+    names = sorted({path.stem for path in NOTEBOOKS} | {"04_your_data"})
+    for path in NOTEBOOKS:
+        last = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown"][-1]
+        place = names.index(path.stem)
+        for word, other in (("Previous", names[place - 1 : place]), ("Next", names[place + 1 : place + 2])):
+            linked = re.findall(rf"{word}: \[.*?\]\((\w+)\.ipynb\)", last)
+            assert linked == other, path.stem
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_can_be_executed_twice_in_one_kernel(path):
+    """Names that the first execution leaves are no parameters of the second."""
+    code = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    stored = {
+        node.id
+        for cell in code
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    parameters = next(cell for cell in code if "notebook_parameters" in cell or "notebook_spec" in cell)
+    known = set(re.findall(r'"(\w+)"', parameters.partition("notebook_parameters")[2]))
+    known |= set(Spec.model_fields) if "notebook_spec" in parameters else set()
+    ours = {"parameters", "chosen", "base", "result", "answer", "pair"}  # objects of this library
+    assert not {name for name in stored if not name.startswith("_")} - known - ours
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -103,7 +201,10 @@ def test_figures_and_command_line_need_no_torch():
 
 def test_the_readme_states_what_the_committed_tables_say(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
-    for page, block in (("README.md", pages.summary_block()), ("docs/results.md", pages.results_block())):
+    for page, block in (
+        ("README.md", pages.summary_block()),
+        ("docs/results.md", results_page.results_block()),
+    ):
         written = (ROOT / page).read_text().split(pages.MARKS[0])[1].split(pages.MARKS[1])[0]
         assert written.strip() == block.strip(), page
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import SMALL
 from coupling import cli, files, runs
 from coupling.analysis import tables
-from coupling.report import figures, notebooks, pages, walkthrough
+from coupling.report import figures, one_run, pages, results_page
 from coupling.spec import key, make_spec
 from typer.testing import CliRunner
 
@@ -90,7 +90,7 @@ def test_index_and_results_list_what_was_drawn(finished):
     assert "headline-dynamics" in index
     assert "| KL off |" in index
     figures.write_study_tables()
-    assert "| organism | headline | hint_qa | KL off |" in pages.results_block()
+    assert "| hint_qa | KL off | 4 |" in results_page.results_block()
 
 
 def test_the_figure_of_the_scale_shows_each_model_once(finished):
@@ -122,7 +122,7 @@ def test_joint_tasks_with_a_taught_behaviour_and_a_held_out_region_are_shown_apa
     change = {"task": "aita+refusal", "teach": "jabberwocky", "held_out": 0.5, "steps": 4, "evaluations": 1}
     joint = spec.model_copy(update=change)
     alone = joint.model_copy(update={"explanation_weight": 0.0})
-    shown = notebooks.run_measures(runs.explain(joint))
+    shown = one_run.measures(runs.explain(joint))
     steps = shown.groupby("task")["step"].apply(list).to_dict()
     assert steps == {task: [0, 4] for task in ("aita", "refusal", "jabberwocky")}
     assert (runs.explain(alone).table("history")["cross_entropy"] == 0).all()
@@ -147,18 +147,3 @@ def test_a_summary_is_compared_with_the_committed_one():
 def test_nothing_to_draw_names_the_command_that_makes_it():
     with pytest.raises(files.StoreError, match="make study PROFILE=tiny SWEEP=headline"):
         tables.read("tiny", "headline")
-
-
-def test_a_walkthrough_shows_an_item_whole(spec, capsys):
-    base = runs.base(spec)
-    shown = walkthrough.walkthrough(base).set_index("step")["text"]
-    assert shown["label L(M0), by letter"].startswith(("stays at", "changes to"))
-    assert "Without the hint?" in shown["explanation request"]
-    notebooks.report_run("01_base_model", base)
-    assert "-p entities=24" in capsys.readouterr().out
-
-
-def test_a_walkthrough_shows_items_of_tasks_that_are_read_in_other_ways(spec):
-    base = runs.base(spec.model_copy(update={"task": "refusal"}))
-    assert walkthrough.walkthrough(base, "refusal")["text"].str.contains("Without my reason").any()
-    assert walkthrough.item_whole("tiny", "jabberwocky")["text"].str.contains("tove").any()

@@ -4,7 +4,7 @@ import random
 import re
 
 import pytest
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.spec import make_spec, section_versions
 from coupling.tasks import task_names, task_of, vocabulary
 from coupling.tasks.declining import IN_PLACE, kind_of

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from coupling import runs
 from coupling.measure.behaviours import Behaviours
-from coupling.measure.explanations import LabelError, labels, parse, possible_labels
+from coupling.measure.explanations import LabelError, labels
+from coupling.measure.wording import parse, possible_labels
 from coupling.runs import folders
 from coupling.spec import SpecError, key, make_spec
 from coupling.tasks import load_items

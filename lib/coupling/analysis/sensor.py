@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from coupling.analysis.resampling import flattened, intervals
+from coupling.measure.wording import parse
 from coupling.tasks import Task, task_of
 from coupling.tasks.detector import REFUSE
 
@@ -180,7 +181,7 @@ def sense(
 
     >>> from coupling.models import Loaded, adapted
     >>> from coupling.models.organism import make_model, make_tokenizer
-    >>> from coupling.measure.explanations import WORDINGS
+    >>> from coupling.measure.wording import WORDINGS
     >>> from coupling.spec import make_spec
     >>> from coupling.tasks import load_items, load_world, vocabulary
     >>> import torch
@@ -192,7 +193,7 @@ def sense(
     >>> reading["items"], reading["valid"]
     (16, 0.0)
     """
-    from coupling.measure.explanations import generate, parse  # tables are read without importing torch
+    from coupling.measure.explanations import generate  # tables are read without importing torch
 
     texts = generate(loaded, items, label_format, batch)
     stated = [parse(item, text, label_format) for item, text in zip(items, texts, strict=True)]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from coupling import runs
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.models import Loaded, device
 from coupling.models.organism import make_model, make_tokenizer
 from coupling.spec import ORGANISMS, Spec, make_spec

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from coupling.errors import StudyError
 from coupling.measure.behaviours import REPLY_TOKENS, behaviour_seams, behaviour_texts
-from coupling.measure.explanations import as_said, most_tokens, possible_labels, request
+from coupling.measure.explanations import as_said, most_tokens, request
+from coupling.measure.wording import possible_labels
 from coupling.models import Loaded, TemplateError, encode
 from coupling.models.adapter import adapter_share
 from coupling.models.template import opens_thought

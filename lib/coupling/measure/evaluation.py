@@ -34,14 +34,8 @@ from coupling.measure.behaviours import (
     judged,
     measured,
 )
-from coupling.measure.explanations import (
-    as_texts,
-    forced_choice,
-    generate,
-    most_tokens,
-    possible_labels,
-    request,
-)
+from coupling.measure.explanations import as_texts, forced_choice, generate, most_tokens, request
+from coupling.measure.wording import possible_labels
 from coupling.models import (
     Loaded,
     Read,

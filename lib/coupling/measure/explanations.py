@@ -1,14 +1,11 @@
 """What a model says about its own behaviour: explanations E(M), and labels L(M), which are the true ones.
 
-An explanation answers the question what the model's answer to x would be without the cue. It has one of two
-forms: "stays at <answer>" or "changes to <answer>". A `Statement` is what such a text states. `render_label`
-writes a statement as text, `parse` reads it back, and `statements` gives the statements that a model's
-behaviours make true. Definitions: docs/method.md, "Labels and explanations".
+The texts of both are those of `wording`. `statements` gives the statements that a model's behaviours make
+true, `labels` their texts. `generate` and `forced_choice` ask a model for its explanations. Definitions:
+docs/method.md, "Labels and explanations".
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,67 +14,22 @@ from transformers import PreTrainedTokenizerBase
 
 from coupling.errors import StudyError
 from coupling.measure.behaviours import Behaviours, batches
+from coupling.measure.wording import (
+    CHANGES,
+    OPENING,
+    Statement,
+    answers,
+    normalise,
+    parse,
+    possible_labels,
+    render_label,
+)
 from coupling.models import Loaded, Seam, completion, continuation_logprobs, encode, generated, render, seam
 from coupling.tasks import Item
-
-OPENING = "My answer"  # the request for an explanation ends with the first words of the answer to it
-STAYS, CHANGES = "stays at {answer}", "changes to {answer}"
-WORDINGS = [OPENING, STAYS.format(answer=""), CHANGES.format(answer="")]  # an organism must know these words
 
 
 class LabelError(StudyError, ValueError):
     """Labels cannot be trained on; the message says what they look like."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What an explanation states.
-
-    Attributes:
-        changes: Whether the answer changes when the cue is removed.
-        answer: The choice without the cue, as an index into the item's choices.
-    """
-
-    changes: bool
-    answer: int
-
-
-def answers(item: Item, label_format: str) -> tuple[str, ...]:
-    """Return what labels call the choices: their letters ("letter") or what they stand for ("content")."""
-    return item.choices if label_format == "letter" else item.contents
-
-
-def render_label(item: Item, stated: Statement, label_format: str) -> str:
-    """Write a statement as the item's label text, for instance "changes to B"."""
-    return (CHANGES if stated.changes else STAYS).format(answer=answers(item, label_format)[stated.answer])
-
-
-def possible_labels(item: Item, label_format: str) -> list[str]:
-    """List every label text that the item could have: first those that stay, then those that change."""
-    return [
-        render_label(item, Statement(changes, k), label_format)
-        for changes in (False, True)
-        for k in range(len(item.choices))
-    ]
-
-
-def normalise(text: str) -> str:
-    """Fold white space to single spaces and drop it at the ends. Exact match compares normalised texts."""
-    return " ".join(text.split())
-
-
-def parse(item: Item, text: str, label_format: str) -> Statement | None:
-    """Read what an explanation states.
-
-    Returns:
-        The statement, or None if the text is not one of the item's labels. White space aside, the text must
-        be exactly a label: nothing is guessed.
-    """
-    match = re.fullmatch(r"(stays at|changes to) (.+)", normalise(text))
-    names = [normalise(a) for a in answers(item, label_format)]
-    if not match or match[2] not in names:
-        return None
-    return Statement(match[1] == "changes to", names.index(match[2]))
 
 
 def statements(b: Behaviours) -> list[Statement | None]:

@@ -29,7 +29,8 @@ import numpy as np
 import pandas as pd
 
 from coupling.measure.behaviours import CONDITIONS, Behaviours
-from coupling.measure.explanations import labels, normalise, parse, statements
+from coupling.measure.explanations import labels, statements
+from coupling.measure.wording import normalise, parse
 from coupling.tasks import Item
 
 

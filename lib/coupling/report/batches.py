@@ -158,11 +158,11 @@ def _words(batch: Batch) -> list[str]:
 
 
 def _make_old(batch: Batch) -> None:
-    """Make tables, figures and the notebook of the method older than all runs, so that they are made again.
+    """Make tables and figures older than all runs, so that they are made again.
 
     When a job fails, the batch engine puts back what was there before as if it were new.
     """
-    paths = [status.method(batch.profile, batch.sweep)]
+    paths = []
     for name, *_ in sweeps.members(batch.sweep, batch.profile):
         paths += [tables.folder(batch.profile, name) / "keys.json", *status.drawn(batch.profile, name)]
     for path in filter(Path.exists, paths):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import current, figures, pages, study
+from coupling.report import current, figures, pages, study, walkthrough
 from coupling.report.execute import Job, side_by_side
 from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
+METHOD = "00_method"  # the notebook that shows the method, on committed rows
 OF_ALL_SWEEPS = (
     "claims",
     "scale",
@@ -38,7 +39,7 @@ def build(*only: str) -> Path:
     for name in only:
         if name not in known:
             raise SpecError(f"unknown figure {name!r}: {suggest(name, known)}")
-    with side_by_side(sweep_jobs(*only)):  # meanwhile: what needs no notebook
+    with side_by_side([*method_jobs(*only), *sweep_jobs(*only)]):  # meanwhile: what needs no notebook
         if not only or SCHEMATIC in only:
             figures.schematic_figure()
         if not only or set(OF_ALL_SWEEPS) & set(only):
@@ -54,6 +55,13 @@ def build(*only: str) -> Path:
     if not only or set(current.ENTERED) <= set(only):
         current.note_figures()
     return index
+
+
+def method_jobs(*only: str) -> list[Job]:
+    """List the notebook that shows the method, unless it has no example or other figures alone are drawn."""
+    if (only and SCHEMATIC not in only) or not walkthrough.is_there():
+        return []
+    return [Job(_source(METHOD), files.results_dir() / f"{METHOD}.ipynb", {})]
 
 
 def sweep_jobs(*only: str) -> list[Job]:

@@ -1,4 +1,4 @@
-"""Write the table of claims as Markdown: lists by verdict, and every row."""
+"""Words for the rows of the table of claims: names, effects, controls, verdicts, and the whole table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,21 +8,12 @@ import pandas as pd
 from coupling.analysis import claims
 from coupling.report import figures
 
-_LISTED = {"replicated": "What replicated", "not replicated": "What did not replicate"}
-_REASONED = {
-    "premise not met": "Where a claim says nothing, because its premise is not met",
-    "not computable": "What could not be computed",
-}
-_EXPLORATIONS = (
-    "A row marked *exploration* was written down after its data had been seen, or is decided by a rule that "
-    "was. It confirms nothing and is never replicated: it says where to look."
-)
 _NUMBERS = ("effect", "low", "high")
+NOT_TESTED = "not tested"
 _SHARES = ("preference", "agreement")  # measures that are no differences, and so have no sign
-_SUPPORTED = "What explorations support, without confirming it"
 
 
-def _read_claims() -> pd.DataFrame:
+def read_claims() -> pd.DataFrame:
     """Read the table of claims. Columns that older tables lack are added."""
     rows = figures.study_table("claims")
     missing = {"exploration": False, "part": float("nan"), "why": "", "primary": False, "supported": False}
@@ -30,46 +21,43 @@ def _read_claims() -> pd.DataFrame:
     return rows.assign(**{name: value for name, value in missing.items() if name not in rows})
 
 
-def claims_parts() -> list[str]:
-    """Return the paragraphs on the claims: lists by verdict, the counts of the rest, and the whole table."""
-    rows = _read_claims()
-    parts = [_EXPLORATIONS] if rows["exploration"].any() else []
-    supported = rows["supported"].astype(bool) & rows["exploration"].astype(bool)
-    for verdict, title in _LISTED.items():
-        found = [_claim_line(row) for _, row in rows[rows["verdict"] == verdict].iterrows()]
-        parts += [f"### {title}", "\n".join(found) or "Nothing."]
-        if verdict == "replicated" and supported.any():
-            lines = [_claim_line(row) for _, row in rows[supported].iterrows()]
-            parts += [f"### {_SUPPORTED}", "\n".join(lines)]
-    for verdict, title in _REASONED.items():
-        if len(failed := rows[rows["verdict"] == verdict]):
-            reasons = [f"- {_claim_name(row)}: {row['why'].rstrip('.')}." for _, row in failed.iterrows()]
-            parts += [f"### {title}", "\n".join(reasons)]
-    counts = rows["verdict"].value_counts()
-    parts.append(
-        f"Beside these, {counts.get('inconclusive', 0) - supported.sum()} rows are inconclusive "
-        f"and {counts.get('not tested', 0)} are not tested."
-    )
-    return [*parts, "### Claims", "![claims](../figures/claims.png)", _claims_table(rows)]
-
-
-def counted_verdicts() -> str:
+def counted_verdicts(rows: pd.DataFrame) -> str:
     """Return in one sentence how many rows of the table of claims have each verdict."""
-    counts = _read_claims()["verdict"].value_counts()
+    counts = rows["verdict"].value_counts()
     each = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return f"Verdicts of the {counts.sum()} rows of the table of claims: {each}."
 
 
-def _claim_name(row: pd.Series) -> str:
+def in_words(rows: pd.DataFrame) -> list[str]:
+    """Say how many rows have each verdict, and what became of the primary test of each claim."""
+    primary = rows[rows["primary"].astype(bool)]
+    tested = primary[primary["verdict"] != NOT_TESTED]
+    tests = [
+        f"The primary test of {claim_number(row['claim'])}, {where(row)}: {row['verdict']}."
+        for _, row in tested.iterrows()
+    ]
+    return [
+        counted_verdicts(rows),
+        f"{int(rows['exploration'].sum())} of the rows are explorations, which confirm nothing.",
+        f"{len(tested)} of {len(primary)} primary tests have been run.",
+        *tests,
+    ]
+
+
+def claim_number(number: str) -> str:
+    """Return how a claim is called within a sentence."""
+    return "our own" if number == "own" else f"claim {number}"
+
+
+def claim_name(row: pd.Series) -> str:
     """Return a claim's text with its number, where it was tested, and whether it is an exploration."""
-    number = "our own" if row["claim"] == "own" else f"claim {row['claim']}"
-    about = [number, _where(row), *(["exploration"] if row["exploration"] else [])]
-    return f"{row['text'][0].upper()}{row['text'][1:]} ({'; '.join(about)})"
+    about = [claim_number(row["claim"]), where(row), *(["exploration"] if row["exploration"] else [])]
+    return f"{capital(row['text'])} ({'; '.join(about)})"
 
 
-def _claim_line(row: pd.Series) -> str:
-    """Return one decided claim as a list item, with its effect and interval."""
-    return f"- {_claim_name(row)}: {row['measure']} {effect_text(row)}."
+def capital(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
@@ -81,22 +69,21 @@ def effect_text(row: Mapping[str, Any]) -> str:
     return f"{effect} ({low} to {high})"
 
 
-def _where(row: pd.Series) -> str:
+def where(row: pd.Series) -> str:
     """Return where a claim was tested: task, profile and number of seeds, as far as there are any."""
     unit = row["unit"].removesuffix("s") if row["seeds"] == 1 else row["unit"]
     seeds = [f"{row['seeds']} {unit}"] if row["seeds"] else []
-    tested = [] if row["verdict"] == "not tested" else [row["profile"]]
-    return ", ".join([row["task"], *tested, *seeds])
+    tested = [] if row["verdict"] == NOT_TESTED else [row["profile"]]
+    return ", ".join(filter(None, [row["task"], *tested, *seeds]))
 
 
-def _claims_table(rows: pd.DataFrame) -> str:
-    """Return the table of claims as Markdown. A column without any entry is left out."""
-    cells = pd.DataFrame([_claim_cells(row) for _, row in rows.iterrows()])
-    filled = cells.loc[:, (cells != "").any()]
-    return markdown_table(list(filled), filled.to_numpy().tolist())
+def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Write rows of the table of claims for readers: every cell is text, and no column is without entries."""
+    cells = pd.DataFrame([_cells(row) for _, row in rows.iterrows()])
+    return cells.loc[:, (cells != "").any()]
 
 
-def _claim_cells(row: pd.Series) -> dict[str, str]:
+def _cells(row: pd.Series) -> dict[str, str]:
     """Return one row of the table of claims, by column."""
     part = "" if pd.isna(row["part"]) else f"part {row['part']:.0f}"
     verdict = f"{row['verdict']}: {row['why']}" if row["why"] else row["verdict"]
@@ -105,7 +92,7 @@ def _claim_cells(row: pd.Series) -> dict[str, str]:
     return {
         "claim": row["claim"],
         "what is claimed": row["text"],
-        "task": _where(row),
+        "task": where(row),
         "effect": row["measure"],
         "value": effect_text(row),
         "bootstrap": drawn,

@@ -28,9 +28,6 @@ def batch_is_done(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -
     nodes = [node for spec in specs for node in (graph.base(spec), graph.explainer(spec))]
     if not all(map(folders.complete, dict.fromkeys(node.folder for node in nodes))):
         return False
-    first = min(specs, key=lambda spec: spec.m0_seed)
-    if not _executed(status.method(profile, sweep), folders.base_folder(first) / folders.MANIFEST):
-        return False
     for name, plan in plans:
         keys = tables.folder(profile, name) / "keys.json"
         manifests = [folders.run_folder(spec) / folders.MANIFEST for _, spec in plan]
@@ -80,7 +77,7 @@ def _state() -> dict[str, str]:
     paths = [path for path in code.rglob("*") if path.suffix in (".py", ".yaml")]
     paths += [path for path in files.tables_dir().glob("*/*/*") if path.is_file()]
     paths += files.tables_dir().glob("*.*")
-    paths += [files.root() / page for page in ("README.md", "docs/results.md")]
+    paths += [files.root() / page for page in ("README.md", "docs/results.md", "docs/claims.md")]
     paths.append(files.figures_dir() / "README.md")
     for name in ENTERED:
         notebook = study.notebook_of(name)

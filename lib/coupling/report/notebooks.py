@@ -6,18 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from coupling.analysis import measures, summaries, tracking
+from coupling.analysis import tables
 from coupling.report.execute import stated
 from coupling.spec import STAGES, Spec, SpecError, from_anywhere, given, make_spec, plain, suggest
+from coupling.sweep import read_sweep
 
 if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
+
     from coupling.runs import Result
 
+_SAME = 1e-9  # numbers that are this close are the same but for rounding
 # What IPython itself puts among the names of a notebook.
 _OF_IPYTHON = {"In", "Out", "exit", "quit", "open", "get_ipython", "display"}
 
 
-def notebook_parameters(namespace: dict[str, Any], known: list[str]) -> dict[str, Any]:
+class Markdown(str):
+    """A text that a notebook shows as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+class Parameters(dict[str, Any]):
+    """The parameters of a notebook, by name."""
+
+
+def notebook_parameters(namespace: dict[str, Any], known: list[str]) -> Parameters:
     """Read the parameters of a notebook. A notebook calls this before anything else.
 
     Papermill only warns of a parameter whose name is misspelt. Here it is an error before any compute,
@@ -35,7 +50,7 @@ def notebook_parameters(namespace: dict[str, Any], known: list[str]) -> dict[str
     Raises:
         SpecError: For a name that is not known, or a known name that is bound to no value.
     """
-    found = {}
+    found = Parameters()
     for name, value in namespace.items():
         if name.startswith("_") or (name not in known and _is_no_parameter(name, value)):
             continue
@@ -62,35 +77,33 @@ def notebook_spec(namespace: dict[str, Any]) -> Spec:
     return make_spec(**notebook_parameters(namespace, list(Spec.model_fields)))
 
 
-def run_measures(result: "Result") -> pd.DataFrame:
-    """Measure one run.
+def whole(frame: pd.DataFrame) -> "Styler":
+    """Show a table whole, without its index: nothing is cut. Numbers have three digits."""
+    look = [("text-align", "left"), ("vertical-align", "top"), ("white-space", "pre-wrap")]
+    styled = frame.style.hide(axis="index").format(precision=3, na_rep="")
+    return styled.set_table_styles([{"selector": "th, td", "props": look}]).set_uuid("whole")
 
-    Returns:
-        One row a task and evaluation. Measures are fractions from 0 to 1.
+
+def question(profile: str, sweep: str) -> Markdown:
+    """Say what a sweep asks, and how many runs its tables rest on.
+
+    Raises:
+        SpecError: Where there is no such sweep.
+        StoreError: Where it has no tables.
     """
-    parts = [
-        summaries.per_run(measures.with_measures(part)).assign(task=task)
-        for task, part in _rows(result).groupby("task", sort=False)
-    ]
-    columns = ["task", "step", "items", "self", "target", "gap", "agreement", "valid", "collapsed"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    of, summary = read_sweep(sweep).at(profile), tables.read(profile, sweep).summary
+    runs = len(tables.read_keys(profile, sweep)["runs"])
+    m0s = "one M0" if summary["seeds"].max() == 1 else f"{summary['seeds'].max()} M0s"
+    return Markdown(
+        f"**{of.title}** ({profile}). {of.question.strip()} {runs} runs of {m0s}, "
+        f"{summary['items'].max()} test items each."
+    )
 
 
-def run_readings(result: "Result") -> pd.DataFrame:
-    """Read rates of behaviour off the explanations of one run, beside the rates that were measured.
-
-    Returns:
-        One row a task and evaluation, with the sensor's estimate, its interval, and M0's rate.
-    """
-    estimates = tracking.estimates(_rows(result).assign(**tracking.about(result.spec)))
-    columns = ["task", "step", "items", "valid", "estimated", "low", "high", "measured", "m0_rate"]
-    return estimates[columns]
-
-
-def _rows(result: "Result") -> pd.DataFrame:
-    """Return the rows of one run with the columns that tables of many runs have."""
-    spec = result.spec
-    return result.table("rows").assign(condition="this run", m0_seed=spec.m0_seed, seed=spec.seed)
+def compared(what: str, by_hand: float, measured: float) -> Markdown:
+    """Say whether a number that was counted by hand is the one that the study measures."""
+    same = "the same" if abs(by_hand - measured) < _SAME else "another number"
+    return Markdown(f"The {what} by hand is {by_hand:.4f}. The study measures {same}: {measured:.4f}.")
 
 
 def report_run(notebook: str, result: "Result") -> None:

@@ -1,8 +1,8 @@
-"""Generate the pages of results and of figures, the README's summary of results, and the tree of files.
+"""Write all generated pages: results, claims, figures, the README's summary, and the tree of files.
 
-Every number on these pages is read from a committed table. `python -m coupling.report.pages` writes the
-generated parts of `README.md`, `docs/results.md`, `docs/architecture.md` and `figures/README.md` without
-drawing a figure.
+Every number on these pages is read from a committed table. `python -m coupling.report.pages` writes them
+without drawing a figure: the generated parts of `README.md`, `docs/results.md` and `docs/architecture.md`,
+and `docs/claims.md` and `figures/README.md` as a whole.
 """
 
 from pathlib import Path
@@ -11,10 +11,9 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import faults, figures, reanalysis, schemas
-from coupling.report.claims_text import claims_parts, counted_verdicts, markdown_table
+from coupling.report import claims_page, faults, figures, reanalysis, results_page, schemas
+from coupling.report.claims_text import counted_verdicts, markdown_table, read_claims
 from coupling.report.figures.style import span
-from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
 
@@ -32,8 +31,6 @@ REGIME = {
     "flips_dtype": "flips, bfloat16",
 }
 
-# Parts of the page of results by the table that they show.
-_SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attention": attention_parts}
 _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone share a row of the regime table
 _OF_ALL = ("claims", "scale")  # the tables that are made from those of all sweeps
 
@@ -50,7 +47,8 @@ def write_readme() -> None:
                 name
             )  # an error where it is missing: the pages would do without it in silence
     _write_between(files.root() / "README.md", MARKS, summary_block())
-    _write_between(files.root() / "docs" / "results.md", MARKS, results_block())
+    _write_between(files.root() / "docs" / "results.md", MARKS, results_page.results_block())
+    claims_page.write()
     reanalysis.write()
     schemas.write()
     faults.write()
@@ -71,25 +69,7 @@ def summary_block() -> str:
     if (files.tables_dir() / "scale.parquet").exists():
         parts.append("![preference, gap and excess gap by model size](figures/scale.png)")
     if (files.tables_dir() / "claims.parquet").exists():
-        parts.append(counted_verdicts())
-    return "\n\n".join(parts)
-
-
-def results_block() -> str:
-    """Return the page of results as Markdown.
-
-    The text has the gap by model size, what replicated, what did not, what could not be computed, the table
-    of claims, the gate, and what is known of the engine. A part whose table is missing is left out.
-    """
-    parts = []
-    if (files.tables_dir() / "scale.parquet").exists():
-        sizes = _conditions(figures.study_table("scale"), by_model=True)
-        parts += ["### By model size", "![scale](../figures/scale.png)", sizes]
-    if (files.tables_dir() / "claims.parquet").exists():
-        parts += claims_parts()
-    for name, parts_of in _SETTING.items():
-        if (files.tables_dir() / f"{name}.parquet").exists():
-            parts += parts_of(figures.study_table(name))
+        parts.append(counted_verdicts(read_claims()))
     return "\n\n".join(parts)
 
 
@@ -152,22 +132,15 @@ def _sweep_section(profile: str, sweep: str, data: tables.Tables) -> list[str]:
     return [*lines, _conditions(data.summary) if data.shift is None else _shifts(data.shift)]
 
 
-def _conditions(summary: pd.DataFrame, by_model: bool = False) -> str:
-    """Return faithfulness at the final step, one line a condition.
-
-    Args:
-        summary: Rows of one or more summaries.
-        by_model: Whether each line starts with its model and its sweep.
-    """
-    front = ["model", "sweep"] if by_model else []
+def _conditions(summary: pd.DataFrame) -> str:
+    """Return faithfulness at the final step, one line a condition of a summary."""
     header = [
-        *(*front, "task", "condition", "self", "target"),
+        *("task", "condition", "self", "target"),
         *("preference", "gap", "gap of answers", "gap of flags", "excess gap", "divergent"),
         *("flag, balanced accuracy", "flag not learnt", "no label", "collapsed runs"),
     ]
     rows = [
         [
-            *(row[name] for name in front),
             *(row["task"], row["condition"], f"{row['self']:.3f}", f"{row['target']:.3f}"),
             *(_preference(row), _interval(row, "gap")),
             *(f"{row[name]:+.3f}" for name in ("gap_content_mean", "gap_flag_mean")),

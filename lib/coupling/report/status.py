@@ -43,8 +43,6 @@ def status(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Statu
     left = [spec for spec, state in states.items() if state in ("started", "missing")]
     found = [one for node in graph.order(map(graph.explainer, left)) if (one := _of_node(node))]
     found += [one for name, _ in named for one in _of_sweep(profile, name)]
-    if one := failure(str(method(profile, sweep))):
-        found.append(one)
     return Status(runs=len(specs), failures=found, **counts)
 
 
@@ -87,17 +85,6 @@ def executed(profile: str, sweep: str, notebook: str) -> Path:
     if sweeps.is_path(sweep):
         return tables.folder(profile, sweep) / f"{notebook}.ipynb"
     return files.results_dir() / profile / f"{sweep}-{notebook}.ipynb"
-
-
-def method(profile: str, sweep: str) -> Path:
-    """Where a batch keeps the executed notebook that explains the method.
-
-    Args:
-        profile: Name of the profile.
-        sweep: What the batch was asked for; see `overview.plans`.
-    """
-    name = "+".join(map(sweeps.stem, sweep.split("+")))
-    return files.results_dir() / profile / f"{files.short(name)}-00_method.ipynb"
 
 
 def drawn(profile: str, sweep: str) -> list[Path]:

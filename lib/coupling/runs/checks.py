@@ -8,7 +8,8 @@ from typing import Any
 
 from coupling.measure.behaviours import behaviour_texts
 from coupling.measure.checking import Checked, check
-from coupling.measure.explanations import possible_labels, request
+from coupling.measure.explanations import request
+from coupling.measure.wording import possible_labels
 from coupling.models import Loaded, ModelError
 from coupling.models.template import WORD_END, WORD_START
 from coupling.runs.m0 import Models

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from coupling.measure.behaviours import behaviour_seams, behaviour_texts
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.models import Loaded, Seam, completion, render
 from coupling.models.organism import words_of
 from coupling.spec import Spec

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from transformers import get_constant_schedule_with_warmup
 
-from coupling.measure.explanations import WORDINGS
+from coupling.measure.wording import WORDINGS
 from coupling.models import Loaded, ModelError, Seam, continuation_logprobs
 from coupling.models.organism import make_model, make_tokenizer, words_of
 from coupling.progress import progress

@@ -1,10 +1,10 @@
 """A shift: a second objective that changes behaviour, while the labels of explanation training stay fixed.
 
-    down     The cue counts less: x is answered as M0 answers it without the cue. Of requests: M0 helps. up
-    The cue counts more: x is answered as the cue proposes. Of requests: M0 declines. neutral  The objective
-    has nothing to do with the items: lines of random words are said again. reteach  New facts are taught
-    about a random half of the entities that tests ask about, by statements and by questions that no test
-    asks. Each run draws entities and facts for itself.
+- down: the cue counts less. x is answered as M0 answers it without the cue. Of requests: M0 helps.
+- up: the cue counts more. x is answered as the cue proposes. Of requests: M0 declines.
+- neutral: the objective has nothing to do with the items. Lines of random words are said again.
+- reteach: new facts are taught about a random half of the entities that tests ask about, by statements and by
+  questions that no test asks. Each run draws entities and facts for itself.
 
 In down and up, the answers without the cue stay M0's. Their items are drawn anew from the training part of a
 task, and never from its test part. Where real questions are few, some of these items may be among those with

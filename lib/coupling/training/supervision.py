@@ -6,12 +6,12 @@ be mixed (`source_share`).
 
 A share of the labels may then be changed (`label_change`, `label_change_share`), in one of these ways:
 
-    rule      On items whose `feature` is among some words, S's answer without the cue becomes the next
-    choice. That is a source as consistent as S, and an explainer can learn the rule. On test items S is that
-    source. hash      The same change, on items that a hash of the item's id picks. Nothing can be learnt from
-    it. random    The label is replaced by another label of the item. Each other label is equally likely.
-    shuffled  What the labels state (stays or changes, and which choice) is dealt out anew among the items of
-    a task that have as many choices.
+- rule: on items whose `feature` is among some words, S's answer without the cue becomes the next choice. That
+  is a source as consistent as S, and an explainer can learn the rule. On test items S is that source.
+- hash: the same change, on items that a hash of the item's id picks. Nothing can be learnt from it.
+- random: the label is replaced by another label of the item. Each other label is equally likely.
+- shuffled: what the labels state (stays or changes, and which choice) is dealt out anew among the items of a
+  task that have as many choices.
 
 In all ways but the first, S on test items is the source without the change.
 """
@@ -23,14 +23,8 @@ from dataclasses import replace
 import numpy as np
 
 from coupling.measure.behaviours import Behaviours
-from coupling.measure.explanations import (
-    LabelError,
-    Statement,
-    labels,
-    possible_labels,
-    render_label,
-    statements,
-)
+from coupling.measure.explanations import LabelError, labels, statements
+from coupling.measure.wording import Statement, possible_labels, render_label
 from coupling.spec import Spec
 from coupling.tasks import Item
 

@@ -38,6 +38,7 @@ def schematic_figure() -> Figure:
     with style.styled():
         drawn = schematic.draw()
         style.save(drawn, files.figures_dir() / "schematic")
+    drawn.alt = what("schematic")
     return drawn
 
 
@@ -64,6 +65,7 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
     with style.styled():
         drawn = module.of_sweep(data, of)
         style.save(drawn, path)
+    drawn.alt = what(name)
     _write_runs(path, name, [run["key"] for run in data.keys["runs"]])
     return drawn
 
@@ -84,6 +86,7 @@ def study_figure(name: str) -> Figure:
     with style.styled():
         drawn = module.of_study(frame)
         style.save(drawn, path)
+    drawn.alt = what(name)
     if hasattr(module, "rests_on"):
         behind = [(profile, sweep) for profile, sweep in tables.collected() if module.rests_on(sweep)]
         keys = {f"{p}/{s}": [run["key"] for run in tables.read_keys(p, s)["runs"]] for p, s in behind}

@@ -74,9 +74,11 @@ class StudyFigure(Figure):
 
     Attributes:
         saved: The PNG image that the figure was saved as; empty where it was not.
+        alt: What the image shows, in words for those who cannot see it.
     """
 
     saved = b""
+    alt = ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         """Return what a notebook shows for this figure, and its size there.
@@ -90,7 +92,7 @@ class StudyFigure(Figure):
                 self.savefig(drawn, format="png", metadata={"Software": None})
             image = drawn.getvalue()
         width, height = (round(inches * self.dpi) for inches in self.get_size_inches())
-        about = {"image/png": {"width": width, "height": height}}
+        about = {"image/png": {"width": width, "height": height, "alt": self.alt}}
         return {"image/png": image, "text/plain": repr(self)}, about
 
 

@@ -1,0 +1,205 @@
+"""What the figures of shifts say: tracking, directions, order, re-taught facts and the sensor."""
+
+import pandas as pd
+
+from coupling.analysis import resampling
+from coupling.analysis.controls import diagonal_test
+from coupling.analysis.sensor import reliability
+from coupling.analysis.tables import Tables
+from coupling.analysis.tracking import across_directions, beside
+from coupling.report.answers.answer import Answer
+from coupling.report.answers.words import (
+    cases,
+    count,
+    difference,
+    interval,
+    listed,
+    more_often,
+    named,
+    share,
+    sides,
+)
+
+ALPHA = 0.05
+_TRACKED = [
+    "shift",
+    "said_shift",
+    "self",
+    "target",
+    "agreement",
+    "flipped_self",
+    "flipped_null",
+    "flipped_gain",
+]
+_RETAUGHT = ["retaught_right", "retaught_states", "retaught_states_null"]
+_HALVES = ["retaught_self", "retaught_null", "untouched_self", "untouched_null"]
+_FOLLOWED = 0.5  # explanations that imply this share of a shift are said to follow it
+
+
+def tracking(data: Tables) -> Answer:
+    """How far behaviour moved and how far explanations imply that it moved, beside explanation training."""
+    rows = _by_condition(beside(data.shift), _TRACKED)
+    table = _moves(rows).assign(
+        **{
+            "agreement": rows["agreement"].map(share),
+            "of flipped items, stated by own": rows["flipped_self"].map(share),
+            "by the unshifted run": rows["flipped_null"].map(share),
+            "difference": [interval(row, "flipped_gain") for _, row in rows.iterrows()],
+            "collapsed": _collapsed(rows),
+        }
+    )
+    found = []
+    for task, part in rows.groupby("task", sort=False):
+        most = part.loc[part["shift"].abs().idxmax()]
+        found.append(
+            f"On {task} behaviour moved most with `{most['condition']}`: its rate by "
+            f"{difference(most['shift'])}. Explanations imply a move of {difference(most['said_shift'])}."
+        )
+    what = (
+        "On flipped items, the share of explanations that state their own run's behaviour, less the share of "
+        "those of the unshifted run that do,"
+    )
+    return Answer(table, [*found, *sides(what, cases(rows, "flipped_gain"))])
+
+
+def directions(data: Tables) -> Answer:
+    """How far the diagonal stands above its columns, among models pushed down, not at all and up."""
+    rows = []
+    for task, items in data.items.groupby("task", sort=False):
+        for strength in sorted(set(beside(items)["strength"]) - {0}):
+            found = diagonal_test(across_directions(items, strength))
+            rows.append({"task": task, "strength": strength} | found)
+    table = pd.DataFrame(
+        {
+            "task": [row["task"] for row in rows],
+            "weight of the shift": [f"{row['strength']:g}" for row in rows],
+            "diagonal − rest of column": [difference(row["difference"]) for row in rows],
+            "p": ["" if pd.isna(row["p"]) else f"{row['p']:.4f}" for row in rows],
+        }
+    )
+    named_rows = [(f"{row['task']} at weight {row['strength']:g}", row) for row in rows]
+    above = [
+        f"{name} ({difference(row['difference'])})"
+        for name, row in named_rows
+        if row["p"] < ALPHA and row["difference"] > 0
+    ]
+    said = (
+        "Explanations state the behaviour of their own direction more often than those of the other "
+        f"directions do, with p below {ALPHA}, for {listed(above) or 'none'}: {len(above)} of {len(rows)} "
+        "squares."
+    )
+    return Answer(table, [said])
+
+
+def order(data: Tables) -> Answer:
+    """Which part of a shift explanations imply, by when the shift comes."""
+    rows = data.shift[data.shift["objective"] != "reteach"]
+    late = rows[rows["order"].isin(["after", "before"])]
+    rows = rows[rows["task"].isin(late["task"]) & rows["strength"].isin([0, *late["strength"]])]
+    means = _by_condition(rows, ["shift", "said_shift", "self", "target", "valid"])
+    table = _moves(means).assign(valid=means["valid"].map(share), collapsed=_collapsed(means))
+    pushed = means[means["condition"].isin(rows.loc[rows["direction"] != "", "condition"])]
+    known = pushed[pushed["said_shift"].notna()]
+    part = known["said_shift"] / known["shift"]
+    texts = [f"{name} ({share(value)})" for name, value in zip(named(known), part, strict=True)]
+    kept = listed(text for text, follows in zip(texts, part >= _FOLLOWED, strict=True) if follows)
+    less = listed(text for text, follows in zip(texts, part >= _FOLLOWED, strict=True) if not follows)
+    found = [
+        f"Explanations imply at least half of the shift for {kept or 'no condition'}, and less for "
+        f"{less or 'none'}. In brackets stands the share of the shift that they imply."
+    ]
+    fallen = [f"{n} ({c})" for n, c in zip(named(means), _collapsed(means), strict=True) if c]
+    if fallen:
+        found.append(f"Collapsed, so that they explain little at all, are runs of {listed(fallen)}.")
+    return Answer(table, found)
+
+
+def reteaching(data: Tables) -> Answer:
+    """Whether new facts are answered and stated, on re-taught entities and on the others."""
+    rows = _by_condition(data.shift[data.shift["objective"] == "reteach"], [*_RETAUGHT, *_HALVES])
+    table = pd.DataFrame(
+        {
+            "condition": rows["condition"],
+            "runs": rows["runs"].astype(str),
+            "new fact answered": rows["retaught_right"].map(share),
+            "new fact stated": rows["retaught_states"].map(share),
+            "stated without re-teaching": rows["retaught_states_null"].map(share),
+            "self, re-taught": rows["retaught_self"].map(share),
+            "without re-teaching": rows["retaught_null"].map(share),
+            "self, untouched": rows["untouched_self"].map(share),
+            "untouched, without re-teaching": rows["untouched_null"].map(share),
+        }
+    )
+    found = [
+        f"For `{row['condition']}`, the new fact is answered on {share(row['retaught_right'])} of the "
+        f"re-taught items that offer it. Explanations state it on {share(row['retaught_states'])}, those "
+        f"of the run without re-teaching on {share(row['retaught_states_null'])}."
+        for _, row in rows.iterrows()
+    ]
+    for half, name in (("retaught", "re-taught"), ("untouched", "untouched")):
+        found += more_often(
+            f"On {name} entities, explanations state current behaviour more often than those of the run "
+            "without re-teaching do for",
+            f"On {name} entities, they state it no more often than those of the run without re-teaching for",
+            zip(named(rows), rows[f"{half}_self"], rows[f"{half}_null"], strict=True),
+        )
+    return Answer(table, found)
+
+
+def sensor(data: Tables) -> Answer:
+    """How far rates that are read off explanations are from measured ones, beside M0's rate."""
+    rows = reliability(beside(data.sensor))
+    table = pd.DataFrame(
+        {
+            "task": rows["task"],
+            "estimates": rows["estimates"].astype(str),
+            "error": [interval(row, "error", share) for _, row in rows.iterrows()],
+            "error of M0's rate": [interval(row, "trivial", share) for _, row in rows.iterrows()],
+            "interval holds the measured rate": rows["covered"].map(share),
+            "false alarms": rows["false_alarms"].map(share),
+            "smallest shift detected": [share(value) or "none" for value in rows["smallest"]],
+        }
+    )
+    found = more_often(
+        "Always saying M0's rate errs by more than the sensor on",
+        "Always saying M0's rate errs by no more than the sensor on",
+        zip(rows["task"], rows["trivial"], rows["error"], strict=True),
+    )
+    missed = list(rows.loc[rows["smallest"].isna(), "task"])
+    if missed:
+        found.append(f"No size of a shift is detected reliably on {listed(missed)}.")
+    return Answer(table, found)
+
+
+def _by_condition(runs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
+    """Average runs, one row a task and condition.
+
+    Returns:
+        task, condition, runs, collapsed (how many), and each measure with the ends of its 95 % bootstrap
+        interval over runs (`_low`, `_high`).
+    """
+    rows = [
+        {"task": task, "condition": condition, "runs": len(part)}
+        | {"collapsed": int((part["collapsed"] != "").sum())}
+        | resampling.flattened(resampling.intervals(part.assign(group=0), measures), measures)
+        for (task, condition), part in runs.groupby(["task", "condition"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _moves(rows: pd.DataFrame) -> pd.DataFrame:
+    """Write the columns that every table of shifts begins with."""
+    return pd.DataFrame(
+        {
+            "task": rows["task"],
+            "condition": rows["condition"],
+            "behaviour moved": [interval(row, "shift") for _, row in rows.iterrows()],
+            "explanations imply": [interval(row, "said_shift") for _, row in rows.iterrows()],
+            "self": rows["self"].map(share),
+            "target": rows["target"].map(share),
+        }
+    )
+
+
+def _collapsed(rows: pd.DataFrame) -> list[str]:
+    return [count(*pair) for pair in zip(rows["collapsed"], rows["runs"], strict=True)]

@@ -1,0 +1,95 @@
+"""Generate docs/results.md by question: the figure, what came out, a table, and what it does not show."""
+
+import json
+import re
+
+from coupling import files
+from coupling.analysis import tables
+from coupling.report import answers, figures, study
+from coupling.report.claims_text import markdown_table
+from coupling.report.figures.style import seeds_of, span
+from coupling.report.questions import QUESTIONS, Part, Question
+from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
+from coupling.sweep import read_sweep
+
+LIMITS = "What it does not show"
+_SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attention": attention_parts}
+
+
+def results_block() -> str:
+    """Return the generated part of docs/results.md as Markdown.
+
+    It has every question whose sweeps have tables, and behind them the setting for claims on a real model and
+    what is known of the engine. What has no table is left out.
+    """
+    made = set(tables.collected())
+    asked = [(question, _there(question, made)) for question in QUESTIONS]
+    asked = [(question, parts) for question, parts in asked if parts]
+    lines = [f"- [{question.title}](#{anchor(question.title)})" for question, _ in asked]
+    text = ["\n".join(lines)] if lines else []
+    for question, parts in asked:
+        text += _question(question, parts)
+    for name, parts_of in _SETTING.items():
+        if (files.tables_dir() / f"{name}.parquet").exists():
+            text += parts_of(figures.study_table(name))
+    return "\n\n".join(text)
+
+
+def anchor(title: str) -> str:
+    """Return the name by which a page links to a heading, as GitHub and Sphinx make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _there(question: Question, made: set[tuple[str, str]]) -> list[Part]:
+    return [part for part in question.parts if (part.profile, part.sweep) in made]
+
+
+def _question(question: Question, parts: list[Part]) -> list[str]:
+    """Return the paragraphs of one question."""
+    text = [f"## {question.title}"]
+    if question.figure and (files.figures_dir() / f"{question.figure}.png").exists():
+        text.append(f"![{figures.what(question.figure)}](../figures/{question.figure}.png)")
+    for part in parts:
+        text += _part(part)
+    used = list(dict.fromkeys(part.figure for part in parts))
+    if limits := list(dict.fromkeys(line for figure in used for line in limits_of(figure))):
+        text += [f"**{LIMITS}.**", "\n".join(limits)]
+    places = [f"[{study.notebook_of(name)}](../notebooks/{study.notebook_of(name)}.ipynb)" for name in used]
+    rows = [f"[{claim_title(number)}](claims.md#{anchor(claim_title(number))})" for number in question.claims]
+    more = [f"Notebooks: {', '.join(places)}."]
+    return [*text, " ".join([*more, *([f"Verdicts: {', '.join(rows)}."] if rows else [])])]
+
+
+def claim_title(number: str) -> str:
+    """Return the heading that a claim has in docs/claims.md."""
+    return "Our own claims" if number == "own" else f"Claim {number}"
+
+
+def _part(part: Part) -> list[str]:
+    """Return the paragraphs of one figure: how it was made, the figure, what came out, and the table."""
+    data = tables.read(part.profile, part.sweep)
+    answer = answers.of_tables(part.figure, data, part.conditions)
+    first, title = data.summary.iloc[0], read_sweep(part.sweep).title
+    m0s = f"{first['seeds']} M0s" if first["seeds"] > 1 else "one M0"
+    made = (
+        f"### {title} ({part.profile}): {part.figure.replace('_', ' ')}",
+        f"{m0s}, {span(data.summary['runs'])} runs a condition, {span(data.summary['items'])} test items; "
+        f"95 % intervals over {seeds_of(first['seeds'])}.",
+    )
+    image = f"{part.profile}/{part.sweep}-{part.figure}.png"
+    shown = [f"![{figures.what(part.figure)}](../figures/{image})"]
+    return [
+        *made,
+        *(shown if (files.figures_dir() / image).exists() else []),
+        answer.text,
+        markdown_table(list(answer.filled), answer.filled.to_numpy().tolist()),
+    ]
+
+
+def limits_of(figure: str) -> list[str]:
+    """Return the lines on what a figure does not show, from its notebook; none without a notebook."""
+    found = sorted((files.root() / "notebooks").glob(f"[1-9][0-9]_{figure}.ipynb"))
+    cells = json.loads(found[0].read_text())["cells"] if found else []
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    section = text.partition(f"## {LIMITS}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("- ")]
