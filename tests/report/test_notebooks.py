@@ -16,7 +16,7 @@ import pytest
 from conftest import SMALL
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import notebooks, pages, results_page
+from coupling.report import notebooks, pages, readme, results_page
 from coupling.report.execute import Job, execute, parameters
 from coupling.spec import Spec, SpecError
 
@@ -202,7 +202,7 @@ def test_figures_and_command_line_need_no_torch():
 def test_the_readme_states_what_the_committed_tables_say(monkeypatch):
     monkeypatch.delenv("COUPLING_FIGURES")
     for page, block in (
-        ("README.md", pages.summary_block()),
+        ("README.md", readme.block()),
         ("docs/results.md", results_page.results_block()),
     ):
         written = (ROOT / page).read_text().split(pages.MARKS[0])[1].split(pages.MARKS[1])[0]

@@ -11,8 +11,8 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import claims_page, faults, figures, reanalysis, results_page, schemas
-from coupling.report.claims_text import counted_verdicts, markdown_table, read_claims
+from coupling.report import claims_page, faults, figures, readme, reanalysis, results_page, schemas
+from coupling.report.claims_text import markdown_table
 from coupling.report.figures.style import span
 from coupling.report.tree import tree
 from coupling.sweep import read_sweep
@@ -46,7 +46,7 @@ def write_readme() -> None:
             figures.study_table(
                 name
             )  # an error where it is missing: the pages would do without it in silence
-    _write_between(files.root() / "README.md", MARKS, summary_block())
+    _write_between(files.root() / "README.md", MARKS, readme.block())
     _write_between(files.root() / "docs" / "results.md", MARKS, results_page.results_block())
     claims_page.write()
     reanalysis.write()
@@ -61,16 +61,6 @@ def _write_between(path: Path, marks: tuple[str, str], text: str) -> None:
         return
     head, rest = path.read_text().split(marks[0])
     files.write_text(path, f"{head}{marks[0]}\n\n{text}\n\n{marks[1]}{rest.split(marks[1])[1]}")
-
-
-def summary_block() -> str:
-    """Return the README's summary of results: the figure of model sizes, and the verdicts counted."""
-    parts = []
-    if (files.tables_dir() / "scale.parquet").exists():
-        parts.append("![preference, gap and excess gap by model size](figures/scale.png)")
-    if (files.tables_dir() / "claims.parquet").exists():
-        parts.append(counted_verdicts(read_claims()))
-    return "\n\n".join(parts)
 
 
 def write_index() -> Path:

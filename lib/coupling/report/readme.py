@@ -1,0 +1,67 @@
+"""The generated part of the README: what came out in three sentences, a figure, one item, five results."""
+
+import pandas as pd
+
+from coupling import files
+from coupling.analysis import tables
+from coupling.report import answers, figures, walkthrough
+from coupling.report.claims_text import (
+    NOT_TESTED,
+    capital,
+    counted_verdicts,
+    effect_text,
+    markdown_table,
+    read_claims,
+    where,
+)
+
+HEADLINE = "divergent"  # the figure of the whole study
+CLAIMS = ("1", "2", "4", "5", "7")  # those with a row each
+# What of the method's steps on one item is shown, by how a step begins.
+SHOWN = ("x, the input", "x without", "fixed label", "run 0")
+
+
+def block() -> str:
+    """Return the README's summary of results as Markdown; what has no table is left out."""
+    parts = []
+    if (walkthrough.PROFILE, walkthrough.SWEEP) in tables.collected():
+        data = tables.read(walkthrough.PROFILE, walkthrough.SWEEP)
+        parts.append(answers.of_tables("headline", data, (walkthrough.CONDITION,)).text)
+    if (files.figures_dir() / f"{HEADLINE}.png").exists():
+        parts.append(f"![{figures.what(HEADLINE)}](figures/{HEADLINE}.png)")
+    if walkthrough.is_there():
+        parts.append(one_item())
+    if (files.tables_dir() / "claims.parquet").exists():
+        rows = read_claims()
+        parts += [five_rows(rows), counted_verdicts(rows)]
+    return "\n\n".join(parts)
+
+
+def one_item() -> str:
+    """Show one item whole, as one explainer answers and explains it."""
+    found = walkthrough.example()
+    steps = walkthrough.whole(found, walkthrough.telling(found))
+    shown = steps[steps["step"].str.startswith(SHOWN)].replace("\n", "<br>", regex=True)
+    lead = (
+        "One item of a made-up world, on which an explainer (run 0) has come to differ from its label. The cue "
+        "stands between « and »:"
+    )
+    return f"{lead}\n\n{markdown_table(list(shown), shown.to_numpy().tolist())}"
+
+
+def five_rows(rows: pd.DataFrame) -> str:
+    """Show the primary test of some claims: one that was planned before its data, where there is one."""
+    primary = rows[
+        rows["primary"].astype(bool) & (rows["verdict"] != NOT_TESTED) & (rows["profile"] == "tiny")
+    ]
+    cells = []
+    for number in CLAIMS:
+        mine = primary[primary["claim"] == number].sort_values("exploration", kind="stable")
+        for _, row in mine.head(1).iterrows():
+            supported = "supported" if row["supported"] else row["verdict"]
+            said = f"{supported} (exploration)" if row["exploration"] else row["verdict"]
+            measured = f"{row['measure']}: {effect_text(row)}"
+            cells.append([number, capital(row["text"].split(";")[0]), where(row), measured, said])
+    return markdown_table(
+        ["claim", "what is claimed", "tested on", "effect, 95 % interval", "verdict"], cells
+    )
