@@ -45,4 +45,4 @@ def test_one_item_is_shown_whole_with_both_ticks(monkeypatch):
     assert "✓ |" in shown[-2]
     assert "✗ |" in shown[-1]
     assert any("«" in line and "»" in line for line in shown)
-    assert all(line.startswith("|") and line.count(" | ") == 1 for line in shown[2:4] + shown[-4:])
+    assert all(line.startswith("|") for line in shown[2:])

@@ -32,8 +32,8 @@ EXPLORATIONS = (
 )
 GRID = (
     "A line is a claim, a column a task and a profile (a size of the study). A cell has the verdicts of all "
-    "rows there, with their number where there are several. That of the claim's primary test is bold. Rows that "
-    "have not been run are left out where others have, and an empty cell has no row."
+    "rows there, with their number where there are several. That of the claim's primary test is bold. Rows "
+    "that have not been run are left out where others have, and an empty cell has no row."
 )
 _LISTED = {"replicated": "What replicated", "not replicated": "What did not replicate"}
 _SUPPORTED = "What explorations support, without confirming it"
