@@ -43,8 +43,8 @@ def one_item() -> str:
     steps = walkthrough.whole(found, walkthrough.telling(found))
     shown = steps[steps["step"].str.startswith(SHOWN)].replace("\n", "<br>", regex=True)
     lead = (
-        "One item of a made-up world, on which an explainer (run 0) has come to differ from its label. The cue "
-        "stands between « and »:"
+        "One item of a made-up world, on which an explainer (run 0) has come to differ from its label. "
+        "The cue stands between « and »:"
     )
     return f"{lead}\n\n{markdown_table(list(shown), shown.to_numpy().tolist())}"
 
