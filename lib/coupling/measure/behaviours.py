@@ -22,7 +22,7 @@ REPLY_TOKENS = 32  # so many tokens of a reply are generated and judged
 
 
 class NotFinite(StudyError, RuntimeError):
-    """What a model computes are no numbers (NaN), so that it has neither behaviours nor explanations."""
+    """A model's outputs are no numbers (NaN), so that it has neither behaviours nor explanations."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def batches(n: int, size: int) -> Iterator[slice]:
 
 
 def alike(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Yield batches of at most `size` items, by index, whose behaviours are read in the same way.
+    """Yield batches of at most `size` items, by index, so that no batch mixes two kinds of behaviour.
 
     First come the items whose behaviour is a choice, then those whose behaviour is a reply.
     """
@@ -126,15 +126,19 @@ def alike(items: Sequence[Item], size: int) -> Iterator[list[int]]:
 
 
 def empty(items: Sequence[Item]) -> np.ndarray:
-    """Make room for the log-probabilities of both conditions; float32 [2, items, most choices], all -inf."""
+    """Make an array for log-probabilities, on x and on cf; float32 [2, items, most choices], all -inf."""
     return np.full((2, len(items), max(len(i.choices) for i in items)), -np.inf, dtype=np.float32)
 
 
 def measured(items: Sequence[Item], both: np.ndarray) -> Behaviours:
-    """Make behaviours of the log-probabilities that filled the room of `empty`.
+    """Make behaviours from measured log-probabilities.
+
+    Args:
+        items: The items.
+        both: The array that `empty` made for these items, filled with what was measured.
 
     Raises:
-        NotFinite: If one of them is NaN.
+        NotFinite: If one of the numbers is NaN.
     """
     if np.isnan(both).any():
         raise NotFinite("the model's outputs are not finite (NaN) on some items")

@@ -73,7 +73,7 @@ def check_labels(texts: Sequence[str], allow_constant: bool) -> None:
 
 
 def request(loaded: Loaded, item: Item) -> str:
-    """Return the text that asks the model for its explanation on x; it ends as the answer begins."""
+    """Return the text that asks for an explanation on x; it ends with OPENING, the answer's first words."""
     return render(loaded, f"{item.prompt}\n{item.request}", OPENING)
 
 

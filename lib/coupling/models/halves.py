@@ -3,8 +3,7 @@
 On such a CPU torch multiplies bfloat16 matrices in loops of its own, at a fifth of the speed of float32 or
 less. So the product is computed in float32 and rounded to bfloat16. That changes the result by rounding
 alone: a bfloat16 product, too, is summed in float32 and rounded once, so the two differ by the order of the
-sum. Measured with 500 rows by 8,960 columns on two cores with AVX2: 19 GFLOP/s for torch's bfloat16, 107 for
-float32, 96 for the way of this module.
+sum. notebooks/LOG.md has the speeds of the three ways.
 
 A dispatch mode of torch does this: it is told of every operation within a block and takes the products for
 itself.

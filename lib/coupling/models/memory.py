@@ -129,9 +129,8 @@ def _limited(limit: int) -> Iterator[None]:
 def give_back(gigabytes: float) -> None:
     """Return freed memory that malloc keeps to the system, once the process holds FULL of its ceiling.
 
-    Passes of ever other sizes leave holes in malloc's memory. A model of 1.5 billion weights held 5 GB
-    between its steps, 9.6 GB with the holes, and 12 GB after some thirty steps. GPUs need nothing of this
-    kind.
+    Passes of different sizes leave holes in malloc's memory, so that a process comes to hold far more than it
+    uses (notebooks/LOG.md, "medium trains within 12 GB"). GPUs need nothing of this kind.
 
     Args:
         gigabytes: The ceiling in 10^9 bytes.

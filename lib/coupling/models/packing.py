@@ -77,7 +77,7 @@ def _masks(loaded: Loaded, row: Row) -> torch.Tensor | BlockMask | dict[str, tor
 def block_mask(row: Row, dtype: torch.dtype, window: int | None = None) -> torch.Tensor:
     """Make the mask for SDPA over blocks, one block a tree.
 
-    What fills a block up sees itself alone, and no token sees it.
+    Shorter trees are filled up to the longest. A filling token sees itself alone, and no token sees it.
 
     Args:
         row: The row of trees.

@@ -48,7 +48,7 @@ def read_tails(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> tuple["TailR
     """Run one packed pass over groups of seams.
 
     Returns:
-        What reads the tails' log-probabilities, and the logits that it reads, [picked, vocabulary].
+        A reader of the tails' log-probabilities, and the logits for it, [picked, vocabulary].
     """
     return read_found(loaded, [find_tails(group) for group in groups])
 

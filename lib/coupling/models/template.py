@@ -188,7 +188,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     """Return the token ids of a rendered text.
 
     Special marks in the text are recognised; none is added. Results are remembered, because every evaluation
-    asks for the same ones, and for small models this took 40 % of an evaluation.
+    asks for the same ones, and for small models encoding takes much of an evaluation's time.
 
     What stands in a fence is encoded as words (see `fenced`).
     """

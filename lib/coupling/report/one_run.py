@@ -112,13 +112,19 @@ def readings(result: Result) -> pd.DataFrame:
 
 def readings_in_words(found: pd.DataFrame) -> Markdown:
     """Say how far the last reading of the sensor is from the measured rate; see `readings`."""
-    said = [
-        f"- On {row['task']}, the measured rate went from {row['m0_rate']:.3f} to {row['measured']:.3f}. "
-        f"Explanations imply {row['estimated']:.3f} ({row['low']:.3f} to {row['high']:.3f}), which is off by "
-        f"{abs(row['estimated'] - row['measured']):.3f}. Always saying M0's rate is off by "
-        f"{abs(row['m0_rate'] - row['measured']):.3f}."
-        for _, row in found[found["step"] == found["step"].max()].iterrows()
-    ]
+    said = []
+    for _, row in found[found["step"] == found["step"].max()].iterrows():
+        moved = (
+            f"- On {row['task']}, the measured rate went from {row['m0_rate']:.3f} to {row['measured']:.3f}."
+        )
+        if pd.isna(row["estimated"]):
+            said.append(f"{moved} No explanation is valid, so that nothing is read off.")
+            continue
+        said.append(
+            f"{moved} Explanations imply {row['estimated']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
+            f"which is off by {abs(row['estimated'] - row['measured']):.3f}. Always saying M0's rate is off by "
+            f"{abs(row['m0_rate'] - row['measured']):.3f}."
+        )
     return Markdown("\n".join(said))
 
 

@@ -1,9 +1,9 @@
-"""What a user's own items file and model folder hold that a declared change of code depends on.
+"""Questions about a user's items file and model folder, on which it depends whether a change of code applies.
 
-A change of code that alters the results of some inputs alone must move the keys of these inputs alone
-(`Change.applies`). The functions here tell such inputs by their files. They read no tokenizer and no weights,
-so where only a model could tell they answer for more inputs than need be. Of a hub model nothing is known
-here, so they answer for all of them.
+A change of code that alters the results of some inputs must move the keys of these inputs and of no others
+(`Change.applies`). The functions here recognise such inputs by their files. They read no tokenizer and no
+weights. Where only these could tell, the answer is yes, so that too many keys move and never too few. Nothing
+is known here of a model on the hub, so the answer for it is yes too.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def generation_differs(spec: Spec) -> bool:
 
 
 def template_differs(spec: Spec) -> bool:
-    """Return whether a model's chat template reads the clock, or what is told to it as `thinking`.
+    """Return whether a model's chat template reads the clock or the variable `thinking`.
 
-    What it reads as `enable_thinking` it was told before.
+    Templates that read the variable `enable_thinking` alone do not count: they were always given a value.
     """
     template = _template(spec)
     return _on_the_hub(spec) or bool(re.search(r"\b(strftime_now|thinking)\b", template))

@@ -146,9 +146,10 @@ def reason_to_leave_out(post: dict, max_words: int) -> str | None:
 
 
 def hold_opinions(source: str) -> bool:
-    """Say whether the posts of a file hold one of OPINIONS. Such posts were once used, or could not be used.
+    """Say whether a post of a file already holds one of OPINIONS.
 
-    This is False where the file is not here. A file on the hub is not fetched for the answer, which is True.
+    Such posts are left out. Earlier code used them or stopped at them, so that keys on such files have moved.
+    The answer is False where the file is not here. A file on the hub is not fetched: the answer is True.
     """
     if not source or source.startswith(ON_HUB):
         return bool(source)

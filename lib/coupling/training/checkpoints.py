@@ -71,11 +71,11 @@ def _about(path: Path) -> dict[str, str]:
 def leaving_later() -> Iterator[Callable[[], bool]]:
     """Let a request to end (SIGTERM) or to interrupt (SIGINT) this process wait until the end of the block.
 
-    A step of training stands in such a block, with the checkpoint that is written where somebody has asked.
-    So a process that is preempted loses nothing. In a thread other than the main one, signals come as ever.
+    The training loop puts each step into such a block, and writes a checkpoint in it if a request has come. So
+    a process that is preempted loses nothing. In a thread other than the main one, nothing is delayed.
 
     Yields:
-        What tells whether somebody has asked.
+        A function without arguments. It returns whether a request has come.
     """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
