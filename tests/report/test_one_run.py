@@ -49,7 +49,8 @@ def test_a_reading_is_compared_with_what_was_measured_and_with_m0():
     said = one_run.readings_in_words(pd.DataFrame([READING | {"step": 3, "measured": 0.9}, READING]))
     assert said == (
         "- On hint_qa, the measured rate went from 0.500 to 0.300. "
-        "Explanations imply 0.400 (0.300 to 0.500), which is off by 0.100. Always saying M0's rate is off by 0.200."
+        "Explanations imply 0.400 (0.300 to 0.500), which is off by 0.100. "
+        "Always saying M0's rate is off by 0.200."
     )
 
 

@@ -122,8 +122,8 @@ def readings_in_words(found: pd.DataFrame) -> Markdown:
             continue
         said.append(
             f"{moved} Explanations imply {row['estimated']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
-            f"which is off by {abs(row['estimated'] - row['measured']):.3f}. Always saying M0's rate is off by "
-            f"{abs(row['m0_rate'] - row['measured']):.3f}."
+            f"which is off by {abs(row['estimated'] - row['measured']):.3f}. Always saying M0's rate is "
+            f"off by {abs(row['m0_rate'] - row['measured']):.3f}."
         )
     return Markdown("\n".join(said))
 

@@ -51,7 +51,12 @@ QUESTIONS = (
     ),
     Question(
         "Does it need the KL term?",
-        (Part("headline", "headline"), Part("kl_weight", "curve"), Part("confirm", "headline")),
+        (
+            Part("headline", "headline"),
+            Part("kl_weight", "curve"),
+            Part("confirm", "headline"),
+            Part("confirm_kl", "curve"),
+        ),
         ("2",),
     ),
     Question(
@@ -61,6 +66,7 @@ QUESTIONS = (
             Part("agreement_tasks", "curve"),
             Part("sources", "curve"),
             Part("confirm_agreement", "curve"),
+            Part("confirm_disagreement", "curve"),
             Part("confirm_labels", "headline"),
         ),
         ("3", "4"),
@@ -93,17 +99,27 @@ QUESTIONS = (
             Part("learning_rate", "curve"),
             Part("label_noise", "curve"),
             Part("data_size", "curve"),
-            Part("confirm_size", "headline"),
+            Part("confirm_rank", "headline"),
+            Part("confirm_rate", "curve"),
+            Part("confirm_items", "curve"),
         ),
         ("6", "7", "8"),
     ),
     Question("Does it matter how much the model knows?", (Part("depth", "depth"),), ("11", "own")),
     Question(
         "What else could make a gap?",
-        (Part("controls", "headline"), Part("content", "headline")),
+        (
+            Part("controls", "headline"),
+            Part("content", "headline"),
+            Part("confirm_controls", "headline"),
+        ),
         ("1", "own"),
     ),
-    Question("Who moves: behaviour or explanation?", (Part("headline", "dynamics"),), ("own",)),
+    Question(
+        "Who moves: behaviour or explanation?",
+        (Part("headline", "dynamics"), Part("confirm_dynamics", "dynamics")),
+        ("own",),
+    ),
     Question("Does one explainer do for three tasks?", (Part("joint", "headline"),)),
     Question(
         "What does a real model show?",

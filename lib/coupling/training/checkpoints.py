@@ -71,8 +71,8 @@ def _about(path: Path) -> dict[str, str]:
 def leaving_later() -> Iterator[Callable[[], bool]]:
     """Let a request to end (SIGTERM) or to interrupt (SIGINT) this process wait until the end of the block.
 
-    The training loop puts each step into such a block, and writes a checkpoint in it if a request has come. So
-    a process that is preempted loses nothing. In a thread other than the main one, nothing is delayed.
+    The training loop puts each step into such a block, and writes a checkpoint in it if a request has come.
+    So a process that is preempted loses nothing. In a thread other than the main one, nothing is delayed.
 
     Yields:
         A function without arguments. It returns whether a request has come.
