@@ -31,7 +31,7 @@ class Batch(Study):
     """A sweep of two runs whose ordinary command is `make study`. Its words are those of the command."""
 
     def environment(self) -> dict[str, str]:
-        """The variables of the study. The notebook of the method reads packaged data, from the real cache."""
+        """The variables of the study. Packaged data are read from the real cache."""
         own = super().environment()
         return {name: own[name] for name in ("COUPLING_RESULTS", "COUPLING_FIGURES")}
 
