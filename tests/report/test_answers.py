@@ -99,6 +99,17 @@ def test_sentences_follow_the_table(committed):
     assert "lies above" not in then
 
 
+def test_a_run_with_a_single_evaluation_moves_nowhere(committed):
+    data = tables.read("tiny", "rank")
+    still = data.lead_lag.assign(items_divergent=0)
+    once = data.dynamics[data.dynamics["step"] == data.dynamics["step"].max()]
+    answer = answers.of_tables("dynamics", replace(data, lead_lag=still, dynamics=once))
+    assert answer.filled.empty
+    assert "behaviour follows" in answer.filled
+    assert answer.text == "- Too few evaluations are behind the table to say anything."
+    assert "<th" in answer.table.to_html()
+
+
 def test_an_unknown_figure_is_an_error():
     with pytest.raises(SpecError, match="unknown figure 'headlin'"):
         answers.of_study("headlin", pd.DataFrame())

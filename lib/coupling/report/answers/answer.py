@@ -33,9 +33,10 @@ class Answer:
     @property
     def text(self) -> Markdown:
         """The sentences as a list."""
-        return Markdown("\n".join(f"- {sentence}" for sentence in self.found))
+        said = self.found or ["Too few evaluations are behind the table to say anything."]
+        return Markdown("\n".join(f"- {sentence}" for sentence in said))
 
     @property
     def filled(self) -> pd.DataFrame:
         """The rows without the columns that have no entry at all."""
-        return self.rows.loc[:, (self.rows != "").any()]
+        return self.rows if self.rows.empty else self.rows.loc[:, (self.rows != "").any()]
