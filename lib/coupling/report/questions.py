@@ -47,7 +47,7 @@ QUESTIONS = (
             Part("confirm", "headline", conditions=("KL on",)),
         ),
         ("1",),
-        "headline",
+        "divergent",
     ),
     Question(
         "Does it need the KL term?",
