@@ -7,7 +7,7 @@ import pytest
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import figures, pages, study
-from coupling.report.build import build, study_jobs, sweep_jobs
+from coupling.report.build import build, method_jobs, study_jobs, sweep_jobs
 from coupling.spec import SpecError
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,14 @@ def test_every_figure_of_the_study_has_a_notebook_job_or_is_drawn_without_one(mo
     assert all(job.source.exists() for job in jobs)
     assert [job.source.stem for job in study_jobs("speed")] == ["30_speed"]
     assert study_jobs("scaling") == []  # it is shown by the notebook of speed
+
+
+def test_the_method_is_shown_where_its_example_is_and_is_asked_for(monkeypatch):
+    assert method_jobs() == []
+    monkeypatch.delenv("COUPLING_FIGURES")
+    assert [job.source.stem for job in method_jobs()] == ["00_method"]
+    assert [job.parameters for job in method_jobs("schematic")] == [{}]
+    assert method_jobs("headline") == []
 
 
 @pytest.fixture

@@ -239,7 +239,10 @@ def test_numpy_scalars_and_paths_are_parameters_and_what_is_imported_is_none(tmp
     cells |= {"profile": np.str_("medium"), "task": "aita", "seed": np.int64(3), "posts": posts}
     spec = notebooks.notebook_spec(cells)
     assert (spec.profile, spec.seed, spec.posts) == ("medium", 3, str(posts))
-    again = notebooks.notebook_spec(cells | {"chosen": spec})  # a cell that is executed once more
+    known = notebooks.notebook_parameters(cells, list(Spec.model_fields))
+    again = notebooks.notebook_spec(
+        cells | {"chosen": spec, "known": known}
+    )  # a cell that is executed once more
     assert again == spec
     with pytest.raises(SpecError, match="'seed' is bound to <module 'pandas'"):
         notebooks.notebook_parameters({"seed": pd}, ["seed"])
