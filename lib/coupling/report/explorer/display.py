@@ -1,0 +1,66 @@
+"""The explorer in a notebook: one frame that holds page, style, script and data, and loads nothing."""
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from coupling.report.explorer.data import datasets
+
+SCRIPT = Path(__file__).with_name("explorer.js")
+STYLE = Path(__file__).with_name("explorer.css")
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Explorer</title>
+<style>{style}</style>
+<main id="explorer"></main>
+<script>{script}</script>
+<script>{calls}</script>
+</html>"""
+
+
+class Explorer:
+    """What `show` returns. A notebook displays it as a frame.
+
+    Attributes:
+        page: The whole page as HTML.
+    """
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe title="explorer of items" srcdoc="{html.escape(self.page)}" '
+            'style="width: 100%; height: 1000px; border: 1px solid #8888"></iframe>'
+        )
+
+
+def show(profile: str, sweep: str) -> Explorer:
+    """Display the items of a sweep's published runs in a notebook, and what was said of them.
+
+    Args:
+        profile: Name of the profile.
+        sweep: Name of a sweep of the study.
+
+    Raises:
+        SpecError: Where there is no such profile or sweep.
+        StoreError: Where nothing is published of any of its runs.
+    """
+    found = datasets(profile, sweep)
+    entries = [{name: data[name] for name in ("profile", "sweep", "task", "title")} for data in found]
+    calls = [call("take", k, data) for k, data in enumerate(found)]
+    page = _PAGE.format(
+        style=STYLE.read_text(),
+        script=SCRIPT.read_text(),
+        calls="\n".join([*calls, call("start", "explorer", entries)]),
+    )
+    return Explorer(page)
+
+
+def call(function: str, *values: Any) -> str:
+    """Write a call of a function of explorer.js, such as can stand in a script and in a page."""
+    written = [
+        json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+        for value in values
+    ]
+    return f"couplingExplorer.{function}({', '.join(written)});"
