@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -26,12 +27,14 @@ def lab(tmp_path_factory):
     shutil.copytree(ROOT / "notebooks", top / "notebooks")
     (top / "figures").mkdir()
     (top / "figures" / "data").symlink_to(ROOT / "figures" / "data")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     environment = os.environ | {
         "COUPLING_FIGURES": str(top / "figures"),
         "COUPLING_RESULTS": str(top / "results"),
     }
     environment |= {"JUPYTER_CONFIG_DIR": str(top / "config"), "JUPYTER_DATA_DIR": str(top / "share")}
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=8871"]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [
         "--IdentityProvider.token=",
         "--ServerApp.ip=127.0.0.1",
@@ -39,7 +42,7 @@ def lab(tmp_path_factory):
     ]
     log = (top / "log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    address = "http://127.0.0.1:8871"
+    address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:
             urllib.request.urlopen(f"{address}/api").close()
@@ -60,7 +63,7 @@ def test_a_notebook_is_opened_and_run_to_its_figure(lab, notebook):
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=MINUTES * 60_000)
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=MINUTES * 60_000)
         page.get_by_role("menuitem", name=re.compile("^Run$")).first.click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.get_by_role("menuitem", name=re.compile("^Run All Cells")).first.click()
         figure = page.locator(f".jp-OutputArea-output {FIGURES[notebook]}").first
         figure.wait_for(state="attached", timeout=MINUTES * 60_000)
         figure.scroll_into_view_if_needed()

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from coupling import files
 from coupling.report.execute import Job
-from coupling.report.site import building, checking, conf, executed, reference, sources
+from coupling.report.site import building, checking, executed, reference, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def test_links_lead_to_pages_modules_and_copies_of_files(study):
     )
     page = sources.page_of("docs/method.md", text)
     assert page.text == (
-        "[a](../index.md#x) [b](howto.md#run) ![c](../figures/one.png) {py:mod}`d <coupling.tasks.toy>` "
+        "[a](../index.md#x) [b](howto.md#run) ![c](../figures/one.png) [d](#coupling.tasks.toy) "
         "[e](https://example.org) [f](#here) [g](../notebooks/31_look.ipynb) [h](schemas/index.md)\n"
         "```\n[i](nowhere.md)\n```\n"
     )
@@ -181,15 +181,19 @@ def test_figures_of_executed_notebooks_lie_apart_from_the_committed_ones(study):
     assert files.figures_dir() == study / "figures"
 
 
-def test_the_reference_has_every_public_module_once(monkeypatch):
+def test_the_reference_has_every_public_module_and_function_once(monkeypatch):
+    pytest.importorskip("griffe")
     monkeypatch.chdir(ROOT)
     text = "\n".join(page.text for page in reference.pages())
-    named = re.findall(r"automodule:: (\S+)", text)
+    named = re.findall(r"^\((coupling\..*)\)=$", text, re.MULTILINE)
     assert len(named) == len(set(named))
     for path in (ROOT / "lib/coupling").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT / "lib").with_suffix("").parts)
         if not path.name.startswith("_") and path.name != "conf.py":
             assert name in named
+    assert "### call\n\n```python\ncall(function: str, *values: Any) -> str\n```\n\nWrite a call" in text
+    assert "### _row" not in text
+    assert "- `SpecError`: Where there is no such profile or sweep." in text
 
 
 def site(folder, **pages):
@@ -237,28 +241,11 @@ def test_a_style_that_asks_a_network_is_refused(tmp_path):
         checking.check(tmp_path)
 
 
-def test_docstrings_are_read_as_plain_text():
-    lines = [
-        "Return |a| and *b* of target_ and `c_*`.",
-        "",
-        "It has the columns:",
-        "",
-        "    x_    one *",
-        "",
-        "Args:",
-        "    d: E_.",
-    ]
-    conf.as_plain_text(None, "function", "f", None, None, lines)
-    assert lines == [
-        r"Return \|a\| and \*b\* of target\_ and `c_*`.",
-        "",
-        "It has the columns::",
-        "",
-        "    x_    one *",
-        "",
-        "Args:",
-        r"    d: E\_.",
-    ]
+def test_docstrings_are_shown_as_the_plain_text_that_they_are():
+    text = "Return |a| and *b* of M_t and `c_*`, as NN_<name>.\n\n    x_    one *"
+    assert reference.plain(text) == (
+        r"Return \|a\| and \*b\* of M\_t and `c_*`, as NN\_\<name>." + "\n\n    x_    one *"
+    )
 
 
 def test_the_page_of_the_explorer_lists_what_it_holds(study, tmp_path, monkeypatch):

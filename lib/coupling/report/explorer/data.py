@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coupling import files, runs
+from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import measures, tables
 from coupling.analysis.tables.committed import SIZES
@@ -40,7 +40,7 @@ from coupling.runs import folders, records
 from coupling.spec import Spec, key
 from coupling.spec.items import ItemsSection
 from coupling.spec.world import WorldSection
-from coupling.tasks import Item, task_of
+from coupling.tasks import Item, load_items, load_taught, needs, task_of
 
 ITEMS = 200  # so many test items of a task are shown, the first ones
 SWEEPS = ("confirm", "headline", "regime")  # the sweeps that the site shows, at each profile that has them
@@ -156,13 +156,16 @@ def texts_of(spec: Spec) -> list[Item] | None:
     """Return the test items of a spec; None where their texts may not be shown, or cannot be fetched."""
     if any(task_of(task).source(spec) not in _MAY_BE_SHOWN for task in spec.tasks):
         return None
-    from coupling.models import FetchError  # takes torch, which nothing else here needs
+    data = {}
+    if wanted := needs(spec):
+        from coupling.models import FetchError, fetch  # takes torch, which nothing else here needs
 
-    try:
-        return runs.items_of(spec)[1]
-    except FetchError as error:
-        files.say(f"the explorer shows {spec.task} without its texts: {error}")
-        return None
+        try:
+            data = {name: fetch(name) for name in wanted}
+        except FetchError as error:
+            files.say(f"the explorer shows {spec.task} without its texts: {error}")
+            return None
+    return load_items(spec, data)[1] + load_taught(spec)[1]
 
 
 def _of_task(task: str, found: list[_Run], texts: _Texts) -> dict[str, Any]:

@@ -97,6 +97,7 @@ const couplingExplorer = (() => {
     const state = { entry: 0, run: 0, filter: 0, item: 0, focus: "" };
 
     async function render() {
+      root.setAttribute("aria-busy", "true");
       let data;
       try {
         data = await load(state.entry, entries[state.entry]);
@@ -113,6 +114,7 @@ const couplingExplorer = (() => {
         state.item < 0 ? make("p", {}, "No item of this run is like that.") : shown(data, run, items[state.item]));
       const control = [...root.querySelectorAll("[data-name]")].find((e) => e.dataset.name === state.focus);
       if (control) control.focus();
+      root.setAttribute("aria-busy", "false");
     }
 
     /** Changes the state and draws anew. The control that was used keeps the focus. */

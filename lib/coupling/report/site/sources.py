@@ -106,7 +106,7 @@ def linked(text: str, source: str, place: str) -> tuple[str, list[str]]:
         path, hash, anchor = target.partition("#")
         named = os.path.normpath(PurePosixPath(source).parent / path)
         if module := _MODULE.fullmatch(named):
-            return f"{{py:mod}}`{label[1:-1]} <{module[1].replace('/', '.')}>`"
+            return f"{label}(#{module[1].replace('/', '.')})"
         aim = _page_at(named)
         if aim is None and not (files.root() / named).is_file():
             raise files.StoreError(f"{source}: the link {target!r} leads nowhere; mend it")
