@@ -143,7 +143,7 @@ def test_the_filters_show_the_items_that_they_name(chromium):
                 assert all(item.endswith("divergent") for item in listed), name
             if listed:
                 shown = page.locator("#explorer article")
-                ticks = shown.locator("table", has_text="After the last step").locator("td span")
+                ticks = shown.locator("table[aria-label='After the last step'] td span")
                 own, source = ticks.all_inner_texts()
                 if "own behaviour is" in name:
                     assert (own, source) == ("✓ yes", "✗ no")
@@ -174,7 +174,7 @@ def test_the_explorer_can_be_read_in_light_and_dark_and_on_a_phone(chromium, sch
             "select",
             "label span",
             "figcaption",
-            "caption",
+            ".caption",
             "td",
             "th",
             ".yes",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from coupling import files, runs
 from coupling.report import explorer
@@ -134,6 +135,18 @@ def test_a_notebook_shows_the_page_whole_and_loads_nothing(committed):
     framed = shown._repr_html_()
     assert framed.startswith("<iframe title=")
     assert framed.count("<") == 2  # the page inside is escaped
+
+
+def test_what_is_shown_is_counted_as_the_rows_have_it(committed):
+    counts = explorer.show("tiny", "regime").counts.iloc[0]
+    rows = [files.read_table(path / "rows.parquet") for path in committed]
+    last = pd.concat(frame[frame["step"] == frame["step"].max()].head(explorer.ITEMS) for frame in rows)
+    codes = [(last[x] != last[cf]) + 2 * last[cf] for x, cf in (("x", "cf"), ("target_x", "target_cf"))]
+    divergent = last[codes[0] != codes[1]]
+    assert (counts["runs"], counts["items"], counts["divergent"]) == (3, len(last), len(divergent))
+    assert (counts["own"], counts["source"]) == (divergent["self"].sum(), divergent["target"].sum())
+    assert counts["own"] + counts["source"] + counts["neither"] == len(divergent)
+    assert f"on {len(divergent)} of {len(last)} items of 3 runs" in explorer.show("tiny", "regime").text.data
 
 
 def test_a_call_can_stand_in_a_page():

@@ -4,7 +4,7 @@
 explorer.js and explorer.css; data.py says what they are given.
 """
 
-from coupling.report.explorer.data import ITEMS, datasets, shown
+from coupling.report.explorer.data import ITEMS, counts, datasets, shown
 from coupling.report.explorer.display import SCRIPT, STYLE, Explorer, call, show
 
-__all__ = ["ITEMS", "SCRIPT", "STYLE", "Explorer", "call", "datasets", "show", "shown"]
+__all__ = ["ITEMS", "SCRIPT", "STYLE", "Explorer", "call", "counts", "datasets", "show", "shown"]

@@ -102,6 +102,37 @@ def datasets(profile: str, sweep: str) -> list[dict[str, Any]]:
     ]
 
 
+def counts(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """Count what explanations state on the shown items, at the last evaluation of each run.
+
+    Args:
+        found: What `datasets` returns.
+
+    Returns:
+        One row a task: task (str); runs, items, divergent, own, source, neither (int): items of all runs, the
+        divergent ones, and of these those whose explanation states the run's own current behaviour, the label
+        source, or neither.
+    """
+    rows = []
+    for data in found:
+        kept = [row for run in data["runs"] for row in run["rows"] if row]
+        own = [_code(*row[2][-1][:2]) for row in kept]
+        source = [_code(*row[0]) for row in kept]
+        stated = [
+            2 * answer + changes if changes >= 0 else -1 for *_, changes, answer in (r[2][-1] for r in kept)
+        ]
+        divergent = [k for k in range(len(kept)) if own[k] >= 0 and own[k] != source[k]]
+        of_own, of_source = (sum(stated[k] == label[k] for k in divergent) for label in (own, source))
+        numbers = [len(data["runs"]), len(kept), len(divergent), of_own, of_source]
+        rows.append([data["task"], *numbers, len(divergent) - of_own - of_source])
+    return pd.DataFrame(rows, columns=["task", "runs", "items", "divergent", "own", "source", "neither"])
+
+
+def _code(x: int, cf: int) -> int:
+    """Code the label that choices on x and without its cue make true; -2 where there is none."""
+    return 2 * cf + (x != cf) if min(x, cf) >= 0 else -2
+
+
 def _committed(profile: str, sweep: str) -> Iterator[_Run]:
     """Yield the runs of a sweep of which a record or a row of a table is committed, in its order."""
     chosen = sweeps.read_sweep(sweep).at(profile)

@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from coupling.report.explorer.data import datasets
+import pandas as pd
+from IPython.display import Markdown
+
+from coupling.report.explorer.data import counts, datasets
 
 SCRIPT = Path(__file__).with_name("explorer.js")
 STYLE = Path(__file__).with_name("explorer.css")
@@ -23,10 +26,25 @@ class Explorer:
 
     Attributes:
         page: The whole page as HTML.
+        counts: What explanations state on the items that it shows; see `coupling.report.explorer.counts`.
     """
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, page: str, counts: pd.DataFrame) -> None:
         self.page = page
+        self.counts = counts
+
+    @property
+    def text(self) -> Markdown:
+        """The counts in sentences."""
+        return Markdown(
+            "\n".join(
+                f"- {row['task']}: on {row['divergent']} of {row['items']} items of {row['runs']} runs, "
+                "label source and trained model differ. "
+                f"There {row['own']} explanations state the model's own behaviour, {row['source']} the "
+                f"label source, and {row['neither']} neither."
+                for _, row in self.counts.iterrows()
+            )
+        )
 
     def _repr_html_(self) -> str:
         return (
@@ -54,7 +72,7 @@ def show(profile: str, sweep: str) -> Explorer:
         script=SCRIPT.read_text(),
         calls="\n".join([*calls, call("start", "explorer", entries)]),
     )
-    return Explorer(page)
+    return Explorer(page, counts(found))
 
 
 def call(function: str, *values: Any) -> str:

@@ -49,9 +49,11 @@ const couplingExplorer = (() => {
   const head = (...cells) => make("thead", {}, make("tr", {}, ...cells.map((c) => make("th", { scope: "col" }, c))));
   const line = (name, ...cells) =>
     make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((c) => make("td", {}, c)));
+  /** A table in a frame of its own that scrolls where the page is narrow. What it shows stands above the frame. */
   const table = (caption, ...parts) =>
-    make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
-      make("table", {}, make("caption", {}, caption), ...parts));
+    make("section", {}, make("p", { class: "caption" }, caption),
+      make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
+        make("table", { "aria-label": caption }, ...parts)));
   const tick = (yes) =>
     make("span", { class: yes ? "yes" : "no" }, yes === null ? "no label" : yes ? "✓ yes" : "✗ no");
 
@@ -173,7 +175,7 @@ const couplingExplorer = (() => {
 
   /** The curve of self and target over the steps of a run. */
   function curve(run) {
-    const [width, height, left, right, top, bottom] = [640, 220, 44, 96, 14, 34];
+    const [width, height, left, right, top, bottom] = [640, 230, 44, 130, 14, 40];
     const { step } = run.curve;
     const values = [...run.curve.self, ...run.curve.target].filter((value) => value !== null);
     const low = Math.max(0, Math.floor(Math.min(...values) * 5) / 5);
@@ -182,24 +184,25 @@ const couplingExplorer = (() => {
     const y = (v) => height - bottom - ((height - top - bottom) * (v - low)) / (high - low);
     const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label":
       `self ends at ${run.curve.self.at(-1)}, target at ${run.curve.target.at(-1)}` });
-    for (let v = low; v < high + 0.01; v += 0.1) {
+    const apartBy = high - low > 0.5 ? 0.2 : 0.1;
+    for (let v = low; v < high + 0.01; v += apartBy) {
       picture.append(drawn("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }),
         drawn("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(1)));
     }
-    for (const t of step) picture.append(drawn("text", { x: x(t), y: height - bottom + 16, "text-anchor": "middle" }, t));
+    for (const t of step) picture.append(drawn("text", { x: x(t), y: height - bottom + 18, "text-anchor": "middle" }, t));
     picture.append(drawn("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, "training step"));
     const ends = ["self", "target"].map((name) => y(run.curve[name].at(-1) ?? low));
-    const apart = Math.abs(ends[0] - ends[1]) < 14 ? 7 : 0;
+    const apart = Math.abs(ends[0] - ends[1]) < 18 ? 9 : 0;
     ["self", "target"].forEach((name, k) => {
       const points = step.map((t, n) => [x(t), run.curve[name][n]]).filter((p) => p[1] !== null).map(([a, v]) => [a, y(v)]);
       picture.append(drawn("polyline", { class: `line ${name}`, points: points.map((p) => p.join(",")).join(" ") }));
       for (const [a, b] of points) {
         picture.append(name === "self"
           ? drawn("circle", { class: `mark ${name}`, cx: a, cy: b, r: 4 })
-          : drawn("rect", { class: `mark ${name}`, x: a - 3.5, y: b - 3.5, width: 7, height: 7 }));
+          : drawn("rect", { class: `mark ${name}`, x: a - 6, y: b - 6, width: 12, height: 12 }));
       }
       const shift = ends[k] <= ends[1 - k] ? -apart : apart;
-      picture.append(drawn("text", { class: `name ${name}`, x: width - right + 10, y: ends[k] + 4 + (ends[0] === ends[1] && k ? 7 : shift) },
+      picture.append(drawn("text", { class: `name ${name}`, x: width - right + 10, y: ends[k] + 4 + (ends[0] === ends[1] && k ? 9 : shift) },
         `${name} ${(run.curve[name].at(-1) ?? NaN).toFixed(3)}`));
     });
     const over = run.record

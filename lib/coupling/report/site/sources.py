@@ -108,11 +108,13 @@ def linked(text: str, source: str, place: str) -> tuple[str, list[str]]:
         if module := _MODULE.fullmatch(named):
             return f"{label}(#{module[1].replace('/', '.')})"
         aim = _page_at(named)
-        if aim is None and not (files.root() / named).is_file():
-            raise files.StoreError(f"{source}: the link {target!r} leads nowhere; mend it")
-        if aim in (None, f"{named}/index.md"):
+        if aim is None:
+            there = files.root() / named
+            if not there.exists():
+                raise files.StoreError(f"{source}: the link {target!r} leads nowhere; mend it")
             needs.append(named)
-        return f"{label}({_from(place, aim or named)}{hash}{anchor})"
+            aim = f"{named}/index.md" if there.is_dir() else named
+        return f"{label}({_from(place, aim)}{hash}{anchor})"
 
     # Code keeps its brackets.
     parts, at = [], 0
@@ -131,7 +133,7 @@ def _page_at(named: str) -> str | None:
         return named
     folders = {"notebooks": "notebooks/index.md", "examples": "examples/README.md"}
     folders |= {"figures": "figures/README.md", "docs": FIRST, ".": FIRST}
-    return folders.get(named) or (f"{named}/index.md" if (files.root() / named).is_dir() else None)
+    return folders.get(named)
 
 
 def _from(place: str, aim: str) -> str:
