@@ -39,7 +39,7 @@ def pages():
 
 def explorer(page):
     page.goto((SITE / "explorer.html").as_uri())
-    page.wait_for_selector("#explorer article")
+    page.wait_for_selector("#items-explorer article")
 
 
 def options(page, name):
@@ -48,7 +48,7 @@ def options(page, name):
 
 def choose(page, name, place):
     page.locator(f"[data-name={name}]").select_option(index=place)
-    page.wait_for_selector("#explorer[aria-busy=false]")
+    page.wait_for_selector("#items-explorer[aria-busy=false]")
     assert page.locator(f"[data-name={name}]").evaluate("select => select.selectedIndex") == place
 
 
@@ -102,10 +102,11 @@ def test_every_dataset_of_the_explorer_is_shown(chromium):
             choose(page, "sweep", sweep)
             for task in range(len(options(page, "task"))):
                 choose(page, "task", task)
-                caption = page.locator("#explorer figcaption").inner_text()
-                seen.add((sweep, task, caption, page.locator("#explorer pre").first.inner_text()))
+                caption = page.locator("#items-explorer figcaption").inner_text()
+                seen.add((sweep, task, caption, page.locator("#items-explorer pre").first.inner_text()))
         assert (
-            len(seen) == page.locator("table tbody tr").count() - page.locator("#explorer tbody tr").count()
+            len(seen)
+            == page.locator("table tbody tr").count() - page.locator("#items-explorer tbody tr").count()
         )
         assert not wrong
 
@@ -114,12 +115,12 @@ def test_every_control_of_the_explorer_changes_what_is_shown(chromium):
     with opened(chromium) as (page, wrong):
         explorer(page)
         for name in ("condition", "run"):
-            before = page.locator("#explorer figure").inner_html()
+            before = page.locator("#items-explorer figure").inner_html()
             choose(page, name, len(options(page, name)) - 1)
-            assert page.locator("#explorer figure").inner_html() != before, name
-        first = page.locator("#explorer article h2").inner_text()
+            assert page.locator("#items-explorer figure").inner_html() != before, name
+        first = page.locator("#items-explorer article h2").inner_text()
         choose(page, "item", 3)
-        assert page.locator("#explorer article h2").inner_text() != first
+        assert page.locator("#items-explorer article h2").inner_text() != first
         page.locator("[data-name=previous]").click()
         page.locator("[data-name=next]").click()
         page.wait_for_function("document.querySelector('[data-name=item]').selectedIndex === 3")
@@ -142,7 +143,7 @@ def test_the_filters_show_the_items_that_they_name(chromium):
             if "divergent" in name:
                 assert all(item.endswith("divergent") for item in listed), name
             if listed:
-                shown = page.locator("#explorer article")
+                shown = page.locator("#items-explorer article")
                 ticks = shown.locator("table[aria-label='After the last step'] td span")
                 own, source = ticks.all_inner_texts()
                 if "own behaviour is" in name:
@@ -159,8 +160,8 @@ def test_the_filters_show_the_items_that_they_name(chromium):
 def test_an_item_shows_its_cue_and_the_same_text_without_it(chromium):
     with opened(chromium) as (page, _):
         explorer(page)
-        marked = page.locator("#explorer pre mark").inner_text()
-        with_cue, without = page.locator("#explorer pre").all_inner_texts()
+        marked = page.locator("#items-explorer pre mark").inner_text()
+        with_cue, without = page.locator("#items-explorer pre").all_inner_texts()
         assert marked
         assert re.sub(r"\s", "", with_cue.replace(marked, "")) == re.sub(r"\s", "", without)
 
@@ -182,16 +183,18 @@ def test_the_explorer_can_be_read_in_light_and_dark_and_on_a_phone(chromium, sch
             "mark",
             "svg text",
         ):
-            for element in page.locator(f"#explorer {words}").all()[:6]:
+            for element in page.locator(f"#items-explorer {words}").all()[:6]:
                 assert element.evaluate(LUMINANCE) >= 4.5, words
         labelled = page.eval_on_selector_all(
-            "#explorer select", "all => all.every(e => e.labels.length === 1 && e.labels[0].innerText)"
+            "#items-explorer select", "all => all.every(e => e.labels.length === 1 && e.labels[0].innerText)"
         )
         assert labelled
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
-        page.locator("#explorer").screenshot(
+        page.locator("#items-explorer").screenshot(
             path=str(SITE.parent / f"results/browser/explorer-phone-{scheme}.png")
         )
         page.set_viewport_size({"width": 1280, "height": 1000})
-        page.locator("#explorer").screenshot(path=str(SITE.parent / f"results/browser/explorer-{scheme}.png"))
+        page.locator("#items-explorer").screenshot(
+            path=str(SITE.parent / f"results/browser/explorer-{scheme}.png")
+        )
         assert not wrong

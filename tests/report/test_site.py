@@ -59,6 +59,14 @@ def test_links_lead_to_pages_modules_and_copies_of_files(study):
     assert page.needs == ("figures/one.png", "docs/schemas")
 
 
+def test_a_page_with_several_titles_stands_once_in_lists_of_pages(study):
+    text = "# Plan\n\n## One\n\n# Second part\n\n```\n# code\n```\n## Two\n\nNo #title\n"
+    assert sources.page_of("notebooks/PLAN.md", text).text == (
+        "# Plan\n\n### One\n\n## Second part\n\n```\n# code\n```\n### Two\n\nNo #title\n"
+    )
+    assert sources.page_of("docs/method.md", "# A\n\n## B\n").text == "# A\n\n## B\n"
+
+
 def test_links_hold_where_a_page_stands_deeper_than_its_source(study):
     text, needs = sources.linked(
         "[a](../docs/howto.md), ![b](../figures/one.png)", "notebooks/a.ipynb", "n/tiny/a.ipynb"

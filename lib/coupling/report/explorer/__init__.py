@@ -5,6 +5,6 @@ explorer.js and explorer.css; data.py says what they are given.
 """
 
 from coupling.report.explorer.data import ITEMS, counts, datasets, shown
-from coupling.report.explorer.display import SCRIPT, STYLE, Explorer, call, show
+from coupling.report.explorer.display import ELEMENT, SCRIPT, STYLE, Explorer, call, show
 
-__all__ = ["ITEMS", "SCRIPT", "STYLE", "Explorer", "call", "counts", "datasets", "show", "shown"]
+__all__ = ["ELEMENT", "ITEMS", "SCRIPT", "STYLE", "Explorer", "call", "counts", "datasets", "show", "shown"]

@@ -12,10 +12,11 @@ from coupling.report.explorer.data import counts, datasets
 
 SCRIPT = Path(__file__).with_name("explorer.js")
 STYLE = Path(__file__).with_name("explorer.css")
+ELEMENT = "items-explorer"  # the id of the element that the page fills; explorer.css names it too
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Explorer</title>
 <style>{style}</style>
-<main id="explorer"></main>
+<main id="{element}"></main>
 <script>{script}</script>
 <script>{calls}</script>
 </html>"""
@@ -68,9 +69,10 @@ def show(profile: str, sweep: str) -> Explorer:
     entries = [{name: data[name] for name in ("profile", "sweep", "task", "title")} for data in found]
     calls = [call("take", k, data) for k, data in enumerate(found)]
     page = _PAGE.format(
+        element=ELEMENT,
         style=STYLE.read_text(),
         script=SCRIPT.read_text(),
-        calls="\n".join([*calls, call("start", "explorer", entries)]),
+        calls="\n".join([*calls, call("start", ELEMENT, entries)]),
     )
     return Explorer(page, counts(found))
 

@@ -60,7 +60,8 @@ def explorer_page(made: Path) -> Page:
         shutil.copy(source, static)
     text = (_HERE / "explorer.md").read_text()
     text = text.replace("TABLE", "\n".join(lines)).replace("ITEMS", str(explorer.ITEMS))
-    return Page("explorer.md", text.replace("START", explorer.call("start", "explorer", entries)))
+    text = text.replace("ELEMENT", explorer.ELEMENT)
+    return Page("explorer.md", text.replace("START", explorer.call("start", explorer.ELEMENT, entries)))
 
 
 def _run_sphinx(made: Path, site: Path) -> None:

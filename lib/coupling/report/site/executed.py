@@ -136,6 +136,7 @@ def _page(source: Path, place: str, out: Path | None) -> Page:
     notebook = _read(out or source)
     needs: list[str] = []
     title = _title(notebook)
+    notebook["cells"] = [cell for cell in notebook["cells"] if not _repeats(cell, notebook)]
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             text, more = linked("".join(cell["source"]), f"notebooks/{source.name}", place)
@@ -150,6 +151,14 @@ def _page(source: Path, place: str, out: Path | None) -> Page:
         notebook["cells"].insert(1, cell)
     notebook["metadata"].pop("papermill", None)
     return Page(place, json.dumps(notebook), tuple(needs))
+
+
+def _repeats(cell: dict[str, Any], notebook: dict[str, Any]) -> bool:
+    """Whether a cell was added by papermill and sets parameters to the values that they have already."""
+    if "injected-parameters" not in cell["metadata"].get("tags", []):
+        return False
+    own = {line for text in _sources(notebook) for line in text.splitlines()}
+    return all(line.startswith("#") or line in own for line in "".join(cell["source"]).splitlines())
 
 
 def _notebooks() -> list[Path]:

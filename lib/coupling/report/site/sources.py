@@ -84,8 +84,21 @@ def page_of(source: str, text: str, place: str = "") -> Page:
         place: Path in the site; where it is not given, the path in the repository.
     """
     place = place or (FIRST if source == "README.md" else source)
-    written, needs = linked(text, source, place)
+    written, needs = linked(_one_title(text), source, place)
     return Page(place, written, tuple(needs))
+
+
+def _one_title(text: str) -> str:
+    """Lower all headings behind the first title where there are more titles, so that a page is listed once."""
+    lines, inside, headings = text.splitlines(keepends=True), False, []
+    for k, line in enumerate(lines):
+        inside ^= line.startswith(("```", "~~~"))  # code has lines that begin alike
+        if re.match(r"#+ ", line) and not inside:
+            headings.append(k)
+    titles = [k for k in headings if lines[k].startswith("# ")]
+    if len(titles) > 1:
+        lines = ["#" + line if k in headings and k > titles[0] else line for k, line in enumerate(lines)]
+    return "".join(lines)
 
 
 def linked(text: str, source: str, place: str) -> tuple[str, list[str]]:
