@@ -1,4 +1,4 @@
-# Commands: study figures test test-slurm test-container architectures bench faults lab lock clean
+# Commands: study figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE BENCH TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -36,7 +36,7 @@ WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if 
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
 
-.PHONY: study figures test test-slurm test-container architectures bench faults lab lock clean
+.PHONY: study figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
 
 # A plan and the batch. Then a table of what failed, or else the figures over all sweeps and the summary. The exit code is 0
 # only where every run, table and figure is made.
@@ -47,6 +47,12 @@ study: .venv/ready
 figures: .venv/ready
 	@coupling figures $(if $(FIGURE),--only $(FIGURE))
 
+# Static pages in site/, from the committed tables. What Sphinx needs is installed where it is missing.
+site: .venv/ready
+	@python -c 'import furo, griffe, myst_nb' 2>/dev/null || { echo "installing env/site/requirements.txt"; \
+	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/site/requirements.txt; }
+	@python -m coupling.report.site
+
 # One process a core, each with one thread; JOBS=1 runs the tests one after the other.
 test: .venv/ready
 	@ruff format --check . && ruff check . && lint-imports
@@ -55,6 +61,14 @@ test: .venv/ready
 # Two-layer models of some fifty architectures, against the plainest way of running each. `make test` tries six of them.
 architectures: .venv/ready
 	@OMP_NUM_THREADS=1 python -m pytest -n $(or $(JOBS),auto) -m architectures tests/models/test_architectures.py
+
+# JupyterLab and the site in Debian's chromium: as root, where chromium is missing. Screenshots go to results/browser.
+test-browser: site
+	@command -v chromium >/dev/null || { echo "installing chromium"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+	@python -c 'import playwright' 2>/dev/null || { echo "installing env/browser/requirements.txt"; \
+	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/browser/requirements.txt; }
+	@python -m pytest -s -m browser tests/browser
 
 # A SLURM of one node on this machine: on Debian 12, as root. What is missing is installed.
 test-slurm: .venv/ready
@@ -100,4 +114,4 @@ SHA256 = $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffe
 	else touch $@; fi
 
 clean:
-	rm -rf .venv results
+	rm -rf .venv results site

@@ -32,7 +32,7 @@ SMALL = {
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what takes minutes unless its mark asks for it; skip tests of a GPU where there is none."""
-    left_out = {mark for mark in ("architectures", "slurm") if mark not in config.option.markexpr}
+    left_out = {mark for mark in ("architectures", "browser", "slurm") if mark not in config.option.markexpr}
     items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
     if not torch.cuda.is_available():
         for item in items:

@@ -28,6 +28,7 @@ UNMADE = {"24_regime"}  # its sweep has no tables yet
 FIGURES = {path.stem: 1 for path in NOTEBOOKS if path.stem not in UNMADE} | {
     "01_base_model": 0,
     "30_speed": 2,
+    "31_explore": 0,  # the explorer is a page in a frame
 }
 
 

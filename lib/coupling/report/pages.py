@@ -11,7 +11,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import resampling, tables
-from coupling.report import claims_page, faults, figures, readme, reanalysis, results_page, schemas
+from coupling.report import claims_page, faults, figures, paper, readme, reanalysis, results_page, schemas
 from coupling.report.claims_text import markdown_table
 from coupling.report.figures.style import span
 from coupling.report.tree import tree
@@ -52,6 +52,7 @@ def write_readme() -> None:
     reanalysis.write()
     schemas.write()
     faults.write()
+    paper.write()
     _write_between(files.root() / "docs" / "architecture.md", TREE_MARKS, tree())
 
 
