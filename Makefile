@@ -1,4 +1,4 @@
-# Commands: study figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
+# Commands: study verify results figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
 # Variables: PROFILE SWEEP TASK SEEDS JOBS GPUS FORCE=1 REUSE=1 FIGURE BENCH TORCH_INDEX UPGRADE=1 PYTHON SNAKEMAKE_PROFILE
 #
 # Written for GNU make 3.81, which macOS ships. With a SHELL other than /bin/sh, that version runs every command through
@@ -36,13 +36,22 @@ WHICH = --profile $(PROFILE) --sweep $(SWEEP) $(if $(TASK),--task $(TASK)) $(if 
 # SNAKEMAKE_PROFILE=env/slurm hands the jobs to a cluster instead. Cores and memory of this machine then limit nothing.
 SNAKEMAKE_PROFILE ?= env/local
 
-.PHONY: study figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
+.PHONY: study verify results figures site test test-browser test-slurm test-container architectures bench faults lab lock clean
 
-# A plan and the batch. Then a table of what failed, or else the figures over all sweeps and the summary. The exit code is 0
-# only where every run, table and figure is made.
+HOW   = --engine $(SNAKEMAKE_PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(FORCE),--force)
+
+# A plan and the batch. Then a table of what failed, or else the summary beside the committed one and what the figures show.
+# The exit code is 0 only where every run, table and figure is made. Everything goes to results/; no tracked file changes.
 study: .venv/ready
-	@coupling study $(WHICH) --engine $(SNAKEMAKE_PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS)) \
-	  $(if $(FORCE),--force) $(if $(REUSE),--reuse)
+	@coupling study $(WHICH) $(HOW) $(if $(REUSE),--reuse)
+
+# The same batch. Then for each number of the summary whether it lies in the committed interval. Exit code 1 where one does not.
+verify: .venv/ready
+	@coupling verify $(WHICH) $(HOW)
+
+# Writes what was computed into figures/: tables, claims, figures and generated pages. FORCE=1 replaces tables of more runs.
+results: .venv/ready
+	@coupling results $(WHICH) $(if $(FORCE),--force)
 
 figures: .venv/ready
 	@coupling figures $(if $(FIGURE),--only $(FIGURE))

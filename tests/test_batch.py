@@ -50,8 +50,10 @@ def test_the_paper_profile_is_planned_as_runs_on_eight_gpus(sweep, runs):
 def test_a_profile_has_the_figures_of_its_own_conditions():
     asked = planned("profile=medium", "sweep=shift")
     assert "gpu=1" not in asked, "a cluster without GPUs must be able to run this"
-    assert "shift-17_tracking" in asked
-    assert "shift-18_directions" not in asked
+    assert "tables/medium/shift/17_tracking" in asked
+    assert '"sweep": "shift", "own": true}' in asked  # the batch's own tables
+    assert "18_directions" not in asked
+    assert "figures/data" not in asked  # no tracked file is written
 
 
 def test_an_explainer_as_label_source_has_a_job_of_its_own_before_the_run_that_needs_it():
@@ -185,6 +187,14 @@ def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_force
     tables = files.results_dir() / "tables" / "tiny" / "mine"
     said, counts = study(sweep)
     assert counts == {"runs": 2, "complete": 2, "computed": 2, "reused": 0}
+    assert said.startswith("My sweep. Is it mine?\ntiny, ")
+    log = Path(re.search(r"^log of the batch engine: (.*)$", said, re.M)[1])
+    assert "rule tables_mine" in log.read_text()
+    assert "rule tables_mine" not in said
+    image = files.results_dir() / "figures" / "tiny" / "mine-headline.png"
+    assert image.exists()
+    assert re.search(rf"^{image}\n  On hint_qa the gap \(self − target\) is .*\.$", said, re.M)
+    assert not files.figures_dir().exists()  # nothing but results is written
     assert "2 explainers to train: time not known (not measured)" in said
     assert "all 2 runs are done" in said
     assert files.read_json(tables / "keys.json")["runs"][0]["condition"] == "KL on"
@@ -194,7 +204,7 @@ def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_force
     said, counts = study(sweep)
     assert counts == {"runs": 2, "complete": 2, "computed": 0, "reused": 2}
     assert "nothing is to be done" in said
-    assert "nothing is committed to compare with" in said  # the summary
+    assert "nothing is committed of it to compare with" in said
 
     own_sweep(tmp_path, conditions=CONDITIONS | {"fails": FAILS})
     said, counts = study(sweep, fails=True)

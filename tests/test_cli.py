@@ -67,10 +67,6 @@ def test_run_makes_the_run_of_the_options(spec):
     assert done[0]["key"] == specs.key(spec, "explain")
 
 
-def test_the_memory_of_this_machine_is_printed_for_the_batch_engine():
-    assert int(CliRunner().invoke(cli.app, ["memory", "--machine"]).stdout) > 1000  # MB
-
-
 def test_clear_forgets_damaged_results_alone_or_all_results_of_a_sweep(spec, tmp_path):
     sweep = own_sweep(tmp_path)
     made = [folders.m0_folder(spec), folders.base_folder(spec), folders.run_folder(spec)]

@@ -50,8 +50,13 @@ def test_claims_and_summaries_are_printed_for_programs(committed):
     assert [row["gap"] for row in rows] == tables.read("tiny", "rank").summary["gap"].tolist()
 
 
-def test_a_summary_is_printed_for_people_and_compared_if_asked(committed):
+def test_a_summary_is_the_committed_one_unless_the_own_one_is_asked_for(committed):
     text = said("summary", "--sweep", "rank")
     assert "excess_high" in text
-    assert "committed" not in text
-    assert "rank: against the committed tables" in said("summary", "--sweep", "rank", "--compare")
+    assert text.startswith(str(tables.folder("tiny", "rank")))
+    done = CliRunner().invoke(cli.app, ["summary", "--sweep", "rank", "--own"])
+    assert "make study PROFILE=tiny SWEEP=rank" in str(done.exception)
+    where = tables.folder("tiny", "rank", own=True)
+    where.parent.mkdir(parents=True)
+    where.symlink_to(ROOT / "figures/data/tiny/rank")
+    assert said("summary", "--sweep", "rank", "--own").startswith(str(where))

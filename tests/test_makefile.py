@@ -92,6 +92,16 @@ def test_make_study_hands_its_variables_on_and_stops_where_something_is_not_done
     assert "coupling study" not in words.split("--reuse", 1)[1]  # later commands have lines of their own
 
 
+@pytest.mark.parametrize(
+    ("target", "handed"),
+    [("verify", "--seeds 2 --engine env/local --jobs 3 --force"), ("results", "--seeds 2 --force")],
+)
+def test_make_verify_and_make_results_hand_their_variables_on(target, handed):
+    command = ["make", "-n", "-o", ".venv/ready", target, "JOBS=3", "FORCE=1", "SEEDS=2", "SWEEP=rank"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"coupling {target} --profile tiny --sweep rank {handed}" in " ".join(done.stdout.split())
+
+
 def test_folders_of_the_environment_are_meant_from_where_the_user_stands(tmp_path):
     environment = os.environ | {"PWD": str(tmp_path), "COUPLING_RESULTS": "mine", "COUPLING_DATA": "/data"}
     command = ["make", "-pn", "-o", ".venv/ready", "-C", str(ROOT), "study"]

@@ -1,6 +1,7 @@
 """Committed tables: where they are, in which order, and what is said where they are missing."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -37,9 +38,25 @@ def test_missing_tables_name_the_command_that_makes_them():
             reading("tiny", "rank")
 
 
-def test_tables_of_a_sweep_given_by_path_are_kept_among_the_results():
+def test_own_tables_are_kept_among_the_results_and_those_of_a_sweep_given_by_path_always():
     assert tables.folder("tiny", "rank") == files.tables_dir() / "tiny" / "rank"
+    assert tables.folder("tiny", "rank", own=True) == files.results_dir() / "tables" / "tiny" / "rank"
     assert tables.folder("tiny", "somewhere/mine.yaml") == files.results_dir() / "tables" / "tiny" / "mine"
+
+
+def test_own_and_committed_tables_are_read_apart(monkeypatch):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    committed = tables.read("medium", "tuning")
+    with pytest.raises(files.StoreError, match="make study PROFILE=medium SWEEP=tuning` first"):
+        tables.read("medium", "tuning", own=True)
+    mine = replace(committed, keys=committed.keys | {"runs": committed.keys["runs"][:1]})
+    tables.write(mine, tables.folder("medium", "tuning", own=True))
+    assert len(tables.read_keys("medium", "tuning", own=True)["runs"]) == 1
+    assert len(tables.read("medium", "tuning", own=True).keys["runs"]) == 1
+    assert len(tables.read("medium", "tuning").keys["runs"]) > 1
+    monkeypatch.setenv("COUPLING_FIGURES", "nowhere")
+    with pytest.raises(files.StoreError, match=r"your own runs have some in .*--own"):
+        tables.read("medium", "tuning")
 
 
 def test_written_tables_are_read_back_and_left_alone_where_nothing_changed(tmp_path, monkeypatch):
@@ -128,6 +145,18 @@ def test_a_sweep_without_shifts_has_none_of_their_tables(monkeypatch):
     assert (found.shift, found.sensor) == (None, None)
 
 
-def test_the_summary_of_the_last_commit_is_none_where_there_is_no_repository(tmp_path):
-    (tables.folder("tiny", "rank")).mkdir(parents=True)
-    assert tables.committed_summary("tiny", "rank") is None
+def test_a_number_is_compared_with_the_interval_of_the_other_summary():
+    nothing = float("nan")
+    now = pd.DataFrame({"task": "t", "condition": ["a", "b"], "gap": [0.1, 0.5], "excess": [0.1, nothing]})
+    then = now.assign(gap=0.2, gap_low=[0.1 + 1e-15, 0.1], gap_high=0.3, excess_low=0.0, excess_high=0.2)
+    found = tables.compare(now, then.iloc[::-1])
+    assert found[["condition", "measure"]].to_numpy().tolist() == [
+        ["a", "gap"],
+        ["a", "excess"],
+        ["b", "gap"],
+        ["b", "excess"],
+    ]
+    assert found["within"].tolist() == [True, True, False, None]  # a rounding is not outside
+    assert found["committed"].tolist()[:3] == [0.2, 0.1, 0.2]
+    assert found["value"].tolist()[:3] == [0.1, 0.1, 0.5]
+    assert set(tables.compare(now, then.drop(columns="excess_low"))["measure"]) == {"gap"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from coupling import files
-from coupling.report import batches, failures, overview, status
+from coupling.report import batches, failures, overview, status, study
 from coupling.runs import folders
 from own_sweeps import own_sweep
 
@@ -112,3 +112,17 @@ def test_a_damaged_run_is_made_again(engine, batch, capfd):
     assert batches.run(batch) == 1
     assert not asked.exists()
     assert f"{made[0]} is damaged and is computed again" in capfd.readouterr().out
+
+
+def test_a_figure_whose_image_is_gone_is_drawn_again(engine, batch):
+    engine(runs_of(batch))
+    notebook = status.drawn("tiny", batch.sweep)[0]
+    image = study.figure_place("headline", "tiny", batch.sweep).with_name("mine-headline.png")
+    for path in (notebook, image):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    batches.run(batch)
+    assert notebook.stat().st_mtime > 0
+    image.unlink()
+    batches.run(batch)
+    assert notebook.stat().st_mtime == 0

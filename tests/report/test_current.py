@@ -1,9 +1,6 @@
 """A batch is done only where all that the batch engine would look at is whole and in order."""
 
-import json
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 from coupling import files
@@ -14,7 +11,6 @@ from coupling.spec import key
 from made_results import finished
 from own_sweeps import own_sweep
 
-ROOT = Path(__file__).parents[2]
 STAGES = {"base": "base", "explainer": "explain"}  # by kind of a node
 
 
@@ -86,16 +82,3 @@ def test_a_notebook_that_was_stopped_or_failed_is_executed_again(sweep, noted):
     assert not current.batch_is_done("tiny", sweep)
     places(sweep)[3].write_text("{")
     assert not current.batch_is_done("tiny", sweep)
-
-
-def test_figures_over_all_sweeps_are_drawn_again_where_a_table_or_a_figure_changed():
-    where = files.tables_dir() / "tiny" / "rank"
-    shutil.copytree(ROOT / "figures/data/tiny/rank", where)
-    assert not current.figures_are_drawn()
-    current.note_figures()
-    assert current.figures_are_drawn()
-    (where / "summary.csv").write_text(json.dumps("another"))
-    assert not current.figures_are_drawn()
-    current.note_figures()
-    (files.figures_dir() / "claims.png").touch()
-    assert not current.figures_are_drawn()

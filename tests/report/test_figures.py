@@ -78,6 +78,16 @@ def test_every_figure_of_a_sweep_is_drawn_and_saved_with_its_runs(name, committe
     assert saved["runs"] == [run["key"] for run in tables.read_keys("tiny", sweep)["runs"]]
 
 
+def test_the_figure_of_own_runs_is_kept_among_the_results(committed):
+    where = tables.folder("tiny", "rank", own=True)
+    where.parent.mkdir(parents=True)
+    where.symlink_to(ROOT / "figures/data/tiny/rank")
+    figures.figure("curve", "tiny", "rank", own=True)
+    found = {p.name for p in (files.results_dir() / "figures" / "tiny").iterdir()}
+    assert found == {f"rank-curve.{ending}" for ending in ("png", "pdf", "json")}
+    assert {p.name for p in files.figures_dir().iterdir()} == {"data"}
+
+
 def test_figures_of_the_whole_study_name_the_runs_that_they_rest_on(committed):
     for name in figures.study_figures():
         assert figures.has_table(name)
@@ -156,6 +166,7 @@ def test_drawing_needs_no_display_and_changes_no_setting_of_matplotlib(tmp_path)
         "import matplotlib as mpl; before = dict(mpl.rcParams.copy())\n"
         "from coupling.report import figures\n"
         "assert figures.schematic_figure().axes\n"
+        "figures.save_schematic()\n"
         "assert mpl.get_backend(auto_select=False) is None, 'a backend was chosen'\n"
         "assert dict(mpl.rcParams.copy()) == before, 'settings were changed'\n"
     )
@@ -179,7 +190,9 @@ def test_a_figure_is_saved_in_the_same_bytes_again(tmp_path):
 
 def test_a_notebook_shows_a_figure_as_it_was_saved_until_it_changes(tmp_path):
     figure = figures.schematic_figure()
-    saved = (files.figures_dir() / "schematic.png").read_bytes()
+    assert not files.figures_dir().exists()  # it is shown in notebooks that change no committed file
+    with style.styled():
+        saved = style.save(figure, tmp_path / "schematic")[0].read_bytes()
     shown, about = figure._repr_mimebundle_()
     assert shown["image/png"] == saved
     assert about["image/png"] == {"width": 912, "height": 372}  # 7.6 by 3.1 inches, 120 dots an inch

@@ -16,7 +16,7 @@ import pytest
 from conftest import SMALL
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import notebooks, pages, readme, results_page
+from coupling.report import notebooks, pages, readme, results_page, study
 from coupling.report.execute import Job, execute, parameters
 from coupling.spec import Spec, SpecError
 
@@ -247,6 +247,15 @@ def test_numpy_scalars_and_paths_are_parameters_and_what_is_imported_is_none(tmp
     assert again == spec
     with pytest.raises(SpecError, match="'seed' is bound to <module 'pandas'"):
         notebooks.notebook_parameters({"seed": pd}, ["seed"])
+
+
+def test_the_notebook_of_a_sweeps_figure_takes_the_tables_that_its_reader_asks_for():
+    for name in study.figure_names():
+        path = ROOT / "notebooks" / f"{study.notebook_of(name)}.ipynb"
+        cells = nbformat.read(path, as_version=4).cells
+        (given,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+        assert "own = False" in given.splitlines(), path
+        assert any("`own = True`" in cell.source for cell in cells if cell.cell_type == "markdown"), path
 
 
 def test_the_command_that_is_printed_can_be_pasted_into_a_shell_anywhere(tmp_path, monkeypatch, capsys):

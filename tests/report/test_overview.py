@@ -1,7 +1,6 @@
 """What is said of sweeps: which runs there are, how far they are, and what came out."""
 
 import pytest
-from coupling import files
 from coupling.report import overview
 from coupling.spec import SpecError
 
@@ -13,23 +12,6 @@ def test_a_run_of_two_sweeps_is_listed_once_under_the_first():
     assert shared
     assert all(name == "headline" for name, _, spec in both if spec in shared)
     assert len(both) == len({spec for *_, spec in both})
-
-
-def test_a_summary_is_compared_with_the_committed_one(monkeypatch):
-    monkeypatch.delenv("COUPLING_FIGURES")
-    (summary,) = overview.summaries("tiny", "rank").values()
-    found = overview.compared("tiny", "rank", summary)
-    assert list(found["condition"]) == ["4", "32", "128"]
-    assert found["gap_within"].all()
-    assert (found["gap"] == summary["gap"]).all()
-
-
-def test_nothing_committed_is_no_comparison(monkeypatch, tmp_path):
-    with monkeypatch.context() as here:
-        here.delenv("COUPLING_FIGURES")
-        (summary,) = overview.summaries("tiny", "rank").values()
-    (files.tables_dir() / "tiny" / "rank").mkdir(parents=True)
-    assert overview.compared("tiny", "rank", summary) is None
 
 
 def test_an_unknown_package_is_an_error_before_anything_is_fetched():

@@ -150,3 +150,10 @@ def test_a_claim_whose_tables_have_gone_is_an_error_and_not_untested():
     files.write_table(path, pd.DataFrame([about | {"verdict": "inconclusive"}]))
     with pytest.raises(files.StoreError, match=r"1 rows were decided .* tables are missing in .*/tiny; take"):
         study.decided_claims()
+
+
+def test_figures_of_own_runs_are_kept_among_the_results_and_those_of_a_sweep_given_by_path_always():
+    own = files.results_dir() / "figures" / "tiny"
+    assert study.figure_place("curve", "tiny", "rank") == files.figures_dir() / "tiny" / "rank-curve"
+    assert study.figure_place("curve", "tiny", "rank", own=True) == own / "rank-curve"
+    assert study.figure_place("curve", "tiny", "there/mine.yaml") == own / "mine-curve"

@@ -7,7 +7,7 @@ import pytest
 from conftest import SMALL
 from coupling import files, runs
 from coupling.analysis import tables
-from coupling.runs import folders, records
+from coupling.runs import folders, graph, rates, records
 from coupling.spec import make_spec
 
 
@@ -46,7 +46,8 @@ def test_tables_of_records_are_those_of_results_and_records_hold_no_text(plan, s
     said = runs.explain(specs[0]).table("rows")["text"]
     prompts = [item.prompt for item in runs.items_of(specs[0])[1]]
     published = records.publish("headline", specs)
-    assert len(published) == 3  # two runs and their base
+    assert len(published) == 4  # two runs, their base and their M0
+    assert [path.name for path in published[3].iterdir()] == [folders.MANIFEST]  # no weights
     assert records.publish("headline", specs) == []
     shutil.rmtree(files.results_dir())
     assert records.find(folders.run_folder(specs[0])) in published
@@ -58,6 +59,14 @@ def test_tables_of_records_are_those_of_results_and_records_hold_no_text(plan, s
         assert words or path.stem == "history"
         assert not words & set(prompts)
         assert path.stem != "rows" or not words & set(said)
+
+
+def test_the_record_of_an_m0_tells_how_long_its_preparation_takes_where_none_was_made(specs):
+    records.publish("headline", specs)
+    shutil.rmtree(files.results_dir())
+    m0 = graph.m0(specs[0])
+    assert rates.Rates("tiny").expected(m0).seconds > 0
+    assert not folders.complete(m0.folder)  # it is to be prepared all the same
 
 
 def test_a_damaged_record_is_no_result(plan, specs):
@@ -87,7 +96,7 @@ def test_a_damaged_record_is_written_again_and_healed(specs, capfd):
     (published[0] / "untrained.parquet").write_bytes(b"no parquet")
     (published[1] / folders.MANIFEST).write_text("{")
     (published[2] / "rows.parquet").unlink()
-    assert sorted(records.publish("headline", specs)) == sorted(published)
+    assert sorted(records.publish("headline", specs)) == sorted(published[:3])
     assert [written(path) for path in published] == before
     assert capfd.readouterr().err.count("is damaged: it is written again") == 3
     carried = files.figures_dir().with_name("carried")

@@ -5,8 +5,11 @@ calmly. Among the allowed settings, that one is taken whose behaviour differs fr
 of the items, so that there is something to tell apart. The gap plays no part.
 
     python -m coupling.analysis.regime
+
+reads the committed tables. With --own it reads those of your own runs.
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -142,7 +145,11 @@ def _tie(name: str) -> tuple[float, float, int]:
 
 def main() -> None:
     """Print how far each setting keeps each criterion, and which one is chosen."""
-    found = cells(tables.read(PROFILE, SWEEP).runs)
+    parser = argparse.ArgumentParser(prog="python -m coupling.analysis.regime", description=main.__doc__)
+    parser.add_argument(
+        "--own", action="store_true", help="read the tables of your own runs, not the committed ones"
+    )
+    found = cells(tables.read(PROFILE, SWEEP, parser.parse_args().own).runs)
     print(worst(found).to_string(float_format="{:.3f}".format))
     chosen = choose(found)
     if chosen is None:

@@ -1,6 +1,7 @@
 """What all commands share: the application, the options that several commands take, and printing."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,16 @@ TaskName = Annotated[
     ),
 ]
 Seeds = Annotated[int, typer.Option(help="M0 seeds, where not the sweep's own number")]
+Jobs = Annotated[int, typer.Option(help="how many cores to use; 0: all", min=0)]
+Gpus = Annotated[int, typer.Option(help="run so many runs at once, each on a GPU of its own", min=0)]
+Engine = Annotated[Path, typer.Option(help="profile of the batch engine, a folder")]
+Own = Annotated[
+    bool,
+    typer.Option(
+        "--own",
+        help="read the tables of your own runs (results/tables), not the committed ones (figures/data)",
+    ),
+]
 
 
 def show(

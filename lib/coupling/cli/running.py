@@ -7,9 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from coupling import spec as specs
-from coupling import sweep as sweeps
-from coupling.cli import showing
-from coupling.cli.app import Force, Json, Profile, Seeds, SweepName, TaskName, app, show
+from coupling.cli.app import Engine, Force, Gpus, Jobs, Json, Profile, Seeds, SweepName, TaskName, app, show
 from coupling.cli.options import with_spec_options
 
 
@@ -51,28 +49,76 @@ def study(
     sweep: SweepName = "headline",
     task: TaskName = "",
     seeds: Seeds = 0,
-    jobs: Annotated[int, typer.Option(help="how many cores to use; 0: all", min=0)] = 0,
-    gpus: Annotated[int, typer.Option(help="run so many runs at once, each on a GPU of its own", min=0)] = 0,
-    engine: Annotated[Path, typer.Option(help="profile of the batch engine, a folder")] = Path("env/local"),
+    jobs: Jobs = 0,
+    gpus: Gpus = 0,
+    engine: Engine = Path("env/local"),
     reuse: Annotated[bool, typer.Option("--reuse", help="take published records for results")] = False,
     force: Force = False,
 ) -> None:
     """Run what is missing of a sweep, with its tables and figures. Exit code 1 where something is not done.
 
-    A plan comes first. Last comes a table of what failed, with the command that repeats each; or, where all
-    is done, the figures that the sweeps of the study enter, and the summary against the committed one.
+    Everything that is made is kept under results/; no tracked file is changed. A plan comes first. Last comes
+    a table of what failed, with the command that repeats each; or, where all is done, the summary beside the
+    committed one, and each figure with a sentence on what it shows.
     """
-    from coupling.report import batches, current
+    from coupling.report import batches, outcome
 
     which = batches.Batch(profile, sweep, task, seeds, force, reuse, jobs, gpus, engine)
     if code := batches.run(which):
         raise typer.Exit(code)
-    own = all(sweeps.is_path(name) for name, *_ in sweeps.members(sweep, profile))
-    if not own and not current.figures_are_drawn():
-        from coupling.report.build import build
+    print(f"\n{outcome.said(profile, sweep)}")
 
-        build(*current.ENTERED)
-    showing.summary(profile, sweep, compare=True)
+
+@app.command()
+def verify(
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    jobs: Jobs = 0,
+    gpus: Gpus = 0,
+    engine: Engine = Path("env/local"),
+    force: Force = False,
+) -> None:
+    """Compute a sweep, and tell of each number of its summary whether it lies in the committed interval.
+
+    What has been computed here is not computed again without --force; published records count for nothing.
+    Exit code 1 where a number lies outside, or where something is not done.
+    """
+    from coupling.report import batches, outcome
+
+    outcome.check_committed(profile, sweep)
+    which = batches.Batch(profile, sweep, task, seeds, force, False, jobs, gpus, engine)
+    if code := batches.run(which):
+        raise typer.Exit(code)
+    held, text = outcome.verified(profile, sweep)
+    print(f"\n{text}")
+    if not held:
+        raise typer.Exit(1)
+
+
+@app.command()
+def results(
+    profile: Profile = "tiny",
+    sweep: SweepName = "headline",
+    task: TaskName = "",
+    seeds: Seeds = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace tables that rest on more runs, too")
+    ] = False,
+) -> None:
+    """Write what was computed into figures/: tables, claims, figures and generated pages, to be committed.
+
+    Runs are finished ones, or published records. Nothing is written where a run is missing, or where a
+    committed table rests on more runs than the new one.
+    """
+    from coupling.report import results as committing
+    from coupling.report.build import build
+
+    for line in committing.write(profile, sweep, task, seeds, force):
+        print(line, flush=True)
+    print("drawing all figures and writing the pages", flush=True)
+    print(f"figures are listed in {build()}; look at the changes with git diff --stat")
 
 
 @app.command()
@@ -85,7 +131,8 @@ def status(
 ) -> None:
     """Count the runs of a sweep by state, and list what failed, why, and the command that repeats it.
 
-    The JSON, a list of one entry, is described in docs/schemas/status.json.
+    It looks at runs (results/) and at published records, and reads no tables. The JSON, a list of one entry,
+    is described in docs/schemas/status.json.
     """
     from coupling.report import status as states
 
@@ -113,7 +160,7 @@ def clear(
 def collect(
     profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
 ) -> None:
-    """Make the tables of a sweep from its finished runs."""
+    """Make your own tables of a sweep (results/tables) from its finished runs, or from published records."""
     from coupling.report import overview
 
     overview.collect(profile, sweep, task, seeds)

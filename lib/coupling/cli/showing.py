@@ -1,15 +1,12 @@
 """Commands that compute no run: what there is, what came out, figures, records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from coupling import spec as specs
-from coupling.cli.app import Force, Json, Profile, Seeds, SweepName, TaskName, app, show
-
-if TYPE_CHECKING:
-    import pandas as pd
+from coupling.cli.app import Force, Json, Own, Profile, Seeds, SweepName, TaskName, app, show
 
 
 @app.command()
@@ -47,17 +44,9 @@ def tasks(as_json: Json = False) -> None:
 def memory(
     profile: Profile = "paper",
     model: Annotated[str, typer.Option(help="in place of the profile's")] = "",
-    machine: Annotated[
-        bool, typer.Option("--machine", help="print this machine's memory in MB instead")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Estimate what a run of a profile would hold on a GPU, from its model's config alone."""
-    if machine:
-        from coupling.machine import machine_megabytes
-
-        print(machine_megabytes())
-        return
     from coupling.training import estimate
 
     found = estimate.needed(specs.make_spec(profile, **({"model": model} if model else {})))
@@ -111,31 +100,23 @@ def publish(
 def summary(
     profile: Profile = "tiny",
     sweep: SweepName = "headline",
-    compare: Annotated[bool, typer.Option("--compare", help="compare with what is committed")] = False,
+    own: Own = False,
     as_json: Json = False,
 ) -> None:
-    """Print the summary of a sweep, one row a condition at its final step; fractions from 0 to 1."""
-    from coupling.analysis.tables import SUMMARY
+    """Print the committed summary of a sweep, or that of your own runs (--own, and a sweep given by path).
+
+    It has one row a condition at its final step; fractions from 0 to 1.
+    """
+    from coupling.analysis.tables import SUMMARY, folder
     from coupling.report import overview
 
-    found = overview.summaries(profile, sweep)
+    found = overview.summaries(profile, sweep, own)
     if as_json:
         show([row for frame in found.values() for row in frame[SUMMARY].to_dict("records")], True)
         return
     for name, frame in found.items():
-        if compare:
-            _show_comparison(name, overview.compared(profile, name, frame))
+        print(folder(profile, name, own))
         show(frame, False, [c for c in SUMMARY if c not in ("profile", "sweep", "base")])
-
-
-def _show_comparison(name: str, with_committed: "pd.DataFrame | None") -> None:
-    """Print how a summary compares with the committed one."""
-    if with_committed is None:
-        print(f"\n{name}: nothing is committed to compare with")
-    else:
-        print(f"\n{name}: against the committed tables (within their interval or not)")
-        show(with_committed, False)
-    print()
 
 
 @app.command()
@@ -152,7 +133,10 @@ def claims(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the table of claims, decided anew: effect, interval, controls and verdict of each."""
+    """Print the table of claims, decided anew from the committed tables: effect, interval, controls, verdict.
+
+    The claims of a sweep of your own are decided from the tables of your own runs.
+    """
     from coupling.analysis import claims as deciding
     from coupling.report import study
 

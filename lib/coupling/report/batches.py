@@ -1,9 +1,9 @@
 """A batch from its plan to its end: the batch engine runs what is missing, and a status says how it went."""
 
 import os
-import signal
-import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.machine import machine_megabytes
-from coupling.report import current, overview, planning, status
+from coupling.report import current, engine, overview, pace, planning, status, study
 from coupling.runs import folders, records
 from coupling.spec import from_anywhere
 
@@ -56,7 +56,8 @@ class Batch:
 def run(batch: Batch) -> int:
     """Plan a batch, run it, and say how it went.
 
-    A run that fails stops no other run. What failed is listed with the command that repeats it.
+    A run that fails stops no other run. What failed is listed with the command that repeats it. Everything
+    that is made lies among the results.
 
     Returns:
         The exit code: 0 where every run is done and the tables and figures are made, else 1.
@@ -72,7 +73,8 @@ def run(batch: Batch) -> int:
         overview.clear(*batch.which)
     for folder in overview.clear(*batch.which, damaged=True):
         print(f"{folder} is damaged and is computed again")
-    print(planning.said(planning.plan(*batch.which)), flush=True)
+    _greet(batch)
+    _redraw(batch)
     before = _manifests(batch)
     if batch.here and not batch.reuse and current.batch_is_done(*batch.which):
         print("nothing is to be done")
@@ -114,21 +116,31 @@ def _manifests(batch: Batch) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in paths}
 
 
+def _greet(batch: Batch) -> None:
+    """Say what a batch is for, its plan with the time, and where everything goes."""
+    named = [study.load(name) for name, *_ in sweeps.members(batch.sweep, batch.profile)]
+    print(
+        "; ".join(one.title for one in named)
+        if len(named) > 1
+        else f"{named[0].title}. {named[0].question.strip()}"
+    )
+    print(planning.said(planning.plan(*batch.which, batch.reuse)))
+    print(f"all that is made is kept in {files.results_dir()}; tracked files stay as they are", flush=True)
+
+
 def _engine(batch: Batch) -> int:
-    """Run the batch engine to its end; return its exit code. A signal to stop is handed on to it."""
-    process = subprocess.Popen(_words(batch), cwd=files.root())
-
-    def hand_on(number: int, _: object) -> None:
-        # A terminal sends Ctrl-C to the batch engine itself, too.
-        if number == signal.SIGTERM or not sys.stdin.isatty():
-            process.send_signal(number)
-
-    kept = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return process.wait()
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    """Run the batch engine to its end, and return its exit code. What it prints goes to a file."""
+    name = files.short("+".join(map(sweeps.stem, batch.sweep.split("+"))))
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    log = files.results_dir() / "log" / f"{stamp}-{batch.profile}-{name}.txt"
+    specs = [spec for *_, spec in overview.runs(*batch.which)]
+    left = planning.left_to_make(batch.profile, specs, batch.reuse)
+    at_once = batch.gpus or (planning.at_once(specs, batch.jobs) if batch.here else batch.jobs) or 1
+    print(f"log of the batch engine: {log}", flush=True)
+    code = engine.run(_words(batch), log, pace.Pace([(node, one.seconds) for node, one in left], at_once))
+    if code and not status.status(*batch.which).failures:
+        print(f"the batch engine ended with code {code}; the end of {log}:\n{engine.tail(log)}")
+    return code
 
 
 def _words(batch: Batch) -> list[str]:
@@ -157,6 +169,12 @@ def _words(batch: Batch) -> list[str]:
     return [*command, "--config", *(f"{name}={value}" for name, value in config.items())]
 
 
+def _redraw(batch: Batch) -> None:
+    """Let figures be drawn again whose image is gone. The batch engine looks at their notebooks alone."""
+    for name, *_ in sweeps.members(batch.sweep, batch.profile):
+        _age(status.undrawn(batch.profile, name))
+
+
 def _make_old(batch: Batch) -> None:
     """Make tables and figures older than all runs, so that they are made again.
 
@@ -164,6 +182,14 @@ def _make_old(batch: Batch) -> None:
     """
     paths = []
     for name, *_ in sweeps.members(batch.sweep, batch.profile):
-        paths += [tables.folder(batch.profile, name) / "keys.json", *status.drawn(batch.profile, name)]
+        paths += [
+            tables.folder(batch.profile, name, own=True) / "keys.json",
+            *status.drawn(batch.profile, name),
+        ]
+    _age(paths)
+
+
+def _age(paths: Iterable[Path]) -> None:
+    """Make files that are there older than anything else, so that they are made again."""
     for path in filter(Path.exists, paths):
         os.utime(path, (0, 0))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import current, figures, pages, study, walkthrough
+from coupling.report import figures, pages, study, walkthrough
 from coupling.report.execute import Job, side_by_side
 from coupling.spec import SpecError, suggest
 
@@ -41,7 +41,7 @@ def build(*only: str) -> Path:
             raise SpecError(f"unknown figure {name!r}: {suggest(name, known)}")
     with side_by_side([*method_jobs(*only), *sweep_jobs(*only)]):  # meanwhile: what needs no notebook
         if not only or SCHEMATIC in only:
-            figures.schematic_figure()
+            figures.save_schematic()
         if not only or set(OF_ALL_SWEEPS) & set(only):
             figures.write_study_tables()
             figures.write_claims()
@@ -51,10 +51,7 @@ def build(*only: str) -> Path:
         if not _has_notebook(name):
             figures.study_figure(name)
     pages.write_readme()
-    index = pages.write_index()
-    if not only or set(current.ENTERED) <= set(only):
-        current.note_figures()
-    return index
+    return pages.write_index()
 
 
 def method_jobs(*only: str) -> list[Job]:
@@ -100,7 +97,7 @@ def _of_study(only: Collection[str]) -> list[str]:
     for name in named:
         if not figures.has_table(name):
             raise files.StoreError(
-                f"figure {name!r} has no table yet: run `make study` or `make bench` first"
+                f"figure {name!r} has no table yet: run `make results` or `make bench` first"
             )
     return named
 

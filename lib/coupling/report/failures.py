@@ -81,6 +81,15 @@ def failure(what: str) -> Failure | None:
         return None
 
 
+def count() -> int:
+    """Return how many failures are kept."""
+    return sum(1 for _ in _folder().glob("*.json"))
+
+
 def _path(what: str) -> Path:
     digest = hashlib.sha256(what.encode()).hexdigest()[:12]
-    return files.results_dir() / "failed" / f"{files.short(Path(what).name)}-{digest}.json"
+    return _folder() / f"{files.short(Path(what).name)}-{digest}.json"
+
+
+def _folder() -> Path:
+    return files.results_dir() / "failed"

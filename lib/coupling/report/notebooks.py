@@ -84,18 +84,23 @@ def whole(frame: pd.DataFrame) -> "Styler":
     return styled.set_table_styles([{"selector": "th, td", "props": look}]).set_uuid("whole")
 
 
-def question(profile: str, sweep: str) -> Markdown:
+def question(profile: str, sweep: str, own: bool = False) -> Markdown:
     """Say what a sweep asks, and how many runs its tables rest on.
+
+    Args:
+        profile: Name of the profile.
+        sweep: Name of the sweep, or the path of a YAML file.
+        own: Whether the tables of the user's own runs are meant, and not the committed ones.
 
     Raises:
         SpecError: Where there is no such sweep.
         StoreError: Where it has no tables.
     """
-    of, summary = read_sweep(sweep).at(profile), tables.read(profile, sweep).summary
-    runs = len(tables.read_keys(profile, sweep)["runs"])
+    of, summary = read_sweep(sweep).at(profile), tables.read(profile, sweep, own).summary
+    runs = len(tables.read_keys(profile, sweep, own)["runs"])
     m0s = "one M0" if summary["seeds"].max() == 1 else f"{summary['seeds'].max()} M0s"
     return Markdown(
-        f"**{of.title}** ({profile}). {of.question.strip()} {runs} runs of {m0s}, "
+        f"**{of.title}** ({profile}). {of.question.strip()} {runs} {'of your own ' if own else ''}runs of {m0s}, "
         f"{summary['items'].max()} test items each."
     )
 

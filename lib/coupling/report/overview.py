@@ -17,7 +17,6 @@ from coupling.spec import Spec, SpecError, suggest
 
 STATES = ("complete", "diverged", "published", "started", "missing")
 _BYTES = {"MB": 10**6, "GB": 10**9}
-_COMPARED = [f"{measure}{end}" for measure in tables.COMPARED for end in ("", "_committed", "_within")]
 
 
 def plans(
@@ -54,7 +53,7 @@ def clear(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, damaged: 
 
 
 def collect(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> None:
-    """Make the tables of each sweep from its finished runs.
+    """Make the user's own tables of each sweep, under results/tables, from its finished runs.
 
     Raises:
         StoreError: Where a run of the plan has not finished.
@@ -63,7 +62,7 @@ def collect(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> None
         words = ["collect", "--profile", profile, "--sweep", name]
         words += ["--task", task] * bool(task) + ["--seeds", str(m0_seeds)] * bool(m0_seeds)
         with failures.kept(tables_of(profile, name), words):
-            tables.write(tables.collect(name, plan), tables.folder(profile, name))
+            tables.write(tables.collect(name, plan), tables.folder(profile, name, own=True))
 
 
 def tables_of(profile: str, sweep: str) -> str:
@@ -125,22 +124,13 @@ def write_specs(profile: str, sweep: str, task: str, m0_seeds: int, path: Path) 
     return {"listed": len(left), "done": len(named) - len(left)}
 
 
-def summaries(profile: str, sweep: str) -> dict[str, pd.DataFrame]:
-    """Read the summary of each sweep.
+def summaries(profile: str, sweep: str, own: bool = False) -> dict[str, pd.DataFrame]:
+    """Read the summary of each sweep; own: that of the user's own runs, and not the committed one.
 
     Raises:
         StoreError: Where a sweep has no tables.
     """
-    return {name: tables.read(profile, name).summary for name, *_ in sweeps.members(sweep, profile)}
-
-
-def compared(profile: str, sweep: str, summary: pd.DataFrame) -> pd.DataFrame | None:
-    """Compare a summary with the committed one. Return None where none is committed."""
-    then = tables.committed_summary(profile, sweep)
-    if then is None:
-        return None
-    both = tables.compare(summary, then)
-    return both[["task", "condition", *(name for name in _COMPARED if name in both)]]
+    return {name: tables.read(profile, name, own).summary for name, *_ in sweeps.members(sweep, profile)}
 
 
 def packages(names: list[str], fetch: bool) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from coupling import files
 from coupling.machine import free_bytes, machine_megabytes
 from coupling.report import overview
 from coupling.runs import folders, graph, records
-from coupling.runs.rates import Rates
+from coupling.runs.rates import Expected, Rates
 from coupling.spec import Spec, key
 
 
@@ -66,8 +66,15 @@ class Plan(BaseModel):
     runs: list[PlannedRun]
 
 
-def plan(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Plan:
-    """Plan a batch; see `overview.plans` for the arguments.
+def plan(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, reuse: bool = False) -> Plan:
+    """Plan a batch.
+
+    Args:
+        profile: See `overview.plans`.
+        sweep: See `overview.plans`.
+        task: See `overview.plans`.
+        m0_seeds: See `overview.plans`.
+        reuse: Whether published runs are not made again.
 
     Raises:
         SpecError: Where the sweep cannot be run.
@@ -76,12 +83,7 @@ def plan(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Plan:
     specs = [spec for *_, spec in named]
     listed = [_planned(name, condition, spec) for name, condition, spec in named]
     done = {folders.run_folder(spec) for spec, run in zip(specs, listed, strict=True) if run.complete}
-
-    def made(node: graph.Node) -> bool:
-        return node.folder in done or (node.kind != "explainer" and folders.complete(node.folder))
-
-    left = graph.order(map(graph.explainer, specs), made)
-    parts = _parts(left, Rates(profile)) if left else []
+    parts = _parts(left_to_make(profile, specs, reuse))
     seconds, size = [part.seconds for part in parts], [part.bytes for part in parts]
     return Plan(
         profile=profile,
@@ -89,8 +91,8 @@ def plan(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Plan:
         total=len(listed),
         complete=len(done),
         published=sum(run.published and not run.complete for run in listed),
-        left=len(listed) - len(done),
-        at_once=_at_once(specs),
+        left=sum(not run.complete and not (reuse and run.published) for run in listed),
+        at_once=at_once(specs),
         seconds=None if None in seconds else sum(seconds),
         bytes=None if None in size else sum(size),
         free_bytes=free_bytes(files.results_dir()),
@@ -113,11 +115,25 @@ def _planned(sweep: str, condition: str, spec: Spec) -> PlannedRun:
     )
 
 
-def _parts(left: Sequence[graph.Node], rates: Rates) -> list[Part]:
+def left_to_make(profile: str, specs: Sequence[Spec], reuse: bool) -> list[tuple[graph.Node, Expected]]:
+    """List what is still to be made for some runs, in an order in which it can be made, and what each takes.
+
+    Args:
+        profile: Name of the profile.
+        specs: The runs.
+        reuse: Whether published runs are not made again.
+    """
+    finished = records.find if reuse else folders.complete
+    wanted = [graph.explainer(spec) for spec in specs if not finished(folders.run_folder(spec))]
+    left = graph.order(wanted, lambda node: folders.complete(node.folder))
+    rates = Rates(profile) if left else None
+    return [(node, rates.expected(node)) for node in left]
+
+
+def _parts(left: Sequence[tuple[graph.Node, Expected]]) -> list[Part]:
     """Group what is left by kind and by the source of its estimate."""
-    groups: dict[tuple[str, str], list] = {}
-    for node in left:
-        found = rates.expected(node)
+    groups: dict[tuple[str, str], list[Expected]] = {}
+    for node, found in left:
         groups.setdefault((node.kind, found.basis), []).append(found)
     return [
         Part(
@@ -131,10 +147,11 @@ def _parts(left: Sequence[graph.Node], rates: Rates) -> list[Part]:
     ]
 
 
-def _at_once(specs: Sequence[Spec]) -> int:
-    """Return how many runs the cores and the memory of this machine allow at once."""
+def at_once(specs: Sequence[Spec], cores: int = 0) -> int:
+    """Return how many runs the cores and the memory of this machine allow at once; 0 cores: all of them."""
     threads, gigabytes = max(s.threads for s in specs), max(s.memory_gb for s in specs)
-    return max(1, min((os.cpu_count() or 1) // threads, int(machine_megabytes() / (gigabytes * 1000))))
+    cores = cores or os.cpu_count() or 1
+    return max(1, min(cores // threads, int(machine_megabytes() / (gigabytes * 1000))))
 
 
 def said(found: Plan) -> str:
@@ -142,28 +159,31 @@ def said(found: Plan) -> str:
     there = f"{found.complete} complete here, {found.published} published, {found.left} left"
     lines = [f"{found.profile}, {found.sweep}: {found.total} runs: {there}"]
     for part in found.parts:
-        about = f"about {_duration(part.seconds)}" if part.seconds is not None else "time not known"
-        lines.append(f"  {part.left:5} {_NAMES[part.kind]}: {about} ({part.basis}), {_size(part.bytes)}")
+        about = f"about {duration(part.seconds)}" if part.seconds is not None else "time not known"
+        what = f"{NAMES[part.kind]} {_TO_BE[part.kind]}"
+        lines.append(f"  {part.left:5} {what}: {about} ({part.basis}), {_size(part.bytes)}")
     if found.parts:
         lines.append(f"time: {_time(found)}")
         lines.append(f"disk: {_size(found.bytes)} to be written, {_size(found.free_bytes)} free")
     return "\n".join(lines)
 
 
-_NAMES = {"m0": "M0s to prepare", "base": "bases to measure", "explainer": "explainers to train"}
+NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers"}
+_TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train"}
 
 
 def _time(found: Plan) -> str:
     if found.seconds is None:
         known = sum(part.seconds or 0 for part in found.parts)
-        rest = f"about {_duration(known)} for what was measured; the rest is " if known else ""
+        rest = f"about {duration(known)} for what was measured; the rest is " if known else ""
         return f"{rest}not known: nothing like it was measured, here or in published records"
-    whole = f"about {_duration(found.seconds)} of computing"
-    at_once = min(found.at_once, found.left or 1)
-    return whole if at_once < 2 else f"{whole}, {_duration(found.seconds / at_once)} with {at_once} at once"
+    whole = f"about {duration(found.seconds)} of computing"
+    most = min(found.at_once, found.left or 1)
+    return whole if most < 2 else f"{whole}, {duration(found.seconds / most)} with {most} at once"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Say a time in its largest unit."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"

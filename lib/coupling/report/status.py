@@ -5,7 +5,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from coupling import files
-from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.report import overview, study
 from coupling.report.execute import Job, repeating
@@ -81,16 +80,25 @@ def _of_sweep(profile: str, name: str) -> list[Failure]:
 
 
 def executed(profile: str, sweep: str, notebook: str) -> Path:
-    """Where the executed notebook of a figure is kept. That of a user's own sweep lies beside its tables."""
-    if sweeps.is_path(sweep):
-        return tables.folder(profile, sweep) / f"{notebook}.ipynb"
-    return files.results_dir() / profile / f"{sweep}-{notebook}.ipynb"
+    """Where a batch keeps the executed notebook of a figure: beside the tables of its own runs."""
+    return tables.folder(profile, sweep, own=True) / f"{notebook}.ipynb"
 
 
 def drawn(profile: str, sweep: str) -> list[Path]:
     """The executed notebooks of all figures of a sweep."""
     figures = study.load(sweep).at(profile).figures
     return [executed(profile, sweep, study.notebook_of(figure)) for figure in figures]
+
+
+def undrawn(profile: str, sweep: str) -> list[Path]:
+    """The executed notebooks of figures of a sweep whose image is gone."""
+    figures = study.load(sweep).at(profile).figures
+    images = {name: study.figure_place(name, profile, sweep, own=True) for name in figures}
+    return [
+        executed(profile, sweep, study.notebook_of(name))
+        for name, image in images.items()
+        if not image.with_name(f"{image.name}.png").exists()
+    ]
 
 
 def said(found: Status, computed: int | None = None) -> str:

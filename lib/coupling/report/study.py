@@ -9,7 +9,7 @@ import pandas as pd
 from coupling import files
 from coupling.analysis import claims
 from coupling.spec import SpecError, suggest
-from coupling.sweep import Sweep, read_sweep, sweep_names
+from coupling.sweep import Sweep, is_path, read_sweep, stem, sweep_names
 
 FIGURES = Path(__file__).parent / "figures"
 _ROW = ["claim", "text", "profile", "task"]  # what names a row of the table of claims
@@ -78,6 +78,22 @@ def decided_claims() -> pd.DataFrame:
             f"back from git, or delete {path} where the runs are gone for good"
         )
     return now
+
+
+def figure_place(figure: str, profile: str, sweep: str, own: bool = False) -> Path:
+    """Return where a figure of a sweep is kept: in figures/, or in results/figures where it is a user's own.
+
+    Args:
+        figure: Name of the figure.
+        profile: Name of the profile.
+        sweep: Name of the sweep, or the path of a YAML file. The figures of the latter are always the user's.
+        own: Whether the figure of the user's own runs is meant.
+
+    Returns:
+        The path without an ending, which may be .png, .pdf or .json.
+    """
+    top = files.results_dir() / "figures" if own or is_path(sweep) else files.figures_dir()
+    return top / profile / f"{stem(sweep)}-{figure}"
 
 
 def notebook_of(figure: str) -> str:

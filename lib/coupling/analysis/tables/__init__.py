@@ -1,6 +1,7 @@
 """The small tables behind every figure: collected from finished runs, committed, and read back.
 
-`figures/data/<profile>/<sweep>/` holds, for each sweep:
+`figures/data/<profile>/<sweep>/` holds the committed tables of a sweep, and `results/tables/` in the same way
+those of the user's own runs. The folder of a sweep has:
 
 - items.parquet: the rows of each run's final step, with condition and seeds.
 - runs.csv: every measure of each run and evaluation.
@@ -25,7 +26,6 @@ from coupling.analysis.tables.committed import (
     SUMMARY,
     Tables,
     collected,
-    committed_summary,
     compare,
     folder,
     read,
@@ -42,7 +42,6 @@ __all__ = [
     "Tables",
     "collect",
     "collected",
-    "committed_summary",
     "compare",
     "folder",
     "read",

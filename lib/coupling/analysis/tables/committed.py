@@ -1,7 +1,10 @@
-"""Where the tables of a sweep are kept; how they are written, read and compared with committed ones."""
+"""Where the tables of a sweep are kept; how they are written, read and compared with committed ones.
 
-import io
-import subprocess
+There are two places. The tables of the user's own runs lie among the results, under results/tables. The
+repository's own tables are committed, under figures/data. The tables of a sweep that is given by path are
+always the user's own.
+"""
+
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +40,9 @@ SUMMARY = [
     "no_label_share",
     "explainers",
 ]
-COMPARED = ("gap", "preference", "excess")  # the measures in which two summaries are compared
+# The measures in which two summaries are compared: those of SUMMARY that have intervals.
+COMPARED = ("self", "target", "base", "gap", "preference", "excess", "agreement")
+_ROUNDING = 1e-9  # by so much a number may lie beside an end of an interval without lying outside
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")
@@ -79,9 +84,16 @@ class Tables:
     sensor: pd.DataFrame | None = None
 
 
-def folder(profile: str, sweep: str) -> Path:
-    """Name the folder of a sweep's tables: among the results for a sweep that is given by path."""
-    top = files.results_dir() / "tables" if sweeps.is_path(sweep) else files.tables_dir()
+def folder(profile: str, sweep: str, own: bool = False) -> Path:
+    """Name the folder of a sweep's tables.
+
+    Args:
+        profile: Name of the profile.
+        sweep: Name of the sweep, or the path of a YAML file.
+        own: Whether the tables of the user's own runs are meant, and not the committed ones. A sweep that is
+            given by path has no committed tables.
+    """
+    top = files.results_dir() / "tables" if own or sweeps.is_path(sweep) else files.tables_dir()
     return top / profile / sweeps.stem(sweep)
 
 
@@ -115,18 +127,16 @@ def _replace(path: Path, content: bytes) -> None:
             part.write_bytes(content)
 
 
-def read_keys(profile: str, sweep: str) -> dict[str, Any]:
-    """Read which runs the tables of a sweep come from.
+def read_keys(profile: str, sweep: str, own: bool = False) -> dict[str, Any]:
+    """Read which runs the tables of a sweep come from; see `folder` for the arguments.
 
     Raises:
         StoreError: Where there are no tables, or where they are damaged. The message names the command that
             makes them.
     """
-    path = folder(profile, sweep) / "keys.json"
+    path = folder(profile, sweep, own) / "keys.json"
     if not path.exists():
-        raise files.StoreError(
-            f"no tables in {path.parent}: run `make study PROFILE={profile} SWEEP={sweep}` first"
-        )
+        raise files.StoreError(f"no tables in {path.parent}: {_where_from(profile, sweep, own)}")
     keys = files.read_json(path)
     if not isinstance(keys, dict) or not {"profile", "sweep", "base", "runs"} <= keys.keys():
         raise files.StoreError(
@@ -136,17 +146,29 @@ def read_keys(profile: str, sweep: str) -> dict[str, Any]:
     return keys
 
 
-def read(profile: str, sweep: str) -> Tables:
+def _where_from(profile: str, sweep: str, own: bool) -> str:
+    """Say how tables that are missing are made, or where else there are some."""
+    words = f"PROFILE={profile} SWEEP={sweep}"
+    if own or sweeps.is_path(sweep):
+        return f"run `make study {words}` first"
+    mine = folder(profile, sweep, own=True)
+    if (mine / "keys.json").exists():
+        return f"your own runs have some in {mine}: ask for these (--own, or own = True in a notebook)"
+    return f"run `make study {words}` for tables of your own, and `make results {words}` to put them there"
+
+
+def read(profile: str, sweep: str, own: bool = False) -> Tables:
     """Read the tables of a sweep. Each file must have the checksum that stands in the list beside it.
 
-    They are read and verified once in a process, and again where size or time of a file changed.
+    See `folder` for the arguments. Tables are read and verified once in a process, and again where size or
+    time of a file changed.
 
     Raises:
         StoreError: Where there are no tables, or where one is missing or damaged. The message names it.
     """
-    where = folder(profile, sweep)
+    where = folder(profile, sweep, own)
     state = sorted((path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in where.glob("*"))
-    found = _read(where, profile, sweep, tuple(state))
+    found = _read(where, profile, sweep, own, tuple(state))
     # What a reader changes in its own copy stays there. Copies share their content until then.
     own = {
         name: value.copy(deep=False) for name, value in vars(found).items() if isinstance(value, pd.DataFrame)
@@ -155,9 +177,9 @@ def read(profile: str, sweep: str) -> Tables:
 
 
 @lru_cache
-def _read(where: Path, profile: str, sweep: str, state: tuple) -> Tables:
+def _read(where: Path, profile: str, sweep: str, own: bool, state: tuple) -> Tables:
     """Read the tables in a folder whose files have this state."""
-    keys = read_keys(profile, sweep)
+    keys = read_keys(profile, sweep, own)
     csv = {name: _read_csv(where / f"{name}.csv") for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
     shifts = {name: where / f"{name}.parquet" for name in SHIFT_TABLES}
@@ -188,43 +210,39 @@ def collected() -> list[tuple[str, str]]:
     return sorted(found, key=place)
 
 
-def committed_summary(profile: str, sweep: str) -> pd.DataFrame | None:
-    """Read the summary of a sweep as it stands in the last git commit, or return None where there is none."""
-    path = (folder(profile, sweep) / "summary.csv").resolve()
-    try:
-        done = subprocess.run(
-            ["git", "show", f"HEAD:./{path.name}"],
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-    except OSError:
-        return None
-    return pd.read_csv(io.StringIO(done.stdout), dtype={"condition": str}) if done.returncode == 0 else None
-
-
 def compare(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
-    """Compare a summary with an earlier one: does each mean lie in the earlier interval?
+    """Compare a summary with another one: does each mean lie in the other's interval?
 
     Args:
         now: The summary to judge.
         then: The summary with the intervals.
 
     Returns:
-        One row a task and condition that both have. For each of COMPARED that both summaries have: the mean,
-        the earlier mean and interval (*_committed, *_low_committed, *_high_committed), and *_within (object):
-        True, False, or None where one of these is NaN.
+        One row a task, condition and measure that both have, for the measures of COMPARED. float64: value and
+        committed (the two means), low and high (the interval of the latter). within (object): True, False, or
+        None where value, low or high is NaN.
     """
-    both = now.merge(then, on=["task", "condition"], suffixes=("", "_committed"))
-    out = both[["task", "condition"]].copy()
-    for measure in COMPARED:
-        low, high = f"{measure}_low_committed", f"{measure}_high_committed"
-        if low not in both:  # a summary from before the measure existed
-            continue
-        for column in (measure, f"{measure}_committed", low, high):
-            out[column] = both[column]
-        known = both[[measure, low, high]].notna().all(axis=1)
-        within = both[measure].between(both[low], both[high])
-        out[f"{measure}_within"] = within.astype(object).where(known, None)
-    return out
+    names = ["task", "condition"]
+    ends = {measure: [f"{measure}_low", f"{measure}_high"] for measure in COMPARED}
+    there = [
+        m for m in COMPARED if m in now and {m, *ends[m]} <= set(then)
+    ]  # tables may be older than a measure
+    both = now[[*names, *there]].merge(then, on=names, suffixes=("", "_then"))
+    parts = [
+        pd.DataFrame(
+            {
+                "task": both["task"],
+                "condition": both["condition"],
+                "measure": measure,
+                "value": both[measure],
+                "committed": both[f"{measure}_then"],
+                "low": both[ends[measure][0]],
+                "high": both[ends[measure][1]],
+            }
+        )
+        for measure in there
+    ]
+    found = pd.concat(parts).sort_index(kind="stable", ignore_index=True)
+    known = found[["value", "low", "high"]].notna().all(axis=1)
+    within = found["value"].between(found["low"] - _ROUNDING, found["high"] + _ROUNDING)
+    return found.assign(within=within.astype(object).where(known, None))

@@ -39,7 +39,9 @@ _OF_SWEEP = {
 _OF_STUDY = {function.__name__: function for function in (study.claims, study.scale, study.speed)}
 
 
-def of_sweep(figure: str, profile: str, sweep: str, conditions: tuple[str, ...] = ()) -> Answer:
+def of_sweep(
+    figure: str, profile: str, sweep: str, conditions: tuple[str, ...] = (), own: bool = False
+) -> Answer:
     """Say what a figure of a sweep shows.
 
     Args:
@@ -47,13 +49,14 @@ def of_sweep(figure: str, profile: str, sweep: str, conditions: tuple[str, ...] 
         profile: Name of the profile.
         sweep: Name of a sweep of the study, or the path of a user's own YAML file.
         conditions: The conditions that are wanted. None: all of the sweep.
+        own: Whether the tables of the user's own runs are meant, and not the committed ones.
 
     Raises:
         SpecError: For a figure that has nothing to say, and where there is no such sweep.
         StoreError: Where the sweep has no tables.
     """
     sweeps.load(sweep)
-    return of_tables(figure, tables.read(profile, sweep), conditions)
+    return of_tables(figure, tables.read(profile, sweep, own), conditions)
 
 
 def of_tables(figure: str, data: tables.Tables, conditions: tuple[str, ...] = ()) -> Answer:

@@ -4,6 +4,7 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,7 +14,6 @@ from coupling.analysis import tables
 from coupling.report import notebooks, study
 from coupling.report.figures import schematic, style
 from coupling.spec import SpecError, suggest
-from coupling.sweep import is_path, stem
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -34,25 +34,30 @@ def what(name: str) -> str:
 
 
 def schematic_figure() -> Figure:
-    """Draw the method on one page and save it as figures/schematic."""
+    """Draw the method on one page. `save_schematic` saves it too."""
     with style.styled():
         drawn = schematic.draw()
-        style.save(drawn, files.figures_dir() / "schematic")
     drawn.alt = what("schematic")
     return drawn
 
 
-def figure(name: str, profile: str, sweep: str) -> Figure:
+def save_schematic() -> None:
+    """Draw the method on one page and save it as figures/schematic."""
+    with style.styled():
+        style.save(schematic.draw(), files.figures_dir() / "schematic")
+
+
+def figure(name: str, profile: str, sweep: str, own: bool = False) -> Figure:
     """Draw one figure from the tables of a sweep, and save it beside a list of the runs behind it.
 
     Args:
         name: Name of the figure, one of `sweep_figures()`.
         profile: Name of the profile.
         sweep: Name of a sweep of the study, or the path of a user's own YAML file.
+        own: Whether it is drawn from the tables of the user's own runs, and not from the committed ones.
 
     Returns:
-        The figure. It is also saved as figures/<profile>/<sweep>-<name>.png, .pdf and .json. A figure of a
-        user's own sweep is saved under results/figures.
+        The figure. It is also saved as .png, .pdf and .json at the place that `study.figure_place` names.
 
     Raises:
         SpecError: For a name that is no figure of a sweep, and where there is no such sweep.
@@ -60,8 +65,8 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
     """
     module = _module(name, "of_sweep")
     of = study.load(sweep).at(profile)
-    data = tables.read(profile, sweep)
-    path = _folder(sweep) / profile / f"{stem(sweep)}-{name}"
+    data = tables.read(profile, sweep, own)
+    path = study.figure_place(name, profile, sweep, own)
     with style.styled():
         drawn = module.of_sweep(data, of)
         style.save(drawn, path)
@@ -108,20 +113,15 @@ def has_table(name: str) -> bool:
     return (files.tables_dir() / f"{_module(name, 'of_study').TABLE}.parquet").exists()
 
 
-def report(notebook: str, **parameters: str) -> None:
+def report(notebook: str, **parameters: Any) -> None:
     """Print the command that reproduces the notebook of a figure, and how many runs the figure reads.
 
     Args:
         notebook: Name of the notebook.
-        parameters: profile and sweep. Nothing for a figure of the whole study.
+        parameters: Arguments of `figure` without its name. Nothing for a figure of the whole study.
     """
     reused = len(tables.read_keys(**parameters)["runs"]) if parameters else 0
     notebooks.report(notebook, parameters, 0, reused)
-
-
-def _folder(sweep: str) -> Path:
-    """Return where the figures of a sweep are kept: those of a user's own sweep are no part of the study."""
-    return files.results_dir() / "figures" if is_path(sweep) else files.figures_dir()
 
 
 def _write_runs(path: Path, name: str, runs: list[str] | dict[str, list[str]]) -> None:
