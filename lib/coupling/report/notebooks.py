@@ -98,9 +98,10 @@ def question(profile: str, sweep: str, own: bool = False) -> Markdown:
     """
     of, summary = read_sweep(sweep).at(profile), tables.read(profile, sweep, own).summary
     runs = len(tables.read_keys(profile, sweep, own)["runs"])
+    whose = "of your own runs" if own else "runs"
     m0s = "one M0" if summary["seeds"].max() == 1 else f"{summary['seeds'].max()} M0s"
     return Markdown(
-        f"**{of.title}** ({profile}). {of.question.strip()} {runs} {'of your own ' if own else ''}runs of {m0s}, "
+        f"**{of.title}** ({profile}). {of.question.strip()} {runs} {whose} of {m0s}, "
         f"{summary['items'].max()} test items each."
     )
 
