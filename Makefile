@@ -58,7 +58,7 @@ figures: .venv/ready
 
 # Static pages in site/, from the committed tables. What Sphinx needs is installed where it is missing.
 site: .venv/ready
-	@python -c 'import furo, griffe, myst_nb' 2>/dev/null || { echo "installing env/site/requirements.txt"; \
+	@python -c 'import furo, myst_nb' 2>/dev/null || { echo "installing env/site/requirements.txt"; \
 	  pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r env/site/requirements.txt; }
 	@python -m coupling.report.site
 

@@ -190,7 +190,6 @@ def test_figures_of_executed_notebooks_lie_apart_from_the_committed_ones(study):
 
 
 def test_the_reference_has_every_public_module_and_function_once(monkeypatch):
-    pytest.importorskip("griffe")
     monkeypatch.chdir(ROOT)
     text = "\n".join(page.text for page in reference.pages())
     named = re.findall(r"^\((coupling\..*)\)=$", text, re.MULTILINE)
