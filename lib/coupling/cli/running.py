@@ -11,6 +11,7 @@ from coupling import sweep as sweeps
 from coupling.cli import showing
 from coupling.cli.app import Force, Json, Profile, Seeds, SweepName, TaskName, app, show
 from coupling.cli.options import with_spec_options
+from coupling.cli.own import with_items
 
 
 @app.command()
@@ -46,6 +47,7 @@ def plan(
 
 
 @app.command()
+@with_items
 def study(
     profile: Profile = "tiny",
     sweep: SweepName = "headline",
