@@ -40,7 +40,6 @@ FIELDS = (
     *("rank", "lora_alpha", "rslora", "fused", "memory_gb"),
     *("evaluations", "interim_items", "eval_batch", "decode_batch"),
 )
-PARAMETERS = ["items", "explainers", "profile", *FIELDS]  # of the notebook
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ _MEASURES = {
     "preference": "of two explainers, each states its own behaviour; 0.5 by chance",
 }
 _SIGNIFICANT = 0.05
+_LONGER = "train longer or faster (--steps, --learning_rate), or on more items"
+_GENTLER = "train more gently: fewer --steps, a lower --learning_rate or a higher --kl_weight"
+_NO_LABELS = "explanations are no labels"  # as `summaries.collapse` says it
 
 
 def numbers(profile: str, sweep: str) -> pd.DataFrame:
@@ -70,8 +73,8 @@ def _labels(items: pd.DataFrame) -> dict[str, object]:
     return {
         "premise": "labels differ",
         "met": bool(most <= CONSTANT),
-        "found": f"without the cue the answer changes on {changes:.0%} of the test items; one label is "
-        f"{most:.0%} of all labels, and at most {CONSTANT:.0%} is asked for",
+        "found": f"without the cue the answer changes on {changes:.0%} of the test items; the commonest "
+        f"label is {most:.0%} of all labels, and at most {CONSTANT:.0%} is allowed",
         "way_out": "take a cue that moves this model on some items and not on others",
     }
 
@@ -81,24 +84,24 @@ def _agreement(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "premise": "labels agree with behaviour",
         "met": bool(least >= asked),
-        "found": f"at every evaluation labels are true of at least {least:.0%} of what the trained models "
-        f"do; {asked:.0%} is asked for",
-        "way_out": "train more gently: fewer --steps, a lower --learning_rate or a higher --kl_weight",
+        "found": f"at every evaluation at least {least:.0%} of the labels are true of the trained models; "
+        f"{asked:.0%} is asked for",
+        "way_out": _GENTLER,
     }
 
 
 def _flag(finals: pd.DataFrame) -> dict[str, object]:
     scores = finals["flag_balanced"]
     learnt = int((~flags.not_learnt(scores)).sum())
-    mean = (
-        f"a balanced accuracy of {scores.mean():.2f}" if scores.notna().any() else "one kind of label alone"
+    found = (
+        f"{learnt} of {len(finals)} explainers learnt to say whether the answer changes (balanced accuracy "
+        f"{scores.mean():.2f} on average; {flags.LEARNT:g} is asked for)"
     )
     return {
         "premise": "flag learnt",
         "met": bool(2 * learnt >= len(finals)),
-        "found": f"{learnt} of {len(finals)} explainers learnt to say whether the answer changes ({mean}; "
-        f"{flags.LEARNT:g} is asked for)",
-        "way_out": "train longer or faster (--steps, --learning_rate), or on more items",
+        "found": found if scores.notna().any() else "there is none to learn: all labels have the same flag",
+        "way_out": _LONGER,
     }
 
 
@@ -109,7 +112,7 @@ def _whole(finals: pd.DataFrame) -> dict[str, object]:
         "premise": "runs are whole",
         "met": bool(2 * len(fallen) <= len(finals)),
         "found": f"{len(fallen)} of {len(finals)} explainers collapsed{why}",
-        "way_out": "train more gently, or longer where explanations are no labels yet",
+        "way_out": _LONGER if fallen.str.contains(_NO_LABELS).any() else _GENTLER,
     }
 
 
@@ -134,7 +137,10 @@ def _in_short(asked: pd.DataFrame, own: pd.Series, control: pd.Series) -> str:
     if len(failed):
         named = " and ".join(f"“{name}”" for name in failed["premise"])
         ways = "; ".join(dict.fromkeys(failed["way_out"]))
-        return f"In short: these runs cannot answer the question, since {named} does not hold. Next: {ways}."
+        holds = "does" if len(failed) == 1 else "do"
+        return (
+            f"In short: these runs cannot answer the question, since {named} {holds} not hold. Next: {ways}."
+        )
     prefers = own["preference_low"] > preference.NULL
     if own["gap_low"] > 0 and prefers and not control["gap_low"] > 0:
         return "In short: explanations state what the model itself now does, more than what their labels say."
@@ -201,13 +207,13 @@ def _test(own: pd.Series, row: pd.Series) -> str:
     explainers = int(own["explainers"])
     enough = next(k for k in range(2, 9) if 1 / factorial(k) < _SIGNIFICANT)
     least = f"{1 / factorial(explainers):.3f}"
-    needs = f" {explainers} explainers cannot come below {least}; --explainers {enough} can."
+    needs = f" p of {explainers} explainers is never below {least}; --explainers {enough} can be significant."
     needs = needs if explainers < enough else ""
-    p = "" if pd.isna(row["p_alone"]) else f" (p = {row['p_alone']:.3f} by the exact test of the preference)"
-    why = f", {row['why']}" if row["why"] else ""
+    p = "" if pd.isna(row["p_alone"]) else f" The exact test of the preference has p = {row['p_alone']:.3f}."
+    why = f" ({row['why']})" if row["why"] else ""
     return (
-        f"All this holds for this model and these items alone. By the study's own rule it is "
-        f"{row['verdict']}{why}{p}.{needs}"
+        "All this holds for this model and these items alone. By the study's own rule the claim that "
+        f"explanations know their own run is {row['verdict']}{why}.{p}{needs}"
     )
 
 
