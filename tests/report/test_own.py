@@ -70,6 +70,8 @@ def test_a_study_has_a_file_of_its_own_by_what_it_measures_and_more_explainers_g
         ({"model": ""}, r"model: name the model .*SmolLM2-135M-Instruct.*, a local folder, or a hub model"),
         ({"model": "organism"}, "model=organism: an organism knows nothing but its made-up world"),
         ({"model": "./micra"}, r"model=\./micra: there is no folder /"),
+        ({"model": "micra"}, "model=micra: there is no such model; take a packaged model"),
+        ({"model": "mmlu"}, "model=mmlu: there is no such model; take a packaged model"),
         ({"explainers": 1}, "explainers=1: give a whole number from 2 on"),
         ({"explainers": 0}, "explainers=0: give a whole number from 2 on"),
         ({"explainers": "three"}, "explainers=three: give a whole number"),
@@ -97,6 +99,9 @@ def test_bad_items_are_named_by_file_and_line(user):
 
 def test_a_check_tells_what_it_found_and_gives_the_plan_a_time(user):
     asked = own.prepare("items.jsonl", "micro", 2, **FEW)
+    greeted = own.greeting(own.prepare("items.jsonl", "micro", 2, **FEW | {"test_items": 100}))
+    assert "itself does on 4 items" in greeted  # of train_items=4
+    assert "tested on 8 other items" in greeted  # of a file with 8
     said = own.checked(asked)
     assert "all 4 label texts come back from the tokenizer" in said
     assert f"coupling check --items {user}/items.jsonl" in said.replace("'", "")

@@ -139,8 +139,11 @@ def _check_model(model: str | Path, items: Path) -> None:
             f"model={model}: an organism knows nothing but its made-up world, so it cannot know the items of "
             f"{items}; {ways_out}"
         )
-    if str(model).startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
-        raise SpecError(f"model={model}: there is no folder {Path(model).expanduser().resolve()}; {ways_out}")
+    folder = Path(model).expanduser()
+    if str(model).startswith((".", "/", "~")) and not folder.is_dir():
+        raise SpecError(f"model={model}: there is no folder {folder.resolve()}; {ways_out}")
+    if "/" not in str(model) and model not in packaged and not folder.is_dir():
+        raise SpecError(f"model={model}: there is no such model; {ways_out}")
 
 
 def _name(items: Path, spec: Spec) -> str:
@@ -187,14 +190,15 @@ def _write(path: Path, about: dict[str, Any]) -> None:
 def greeting(study: Study) -> str:
     """Say in words what is going to be trained."""
     first = study.specs[0]
+    train, test = read_items(Path(study.given["items"]))
     title = sweeps.read_sweep(study.sweep).title
     count = len(study.specs) - 1
     return (
         f"{title}: {first.steps} steps of {first.batch_size} items each\n"
         f"  {count} explainers on {TRUE}: what {Path(first.model).name} itself does on "
-        f"{first.train_items} items\n"
+        f"{min(first.train_items, len(train))} items\n"
         f"  1 explainer on {SHUFFLED}: the same labels dealt out among the items, as a control\n"
-        f"  all are tested on {first.test_items} other items"
+        f"  all are tested on {min(first.test_items, len(test))} other items"
     )
 
 
@@ -212,7 +216,7 @@ def checked(study: Study) -> str:
     spec, models = study.specs[0], Models()
     found = checks.report(spec, models)
     trial.try_out(spec, models.load(spec), items_of(spec)[1])
-    memory = f", {found['memory_gb']:.2g} GB of weights" if found["memory_gb"] else ""
+    memory = f"; weights and adapter take {found['memory_gb']:.2g} GB" if found["memory_gb"] else ""
     again = shlex.join(["coupling", "check", "--items", study.given["items"], "--model", spec.model])
     return "\n".join(
         [
