@@ -42,6 +42,24 @@ def root() -> Path:
     return next((p for p in (here, *here.parents) if (p / "lib" / "coupling").is_dir()), here)
 
 
+def checkout() -> Path:
+    """The folder with the notebooks and the batch engine's files, for a command that is called anywhere.
+
+    It is the top of the study around the working directory, else that of the study which this library is a
+    part of.
+
+    Raises:
+        StoreError: Where the library was installed without the study around it.
+    """
+    tops = (root(), Path(__file__).resolve().parents[2])
+    if found := next((top for top in tops if (top / "notebooks" / "Snakefile").is_file()), None):
+        return found
+    raise StoreError(
+        f"there are no notebooks beside {tops[1]}: install the library with `pip install -e .` in a clone of "
+        "the study, or run this in one"
+    )
+
+
 def results_dir() -> Path:
     """Where runs are kept: the folder named by COUPLING_RESULTS, else `results/` at the top of the study."""
     return Path(os.environ.get("COUPLING_RESULTS") or root() / "results")

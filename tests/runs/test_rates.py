@@ -2,8 +2,8 @@
 
 import pytest
 from coupling import files
-from coupling.runs import folders, graph
-from coupling.runs.rates import HERE, UNKNOWN, Rates, work
+from coupling.runs import folders, graph, trial
+from coupling.runs.rates import HERE, TRIAL, UNKNOWN, Rates, work
 
 ELSEWHERE = {"machine": "arm64", "system": "Darwin", "cpus": 8, "cpu": "Apple M9"}
 
@@ -61,4 +61,23 @@ def test_a_damaged_manifest_or_one_of_an_earlier_version_is_left_out(spec):
         folder = files.results_dir() / "tiny" / name
         folder.mkdir(parents=True)
         (folder / folders.MANIFEST).write_text(text)
+    assert expected(spec).seconds is None
+
+
+def test_a_short_trial_stands_in_for_results_of_this_machine(spec, items, m0):
+    trial.try_out(spec, m0, items[1])
+    found = expected(spec)
+    assert found.basis == TRIAL
+    assert found.seconds > 0
+    longer = spec.model_copy(update={"steps": 10 * spec.steps})
+    assert expected(longer).seconds > found.seconds
+    assert Rates("tiny").expected(graph.base(spec)).basis == TRIAL
+    assert expected(spec.model_copy(update={"threads": 2})).seconds is None
+    (kept,) = (files.results_dir() / "tiny" / "trials").iterdir()
+    before = kept.read_bytes()
+    trial.try_out(spec, m0, items[1])
+    assert kept.read_bytes() == before
+    files.write_json(kept, files.read_json(kept) | {"hardware": ELSEWHERE})
+    assert expected(spec).seconds is None
+    kept.write_text("{")
     assert expected(spec).seconds is None

@@ -1,12 +1,13 @@
 """Items of a user's own file."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from coupling.spec import make_spec
 from coupling.tasks import load_items, task_of
-from coupling.tasks.file import read_items
+from coupling.tasks.file import FIELDS, NEEDED, read_items
 from coupling.tasks.items import TaskError
 from coupling.tasks.splits import check_splits
 
@@ -66,7 +67,8 @@ def test_the_seed_draws_the_training_items_and_the_test_items_stay(tmp_path):
         (json.dumps(good(contents=["one"])), "contents"),
         (json.dumps(good(contents=["a", "b", "c"])), "3 contents for 2"),
         (json.dumps(good(counterfactual_prompt="Q")), "not the counterfactual"),
-        (json.dumps(good(extra=1)), "unknown extra"),
+        (json.dumps(good(extra=1)), "unknown extra: known: choices, contents, "),
+        (json.dumps(good(hint=1)), "unknown hint: did you mean 'hinted'?"),
         (json.dumps(good(replies=True)), "unknown replies"),
         (json.dumps(good()) + "\n" + json.dumps(good()), "line 2"),
         (json.dumps(good()), "split='test'"),
@@ -81,10 +83,30 @@ def test_bad_lines_name_file_line_and_what_was_expected(tmp_path, line, says):
     assert "items.jsonl" in str(error.value)
 
 
-def test_the_example_is_a_good_file():
-    train, test = read_items(Path(__file__).parents[2] / "examples" / "items.jsonl")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_example_is_a_good_file_and_shows_every_field():
+    train, test = read_items(EXAMPLES / "items.jsonl")
     check_splits(train, test)
-    assert (len(train), len(test)) == (12, 12)
+    assert (len(train), len(test)) == (6, 6)
+    rows = [json.loads(line) for line in (EXAMPLES / "items.jsonl").read_text().splitlines()]
+    assert {name for row in rows for name in row} == FIELDS
+    assert set.intersection(*(set(row) for row in rows)) == NEEDED
+
+
+def test_the_page_beside_the_example_explains_every_field_and_no_other():
+    page = (EXAMPLES / "README.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \| .{20,}\|$", page, re.M))
+    assert told.keys() == FIELDS
+    assert {name for name, needed in told.items() if needed == "yes"} == NEEDED
+
+
+def test_the_item_that_the_page_shows_is_the_one_in_the_file(tmp_path):
+    page = (EXAMPLES / "README.md").read_text()
+    shown = json.loads(re.search(r"```json\n(.*?)```", page, re.S)[1])
+    rows = [json.loads(line) for line in (EXAMPLES / "items.jsonl").read_text().splitlines()]
+    assert shown in rows
 
 
 def test_a_whole_number_that_was_written_with_a_point_is_that_number(tmp_path):

@@ -9,6 +9,7 @@ import typer
 from coupling import spec as specs
 from coupling.cli.app import Engine, Force, Gpus, Jobs, Json, Profile, Seeds, SweepName, TaskName, app, show
 from coupling.cli.options import with_spec_options
+from coupling.cli.own import with_items
 
 
 @app.command()
@@ -44,6 +45,7 @@ def plan(
 
 
 @app.command()
+@with_items
 def study(
     profile: Profile = "tiny",
     sweep: SweepName = "headline",

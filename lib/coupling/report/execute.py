@@ -56,7 +56,7 @@ def parameters(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not name.isidentifier():
             raise SpecError(f"parameter {pair!r}: expected name=value, for instance -p {name or 'seed'}=1")
         found[name] = _value(text)
-        if name == "sweep" and is_path(text):
+        if name == "items" or (name == "sweep" and is_path(text)):
             found[name] = str(Path(text).expanduser().resolve())
     return from_anywhere(found)
 

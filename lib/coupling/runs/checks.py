@@ -37,10 +37,14 @@ def check_run(spec: Spec, loaded: Loaded, items: list[Item]) -> Checked:
     return found
 
 
-def report(spec: Spec) -> dict[str, Any]:
+def report(spec: Spec, models: Models | None = None) -> dict[str, Any]:
     """Check a run without running it.
 
     An organism is checked before its preparation, since it is not there yet.
+
+    Args:
+        spec: The run.
+        models: Gets the model, for a caller that goes on with it.
 
     Returns:
         model, task, items: What was checked.
@@ -60,7 +64,7 @@ def report(spec: Spec) -> dict[str, Any]:
     train, test = items_of(spec)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        loaded = start(spec) if spec.m0_steps else Models().load(spec)
+        loaded = start(spec) if spec.m0_steps else (models or Models()).load(spec)
     found = check(loaded, train + test, dict.fromkeys(("letter", spec.label_format)))
     return {
         "model": spec.model,
@@ -85,7 +89,9 @@ def report(spec: Spec) -> dict[str, Any]:
 def _memory(spec: Spec) -> float | None:
     """Estimate the memory of weights and adapter in training; None for what torch cannot reckon so."""
     try:
-        found = estimate.needed(spec)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # transformers warns of its own names
+            found = estimate.needed(spec)
     except (ModelError, NotImplementedError, RuntimeError, TypeError, ValueError):
         return None
     return found["weights_gb"] + found["adapter_gb"]

@@ -2,8 +2,8 @@
 
 Every manifest holds how many seconds its result took and on which machine. A result that is still to be made
 takes as long as finished ones of the same kind, scaled by its amount of work. Finished results of this
-machine come first. Where there is none, published records tell, and the answer names their machine. This
-module imports no torch.
+machine come first. Where there is none, a short trial tells (`coupling.runs.trial`), or published records do,
+and the answer names their machine. This module imports no torch.
 """
 
 import statistics
@@ -16,12 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from coupling import files
-from coupling.runs import folders
+from coupling.runs import folders, trial
 from coupling.runs.graph import Node
 from coupling.spec import Spec
 
 _KINDS = {"m0": "m0", "base": "base", "explain": "explainer"}  # by stage of a manifest: the kind of the node
 HERE = "measured on this machine"
+TRIAL = "from a short trial on this machine"
 UNKNOWN = "not measured"
 
 
@@ -77,6 +78,7 @@ class Rates:
         found = list(_finished(profile))
         self._levels = [
             (HERE, [one for one in found if not one.record and one.machine == here]),
+            (TRIAL, [one for one in _tried(profile) if one.machine == here]),
             (
                 "published records of machines of this kind",
                 [f for f in found if f.record and f.machine == here],
@@ -160,6 +162,15 @@ def _finished(profile: str) -> Iterator[Finished]:
             except (files.StoreError, ValidationError, KeyError, TypeError, AttributeError, ValueError):
                 continue
     yield from (one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True))
+
+
+def _tried(profile: str) -> Iterator[Finished]:
+    """Yield what trials tell, as if a base and an explainer of each had been finished."""
+    for found in trial.kept(profile):
+        spec = Spec.model_construct(**_with_defaults(found["spec"]))
+        for kind in ("base", "explainer"):
+            seconds = trial.seconds_of(kind, spec, found["seconds"])
+            yield Finished(Path(), kind, spec, seconds, found["hardware"], found["device"], record=False)
 
 
 def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:

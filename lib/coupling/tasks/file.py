@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coupling.errors import suggest
 from coupling.tasks.items import Item, TaskError
 from coupling.tasks.sources import check_texts, read_jsonl
 from coupling.tasks.splits import Splits
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PREFIX = "file:"
 TEXTS = ("id", "group", "split", "prompt", "cue")
 OPTIONAL_TEXTS = ("request", "kind", "feature")
+NEEDED = {*TEXTS, "choices"}
 FIELDS = {"split", *(field.name for field in fields(Item))} - {"task", "replies"}
 
 
@@ -27,7 +29,8 @@ def read_items(path: Path) -> Splits:
 
     Each object has id, group, split ("train" or "test"), prompt, cue and choices. It may have contents
     (default: the choices), counterfactual_prompt (default: the prompt without the cue), hinted, gold, kind,
-    feature and request (default: "Without the hint?"). `Item` says what each of them means.
+    feature and request (default: "Without the hint?"). `Item` says what each of them means, and
+    examples/README.md explains them to users.
 
     Raises:
         TaskError: If a line is no item, an id stands twice, or a split is empty. The message names file and
@@ -57,10 +60,11 @@ def _split(row: dict, known: dict) -> str:
 
 
 def _item(row: dict) -> Item:
-    if missing := {*TEXTS, "choices"} - row.keys():
+    if missing := NEEDED - row.keys():
         raise TaskError(f"missing {', '.join(sorted(missing))}")
     if unknown := row.keys() - FIELDS:
-        raise TaskError(f"unknown {', '.join(sorted(unknown))}")
+        hint = suggest(sorted(unknown)[0], sorted(FIELDS))
+        raise TaskError(f"unknown {', '.join(sorted(unknown))}: {hint}")
     check_texts(row, [*TEXTS, *(name for name in OPTIONAL_TEXTS if name in row)])
     values = {
         "contents": row["choices"],

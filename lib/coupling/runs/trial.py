@@ -1,0 +1,88 @@
+"""A short trial of a model on this machine: how long a few items take, before anything like it is finished.
+
+`coupling.runs.rates` reads times off finished results. Before the first run of a user's own model there are
+none. So a few items are evaluated first, and the time is kept in `results/<profile>/trials/`.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from coupling import files
+from coupling.runs import folders
+from coupling.spec import Spec
+from coupling.tasks import Item
+
+SECONDS = 4.0  # about how long a trial takes
+TRAINED = 2.5  # how much longer an item takes in training than in an evaluation, as `make bench` measures it
+
+
+def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> None:
+    """Time the evaluation of a few items and keep the time, unless it is kept already.
+
+    Args:
+        spec: The run.
+        loaded: Its model, a `coupling.models.Loaded`.
+        items: The items that it is asked.
+    """
+    path = _path(spec)
+    if path.exists():
+        return
+    import torch
+
+    from coupling.measure.evaluation import evaluate
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(spec.threads)
+    try:
+        first = _timed(lambda: evaluate(loaded, items[:1], spec.label_format, 1))
+        few = items[: max(1, min(spec.eval_batch, int(SECONDS / first)))]
+        seconds = _timed(lambda: evaluate(loaded, few, spec.label_format, spec.eval_batch)) / len(few)
+    finally:
+        torch.set_num_threads(threads)
+    about = {"spec": spec.model_dump(), "seconds": seconds, "device": loaded.device.type}
+    files.write_json(path, about | {"hardware": folders.hardware()})
+
+
+def kept(profile: str) -> Iterator[dict[str, Any]]:
+    """Yield what trials of a profile have kept: the spec's fields, seconds an item, device and hardware.
+
+    What cannot be read is left out.
+    """
+    for path in sorted((files.results_dir() / profile / "trials").glob("*.json")):
+        try:
+            found = files.read_json(path)
+            if {"spec", "seconds", "device", "hardware"} <= found.keys():
+                yield found
+        except (files.StoreError, AttributeError):
+            continue
+
+
+def seconds_of(kind: str, spec: Spec, an_item: float) -> float:
+    """Reckon how long a base or an explainer takes.
+
+    Args:
+        kind: "base" or "explainer".
+        spec: The run.
+        an_item: Seconds that the evaluation of one item takes.
+    """
+    few = min(spec.interim_items, spec.test_items)
+    if kind == "base":
+        return an_item * (spec.test_items + few)  # a few items are computed in another way too
+    evaluated = spec.train_items + (len(spec.evaluation_steps) - 1) * few + spec.test_items
+    return an_item * (evaluated + TRAINED * spec.final_step * spec.batch_size)
+
+
+def _timed(work: Any) -> float:
+    start = time.monotonic()
+    work()
+    return max(time.monotonic() - start, 1e-6)
+
+
+def _path(spec: Spec) -> Path:
+    about = [spec.model, spec.revision, spec.dtype, spec.threads, spec.task]
+    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
+    return files.results_dir() / spec.profile / "trials" / f"{digest}.json"
