@@ -36,9 +36,8 @@ def what(name: str) -> str:
 def schematic_figure() -> Figure:
     """Draw the method on one page and save it as figures/schematic."""
     with style.styled():
-        drawn = schematic.draw()
+        drawn = _described(schematic.draw(), "schematic")
         style.save(drawn, files.figures_dir() / "schematic")
-    drawn.alt = what("schematic")
     return drawn
 
 
@@ -63,9 +62,8 @@ def figure(name: str, profile: str, sweep: str) -> Figure:
     data = tables.read(profile, sweep)
     path = _folder(sweep) / profile / f"{stem(sweep)}-{name}"
     with style.styled():
-        drawn = module.of_sweep(data, of)
+        drawn = _described(module.of_sweep(data, of), name)
         style.save(drawn, path)
-    drawn.alt = what(name)
     _write_runs(path, name, [run["key"] for run in data.keys["runs"]])
     return drawn
 
@@ -84,9 +82,10 @@ def study_figure(name: str) -> Figure:
     frame = study_table(module.TABLE)
     path = files.figures_dir() / name
     with style.styled():
-        drawn = module.of_study(frame)
+        drawn = _described(module.of_study(frame), name)
         style.save(drawn, path)
-    drawn.alt = what(name)
+        for part, of_part in (module.parts(frame) if hasattr(module, "parts") else {}).items():
+            style.save(of_part, path / part)
     if hasattr(module, "rests_on"):
         behind = [(profile, sweep) for profile, sweep in tables.collected() if module.rests_on(sweep)]
         keys = {f"{p}/{s}": [run["key"] for run in tables.read_keys(p, s)["runs"]] for p, s in behind}
@@ -101,6 +100,12 @@ def study_table(name: str) -> pd.DataFrame:
         StoreError: Where it is missing or damaged.
     """
     return files.read_table(files.tables_dir() / f"{name}.parquet")
+
+
+def _described(drawn: Figure, name: str) -> Figure:
+    """Put what the figure shows before what it found, for those who cannot see it."""
+    drawn.alt = f"{what(name)}. {drawn.alt}".strip()
+    return drawn
 
 
 def has_table(name: str) -> bool:
