@@ -23,9 +23,10 @@ HALF = 0.5  # the null of a preference
 STEP = 0.12  # inches between the marks of one cell of the map
 PER_LINE = 4  # marks side by side in one cell
 ROW = 0.155  # inches of a row of a forest plot
-FULL = 7.6  # inches of panels that a page holds
+FULL = style.TALLEST - 1.2  # inches of panels that a page holds, beside title and caption
 _NUMBERS = {"effect (95 %)": 0.0, "controls passed": 0.48, "verdict": 0.8}
 _NAME, _TITLE = 150, 300  # points that the name of a row and the title of a panel take at most
+_MEASURED = r",? in (?:preference|the excess gap|the paper's own measure)$"  # what a panel's title says
 _SHORT = {  # what each claim says, in few words (docs/method.md, "What the paper claims")
     "1": "more faithful to own behaviour",
     "2": "needs the KL term",
@@ -72,7 +73,7 @@ def _pages(rows: pd.DataFrame) -> list[pd.DataFrame]:
     pages: list[list[pd.DataFrame]] = []
     tall = FULL
     for _, part in rows.groupby("measure", sort=False):
-        more = _tall(_names(part, rows))
+        more = _tall(part, _names(part, rows))
         if tall + more > FULL:
             pages.append([])
             tall = 0.0
@@ -129,6 +130,9 @@ def _cells(rows: pd.DataFrame) -> list[str]:
     for task, profile, verdict in zip(rows["task"], rows["profile"], rows["verdict"], strict=True):
         tasks = task.split("+") if task else ["no task"]
         name = tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
+        if not task:
+            cells.append(name)
+            continue
         cells.append(f"{name}\n{profiles.get(task, profile) if verdict == 'not tested' else profile}")
     return cells
 
@@ -180,15 +184,14 @@ def forest(rows: pd.DataFrame, number: str) -> style.StudyFigure:
     """
     groups = [part for _, part in rows.groupby("measure", sort=False)]
     names = [_names(part, rows) for part in groups]
-    size = (style.PAGE, sum(map(_tall, names)))
+    size = (style.PAGE, sum(_tall(part, some) for part, some in zip(groups, names, strict=True)))
     ratios = {"width_ratios": [0.7, 1], "height_ratios": [_lines(some) for some in names]}
     figure, axes = style.canvas(len(groups), 2, size, squeeze=False, **ratios)
     for (left, right), part, some in zip(axes, groups, names, strict=True):
         _effects(left, part, some)
         _numbers(right, left, part)
-    titles = [_title(part) for part in groups]
-    style.panels(axes[:, 0], titles, _TITLE)
-    above = 4 + 9 * len(style.fitted(titles[0], _TITLE - 12, style.PLAIN).split("\n"))
+    style.panels(axes[:, 0], [_title(part) for part in groups], _TITLE)
+    above = 4 + 9 * _title_lines(groups[0])
     for name, at in _NUMBERS.items():
         axes[0, 1].annotate(
             name,
@@ -218,7 +221,9 @@ def _said(text: str) -> str:
 def _names(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     """The names of a panel's rows: task, profile, and what sets the row's words apart."""
     several = rows["profile"].nunique() > 1
-    texts = part["text"] if part["text"].map(_said).nunique() > 1 else part["text"].str.partition("; ")[2]
+    texts = part["text"].str.replace(_MEASURED, "", regex=True)
+    if texts.map(_said).nunique() == 1:
+        texts = texts.str.partition("; ")[2]
     names = []
     for task, profile, text in zip(part["task"], part["profile"], texts, strict=True):
         where = f"{task.replace('+', ' + ')}, {profile}" if several else task.replace("+", " + ")
@@ -231,9 +236,14 @@ def _lines(names: list[str]) -> float:
     return sum(1 + 0.65 * name.count("\n") for name in names)
 
 
-def _tall(names: list[str]) -> float:
+def _title_lines(rows: pd.DataFrame) -> int:
+    """How many lines the title of a panel takes."""
+    return style.fitted(_title(rows), _TITLE - 12, style.PLAIN).count("\n") + 1
+
+
+def _tall(rows: pd.DataFrame, names: list[str]) -> float:
     """How tall a panel with rows of such names is, in inches, with title and scale."""
-    return ROW * _lines(names) + 0.36
+    return ROW * _lines(names) + 0.25 + 0.12 * _title_lines(rows)
 
 
 def _effects(axis: Axes, rows: pd.DataFrame, names: list[str]) -> None:

@@ -10,7 +10,8 @@ from coupling.sweep import Sweep
 
 WHAT = "Self- and target-faithfulness, gap, excess gap and agreement against what the sweep varies"
 MEASURED = "source_agreement"  # the axis that no spec fixes: it is measured in each run
-PANELS = ("what explanations state", "gap, and gap beyond other explainers", "labels and current behaviour")
+MEASURED_NAME = "agreement of label source and M0"
+PANELS = ("what explanations state", "gap and excess gap", "labels and current behaviour")
 AGREEMENT = "share that agrees"
 NAMED = 3  # so many conditions at most are named in a title
 
@@ -37,8 +38,8 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> s
     names = summary["condition"]
     at = names.map(places) if places else summary[f"{axis}_mean"]
     kind = names.str.split(",").str[0].where(names.str.contains(","), "")
-    summary = summary.assign(at=at, kind=kind)
-    called = "agreement of label source and M0" if places is None else axis.replace("_", " ")
+    summary = pd.concat([summary, at.rename("at"), kind.rename("kind")], axis=1)
+    called = MEASURED_NAME if places is None else _called(axis)
     if kind.nunique() > 1 and places is not None and _is_grid(summary):
         figure = _grid(summary, called)
     elif kind.nunique() > 1 or _unnamed(names, places):
@@ -46,6 +47,11 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> s
     else:
         figure = _lines(summary, called, measured=places is None)
     return style.finish(figure, _found(summary, called), _caption(summary))
+
+
+def _called(axis: str) -> str:
+    """What a field of the spec is called in a figure."""
+    return axis.replace("_", " ").replace("kl ", "KL ")
 
 
 def _unnamed(names: pd.Series, places: dict[str, float] | None) -> bool:
@@ -146,14 +152,13 @@ def _ends(rows: pd.DataFrame, measure: str) -> list[marks.Ends]:
 def _found(summary: pd.DataFrame, called: str) -> str:
     """Say how the gap goes along the axis, or in how many conditions it is above zero."""
     if summary["kind"].nunique() == 1 and not _unnamed(summary["condition"], None):
+        form = ".2f" if called == MEASURED_NAME else "g"
         parts = []
         for task, rows in summary.groupby("task", sort=False):
-            low, high = (rows.loc[rows["at"].idxmin()], rows.loc[rows["at"].idxmax()])
+            least, most = (rows.loc[place] for place in (rows["at"].idxmin(), rows["at"].idxmax()))
+            ends = [f"{style.signed(row['gap'])} at {row['at']:{form}}" for row in (least, most)]
             where = f"{task}, " if summary["task"].nunique() > 1 else ""
-            parts.append(
-                f"{where}{style.signed(low['gap'])} at {low['at']:g} and {style.signed(high['gap'])} at "
-                f"{high['at']:g}"
-            )
+            parts.append(where + " and ".join(ends))
         return f"The gap against {called}: {'; '.join(parts)}"
     above = summary[summary["gap_low"] > 0]
     named = f": {'; '.join(above['condition'])}" if 0 < len(above) <= NAMED else ""

@@ -109,7 +109,7 @@ def _verdict(row: pd.Series) -> str:
 
 def _caption(rows: pd.DataFrame) -> str:
     sizes = "; ".join(
-        f"{model}: {style.span(part['m0s'])} M0(s), {style.span(part['runs'])} runs a row"
+        f"{model}: {style.number(part['m0s'].max(), 'M0')}, {style.span(part['runs'])} runs a row"
         for model, part in rows.groupby("model", sort=False)
     )
     after = [

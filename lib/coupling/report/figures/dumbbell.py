@@ -24,7 +24,7 @@ def draw(rows: pd.DataFrame, last: str) -> style.StudyFigure:
         last: Heading of the last column.
     """
     places, headings = _places(rows)
-    height = 0.55 + ROW * len(rows) + SECTION * len(headings)
+    height = 0.6 + ROW * max(len(rows), 2) + SECTION * len(headings)
     figure, (left, right) = style.canvas(1, 2, (style.PAGE, height), width_ratios=[0.72, 1])
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
         _dumbbell(left, place, row)
@@ -113,21 +113,17 @@ def caption(rows: pd.DataFrame, before: str, after: Sequence[str] = ()) -> str:
     """Write how a dumbbell was made."""
     tick = "Grey tick: how often other explainers of the same M0 state this model's behaviour"
     empty = " (none where an M0 has one explainer)" if rows["others"].isna().any() else ""
+    items = style.between(rows["divergent"], ".0f")
     over = "M0s" if rows["m0s"].max() == rows["m0s"].min() > 1 else "M0s, of one M0 over its explainers"
     parts = [
         before,
-        f"Divergent items: label source and current model have different labels, {_range(rows)} items a run.",
+        f"Divergent items: label source and current model have different labels, {items} items a run.",
         f"{tick}{empty}.",
         f"Bars: 95 % t interval over {over}.",
         "Gap: self − target over all test items. Preference: 0.5 if explanations know nothing of their run.",
         *after,
     ]
     return " ".join(parts)
-
-
-def _range(rows: pd.DataFrame) -> str:
-    least, most = rows["divergent"].min(), rows["divergent"].max()
-    return f"{least:.0f}" if round(least) == round(most) else f"{least:.0f} to {most:.0f}"
 
 
 def reading(row: pd.Series) -> str:

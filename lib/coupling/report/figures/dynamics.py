@@ -10,7 +10,7 @@ from coupling.sweep import Sweep
 
 WHAT = "Self- and target-faithfulness, agreement, gap and excess gap over the steps of explanation training"
 WIDEST = 5  # conditions side by side; more of them go on below
-ABOVE, BELOW = ("agreement", "self", "target"), ("gap", "excess")
+ABOVE, BELOW = ("self", "target", "agreement"), ("gap", "excess")
 
 
 def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
@@ -21,8 +21,8 @@ def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
 def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> style.StudyFigure:
     """Draw two panels for each task and condition, one above the other, with 95 % intervals as bands.
 
-    The upper panel has self, target and agreement. The lower one has gap and excess gap; its scale is that of
-    its row, because without the KL term they can be a hundred times as large. All points of a line are over
+    The upper panel has self, target and agreement. The lower one has gap and excess gap on its own scale,
+    because without the KL term they can be a hundred times as large. All points of a line are over
     the same items. Several tasks stand side by side, with their conditions below one another.
 
     Args:
@@ -40,7 +40,6 @@ def draw(dynamics: pd.DataFrame, runs: pd.DataFrame) -> style.StudyFigure:
         (width, 2.05 * bands),
         squeeze=False,
         sharex=True,
-        sharey="row",
         height_ratios=[1.25, 1] * bands,
     )
     for place, (task, condition) in enumerate(cells):
@@ -67,7 +66,10 @@ def _dress(axes, count: int) -> None:
     """Name the axes at the edges, and take out the panels that have no condition."""
     columns = axes.shape[1]
     for row in axes[::2]:
-        row[0].set(ylim=(0, 1.04), ylabel="share of items")
+        row[0].set(ylabel="share of items")
+        for column, axis in enumerate(row):
+            axis.set_ylim(0, 1.04)
+            axis.tick_params(labelleft=column == 0)
     for row in axes[1::2]:
         row[0].set(ylabel="difference")
     for band, (upper, lower) in enumerate(zip(axes[::2], axes[1::2], strict=True)):

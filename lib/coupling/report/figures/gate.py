@@ -51,8 +51,8 @@ def draw(curve: pd.DataFrame) -> style.StudyFigure:
         reach = [part["flag"] - part["flag_low"], part["flag_high"] - part["flag"]]
         flag.errorbar(part["item_steps"] + aside, part["flag"], reach, **look)
         answer.plot(part["item_steps"] + aside, part["answer"], **look)
-    _line(flag, FLAG, "fit from here on")
-    _line(flag, 0.5, "any constant answer")
+    _line(flag, FLAG, "fit from here on", 1.5)
+    _line(flag, 0.5, "any constant answer", -11)
     flag.set(ylabel="balanced accuracy", xlabel="item-steps", ylim=(0.35, 0.95))
     answer.set(ylabel=marks.SHARE, xlabel="item-steps", ylim=(0, 1))
     style.panels((flag, answer), ("the flag of the label", "the answer of the label"), 200)
@@ -72,12 +72,13 @@ def _found(curve: pd.DataFrame) -> str:
     return f"{fit.iloc[0]} teaches the flag" if len(fit) else f"None of {tried} settings teaches the flag"
 
 
-def _line(axis: Axes, height: float, says: str) -> None:
+def _line(axis: Axes, height: float, says: str, above: float) -> None:
+    """Draw a dotted line and write what it means so many points above it."""
     axis.axhline(height, color="black", lw=0.6, ls=":", zorder=0)
     axis.annotate(
         says,
         (0.01, height),
-        xytext=(0, 1.5),
+        xytext=(0, above),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         size=style.SMALL,

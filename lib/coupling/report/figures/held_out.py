@@ -39,9 +39,7 @@ def draw(regions: pd.DataFrame, summary: pd.DataFrame) -> style.StudyFigure:
             series = [(LOOKS[m], [marks.ends(row, m) for _, row in rows.iterrows()]) for m in measures]
             marks.rows(axis, series, names)
         marks.null(pair[1], lying=True)
-        style.panels(
-            pair, [f"{task}: what explanations state", "gap, and gap beyond other explainers"], 170, 2 * k
-        )
+        style.panels(pair, [f"{task}: what explanations state", "gap and excess gap"], 170, 2 * k)
     axes[-1, 0].set_xlabel(SHARE)
     axes[-1, 1].set_xlabel(DIFFERENCE)
     return style.finish(figure, _found(regions), _caption(summary))

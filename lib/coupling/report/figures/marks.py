@@ -133,8 +133,3 @@ def categories(axis: Axes, names: Sequence[str]) -> None:
 def null(axis: Axes, at: float = 0.0, lying: bool = False) -> None:
     """Draw the null: 0 of a difference, 0.5 of a preference."""
     (axis.axvline if lying else axis.axhline)(at, color="black", lw=0.7, zorder=0.5)
-
-
-def small_points(axis: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
-    """Draw single runs as small points."""
-    axis.scatter(x, y, s=4, color=colour, alpha=0.5, linewidths=0)

@@ -58,4 +58,4 @@ def draw(summary: pd.DataFrame) -> style.StudyFigure:
         f"{first['items']} test items a run. Bars: 95 % two-way bootstrap over M0 seeds and creatures."
     )
     said = "; ".join(f"{row['self']:.3f} with {row['condition']}" for _, row in rows.iterrows())
-    return style.finish(figure, f"Free explanations of the new behaviour are faithful to it: {said}", caption)
+    return style.finish(figure, f"Share of the new behaviour that free explanations state: {said}", caption)

@@ -25,7 +25,7 @@ PANELS = {  # title: what its x axis is, and the measures
             "forced_self": Look(MIDDLE, "v", "self, forced to a label"),
         },
     ),
-    "gap, and gap beyond others": (DIFFERENCE, {measure: LOOKS[measure] for measure in ("gap", "excess")}),
+    "gap and excess gap": (DIFFERENCE, {measure: LOOKS[measure] for measure in ("gap", "excess")}),
 }
 
 

@@ -83,8 +83,8 @@ def _facts(axis: Axes, rows: pd.DataFrame) -> str:
     said = [part["retaught_states"].mean() for part in explained]
     null = [part["retaught_states_null"].mean() for part in explained]
     return (
-        f"Explanations state new facts that behaviour alone was taught on {min(said):.2f} to "
-        f"{max(said):.2f} of the items, without re-teaching on {min(null):.2f} to {max(null):.2f}"
+        f"Explanations state new facts that behaviour alone was taught on {style.between(said)} of the "
+        f"items, and without re-teaching on {style.between(null)}"
     )
 
 

@@ -58,9 +58,9 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> style.StudyFigure:
             marks.categories(panel, [style.fitted(name, 110) for name in mine["name"]])
             marks.null(panel, 0.5 if measure == "preference" else 0.0, lying=True)
             panel.tick_params(labelbottom=True)
-        style.panels(line, [_called(mine), *(LOOKS[m].label for m in list(MEASURES)[1:])], 135, 3 * k)
+        style.panels(line, [_called(mine), *("gap (self − target)", "excess gap")], 128, 3 * k)
     for panel, (measure, what) in zip(axes[-1], MEASURES.items(), strict=True):
-        panel.set_xlabel(f"preference: {what}" if measure == "preference" else what)
+        panel.set_xlabel(LOOKS[measure].label if measure == "preference" else what)
     return style.finish(figure, _found(rows), _caption(rows), key=False)
 
 

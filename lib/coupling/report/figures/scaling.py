@@ -34,7 +34,7 @@ def draw(scaling: pd.DataFrame) -> style.StudyFigure:
     scaling = style.newest(scaling)
     names = style.in_order(scaling["axis"])
     width = style.COLUMN if len(names) < 3 else style.PAGE
-    tall = 1.7 if scaling.groupby("axis")["value"].nunique().max() > 1 else 0.75
+    tall = 1.7 if scaling.groupby("axis")["value"].nunique().max() > 1 else 0.95
     figure, axes = style.canvas(1, len(names), (width, tall), squeeze=False)
     titles = []
     for axis, name in zip(axes[0], names, strict=True):
@@ -52,10 +52,8 @@ def draw(scaling: pd.DataFrame) -> style.StudyFigure:
 
 def _found(scaling: pd.DataFrame) -> str:
     """Say how many times as fast the engine is, over all points."""
-    times = scaling["reference"] / scaling["engine"]
-    least, most = f"{times.min():.1f}", f"{times.max():.1f}"
-    found = least if least == most else f"{least} to {most}"
-    return f"The engine trains {found} times as fast as the plain reference"
+    times = style.between(scaling["reference"] / scaling["engine"], ".1f")
+    return f"The engine trains {times} times as fast as the plain reference"
 
 
 def _models(rows: pd.DataFrame) -> str:

@@ -25,8 +25,20 @@ ARROWS = [  # from, to, whether the arrow bends
     ("train", "does", True),
 ]
 COMPARISONS = {  # measure: start, end, place of the text, its alignment, what the text asks
-    "target": ((6.0, 0.91), (6.0, 1.59), (6.12, 1.25), "left", "does E(M_t)\nstate L(M0)?"),
-    "self": ((7.06, 0.55), (7.44, 0.55), (7.75, 1.25), "left", "does E(M_t)\nstate L(M_t)?"),
+    "target": (
+        (6.0, 0.91),
+        (6.0, 1.59),
+        (6.12, 1.25),
+        "left",
+        "target: does E(M_t)\nstate the label\nsource's L(M0)?",
+    ),
+    "self": (
+        (7.06, 0.55),
+        (7.44, 0.55),
+        (7.85, 1.25),
+        "left",
+        "self: does E(M_t)\nstate its own current\nbehaviour, L(M_t)?",
+    ),
 }
 WIDTH, HEIGHT = 2.0, 0.85  # of a box
 PAD = 0.06  # around a box
@@ -44,8 +56,7 @@ def draw() -> style.StudyFigure:
     for measure, (start, end, place, side, asked) in COMPARISONS.items():
         colour = LOOKS[measure].colour
         axis.add_patch(FancyArrowPatch(start, end, arrowstyle="<|-|>", mutation_scale=11, lw=2, color=colour))
-        text = f"{measure}-faithfulness:\n{asked}"
-        axis.text(*place, text, ha=side, va="center", size=style.PLAIN, color=colour)
+        axis.text(*place, asked, ha=side, va="center", size=style.PLAIN, color=colour)
     axis.set(xlim=(-0.15, 9.75), ylim=(-1.05, 2.65))
     axis.axis("off")
     return figure

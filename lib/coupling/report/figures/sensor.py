@@ -22,7 +22,7 @@ WHAT = (
 )
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # edges of the sizes of a shift
 SENSOR = Look(BLUE, "o", "sensor")
-TRIVIAL = Look(VERMILION, "s", "always M0's rate", filled=False)
+TRIVIAL = Look(VERMILION, "o", "always M0's rate", filled=False)
 FOUND = Look(GREEN, "D", "told from M0's rate")
 
 

@@ -86,7 +86,7 @@ def _title(bench: pd.DataFrame) -> str:
     plain = bench[bench["against"] == "plain"].groupby("measure")["ratio"].agg(["min", "max"])
     said = {"train_throughput": "trains", "eval_throughput": "evaluates"}
     found = [
-        f"{verb} {plain.loc[measure, 'min']:.1f} to {plain.loc[measure, 'max']:.1f} times"
+        f"{verb} {style.between(plain.loc[measure, ['min', 'max']], '.1f')} times"
         for measure, verb in said.items()
         if measure in plain.index
     ]

@@ -253,6 +253,13 @@ def signed(value: float, digits: int = 3) -> str:
     return text if text.strip("+−0.") else text[1:]
 
 
+def between(values: Iterable[float], form: str = ".2f") -> str:
+    """Write numbers as one, or as "least to most" where they differ as they are written."""
+    ordered = sorted(values)
+    least, most = format(ordered[0], form), format(ordered[-1], form)
+    return least if least == most else f"{least} to {most}"
+
+
 def seeds_of(m0_seeds: int) -> str:
     """Name the seeds that intervals are over: M0 seeds, or the explainer seeds where there is one M0."""
     return "M0 seeds" if m0_seeds > 1 else "explainer seeds of one M0"

@@ -56,11 +56,11 @@ def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> style.StudyFigure:
         f"{first['teacher_runs']:.0f} runs of each. p: explanations dealt out anew within each M0."
     )
     found = "; ".join(
-        f"{row['task']}, {row['condition']}: {style.signed(row['teacher_difference'])}, p = "
-        f"{row['teacher_p']:.4f}"
+        f"{style.signed(row['teacher_difference'])} ({row['task']}, {row['condition']}; p = "
+        f"{row['teacher_p']:.4f})"
         for _, row in summary.iterrows()
     )
-    title = f"Explanations state the behaviour of their own run more than that of others: {found}"
+    title = f"Explanations match the behaviour of their own run beyond that of other runs by {found}"
     return style.finish(figure, title, caption)
 
 

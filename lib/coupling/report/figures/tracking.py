@@ -16,9 +16,9 @@ WHAT = (
     "flipped items, by strength and direction"
 )
 DIRECTIONS = {
-    "down": Look(VERMILION, "v", "pushed down"),
-    "": Look(DARK, "o", "no shift"),
-    "up": Look(BLUE, "^", "pushed up"),
+    "down": Look(VERMILION, "<", "pushed down"),
+    "": Look(DARK, "p", "no shift"),
+    "up": Look(BLUE, ">", "pushed up"),
 }
 SIGN = {"down": -1, "": 0, "up": 1}
 FLIPPED = {
@@ -69,7 +69,7 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
     columns[0][0].set_ylabel("shift of what\nexplanations imply")
     for panels in columns:
         panels[-1].set_xlabel("direction and weight of the shift")
-    titles = ("shift of behaviour", "what explanations state", "gap, and gap beyond others", "flipped items")
+    titles = ("shift of behaviour", "what explanations state", "gap and excess gap", "flipped items")
     if alone:
         style.panels(columns[0], titles, 200)
     else:
