@@ -88,6 +88,8 @@ def test_figures_of_the_whole_study_name_the_runs_that_they_rest_on(committed):
     assert set(behind) == {f"{p}/{s}" for p, s in tables.collected() if sweeps.read_sweep(s).scale}
     behind = files.read_json(files.figures_dir() / "claims.json")["runs"]
     assert set(behind) == {f"{p}/{s}" for p, s in tables.collected()}
+    parts = {path.stem for path in (files.figures_dir() / "claims").glob("*.png")}
+    assert {"claim-1", "claim-2", "claim-own"} <= parts
 
 
 def test_the_headline_draws_what_explanations_state_on_divergent_items(committed):
@@ -152,17 +154,18 @@ def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(com
 
 
 def test_conditions_of_different_kinds_are_rows_and_a_grid_has_a_panel_for_each_kind(committed):
-    """Lines join what differs in degree alone."""
-    joined = {}
+    """Lines join what differs in degree alone: how many points each line or mark of self has."""
+    points = {}
     for sweep in ("sources", "label_noise", "tuning", "rank"):
         drawn = figures.curve.of_sweep(tables.read("tiny", sweep), sweeps.read_sweep(sweep).at("tiny"))
-        self_lines = [
-            line for axis in drawn.axes for line in axis.lines if line.get_label() == LOOKS["self"].label
+        handles = [
+            handle
+            for axis in drawn.axes
+            for handle in (*axis.lines, *axis.containers)
+            if handle.get_label() == LOOKS["self"].label
         ]
-        joined[sweep] = [len(line.get_xdata()) for line in self_lines]
-    assert set(joined["sources"]) | set(joined["label_noise"]) <= {1}
-    assert joined["tuning"] == [3] * 5
-    assert joined["rank"] == [3]
+        points[sweep] = [len(getattr(handle, "lines", [handle])[0].get_xdata()) for handle in handles]
+    assert points == {"sources": [1] * 9, "label_noise": [1] * 5, "tuning": [3] * 5, "rank": [3]}
 
 
 def test_all_points_of_dynamics_are_over_the_same_items(committed):
@@ -194,11 +197,6 @@ def test_the_map_of_claims_has_a_mark_for_every_row(committed):
     looks = {look.label for look in figures.claims.VERDICTS.values()}
     assert sum(line.get_label() in looks for line in drawn.axes[0].lines) == len(claims)
 
-
-def test_claims_are_saved_with_their_parts(committed):
-    figures.study_figure("claims")
-    found = {path.stem for path in (files.figures_dir() / "claims").glob("*.png")}
-    assert {"claim-1", "claim-2", "claim-own"} <= found
 
 
 def test_a_figure_is_added_by_one_file(committed, tmp_path, monkeypatch):

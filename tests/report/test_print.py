@@ -19,7 +19,7 @@ SWEEPS = sorted((path.parents[1].name, path.parent.name) for path in DATA.glob("
 OF_SWEEPS = [(p, s, name) for p, s in SWEEPS for name in study.load(s).at(p).figures if name != "regime"]
 OF_STUDY = [("study", "", name) for name in (*figures.study_figures(), "schematic")]
 OF_CLAIMS = [("claims", f"claim-{number}", "claims") for number in (*CLAIMS, "own-2")]
-MOST_BYTES = 400_000
+MOST_BYTES = 700_000
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ every = pytest.mark.parametrize(
 def test_a_figure_fits_a_page_and_can_be_read(figure):
     """It is as wide as a column or a page, no text is small, overlaps another or leaves the figure."""
     width, height = figure.get_size_inches()
-    assert width in (style.COLUMN, style.PAGE)
+    assert width in (pytest.approx(style.COLUMN), pytest.approx(style.PAGE))
     assert height <= style.TALLEST
     found = geometry.boxes(figure)
     assert min(text.get_fontsize() for text, _ in found) >= style.SMALL

@@ -47,7 +47,9 @@ def draw(regions: pd.DataFrame, summary: pd.DataFrame) -> style.StudyFigure:
 
 def _found(regions: pd.DataFrame) -> str:
     """Say on how many kinds without labels the gap is above zero."""
-    apart = regions[(regions["region"] == "held out")]
+    apart = regions[regions["region"] == "held out"]
+    if apart.empty:
+        return "Labels cover every kind"
     without = apart[apart["condition"] == apart["condition"].iloc[-1]]
     above = int((without["gap_low"] > 0).sum())
     where = style.counted(above, len(without), "task")
