@@ -198,7 +198,6 @@ def test_the_map_of_claims_has_a_mark_for_every_row(committed):
     assert sum(line.get_label() in looks for line in drawn.axes[0].lines) == len(claims)
 
 
-
 def test_a_figure_is_added_by_one_file(committed, tmp_path, monkeypatch):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "toy.py").write_text(TOY)
