@@ -73,11 +73,14 @@ def _single(axis: Axes, rows: pd.DataFrame, name: str) -> None:
 
 
 def _curves(axis: Axes, rows: pd.DataFrame, name: str) -> None:
-    """Draw both paths against one thing that grows, on two logarithmic scales."""
+    """Draw both paths against one thing that grows; several models on two logarithmic scales."""
     for path, look in PAIR.items():
         face = look.colour if look.filled else "white"
         axis.plot(rows["value"], rows[path], color=look.colour, marker=look.mark, mfc=face, label=look.label)
-    axis.set(xscale="log", yscale="log", xlabel=name, ylabel="seconds an item")
-    if rows["model"].nunique() == 1:
+    axis.set(xscale="log", xlabel=name, ylabel="seconds an item")
+    if rows["model"].nunique() > 1:
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(0, 1.1 * rows[list(PAIR)].max().max())
         axis.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]])
         axis.minorticks_off()
