@@ -84,7 +84,7 @@ def test_the_sensor_is_read_wherever_explanations_were_trained(small):
 
 
 def test_tables_of_the_whole_study_hold_the_rows_of_every_sweep(small):
-    tables.write_study(["shift"])
+    tables.write_study(["shift"], [("shift", "down, 1")])
     for name in tables.SHIFT_TABLES:
         written = files.read_table(files.tables_dir() / f"{name}.parquet")
         pd.testing.assert_frame_equal(written, getattr(small, name))

@@ -84,7 +84,7 @@ def test_the_table_holds_every_evaluation_of_the_rungs_that_were_run(monkeypatch
     assert found["final"].tolist() == [False, False, False, True]
     assert set(found["rung"]) == {"4, 0.002, 48"}
     assert (found["hours"] > 0).all()
-    assert draw(found).axes[0].get_title() == "none of 1 settings teaches the flag"
+    assert draw(found).alt == "None of 1 settings teaches the flag"
 
 
 def test_what_it_would_take_is_read_off_settings_that_differ_in_length_alone():

@@ -1,8 +1,10 @@
 """The rule that chooses the setting for confirmation, on runs whose measures are made up."""
 
+import geometry
 import pandas as pd
 import pytest
 from coupling.analysis import regime
+from coupling.report.figures import style
 from coupling.report.figures.regime import draw
 
 STEPS = (0, 150, 300, 450, 600)
@@ -77,5 +79,13 @@ def test_limits_are_relaxed_in_the_written_order_and_no_further_than_needed():
 def test_the_figure_names_the_setting_and_counts_the_cells_that_break_the_rule():
     figure = draw(runs(**{"128, 0.002, 1": {"agreement": 0.5}, "64, 0.002, 1": {}}))
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert figure.axes[0].get_title() == "64, 0.002, 1 is the setting for confirmation"
-    assert "0.500  (4 of 4)" in texts
+    assert figure.alt == "64, 0.002, 1 is the setting for confirmation"
+    assert "0.500 (4 of 4)" in texts
+
+
+def test_the_figure_of_many_settings_can_be_read():
+    with style.styled():
+        figure = draw(runs(**{f"{rank}, 0.002, 1": {"agreement": 0.5} for rank in range(1, 20)}))
+    found = geometry.boxes(figure)
+    assert geometry.overlapping(found) == []
+    assert geometry.outside(figure, found) == []

@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from coupling import files
 from coupling import sweep as sweeps
-from coupling.analysis import tables
+from coupling.analysis import divergent, tables
 from coupling.report import figures, study
-from coupling.report.figures import style
+from coupling.report.figures import dumbbell, style
+from coupling.report.figures.marks import LOOKS, MISSING
 from coupling.spec import SpecError
 from matplotlib.figure import Figure
 
@@ -39,10 +41,9 @@ WHAT = "How many test items there are"
 
 
 def of_sweep(data, sweep):
-    figure, axis = style.canvas(1, 1, (2, 2))
+    figure, axis = style.canvas(1, 1, (style.COLUMN, 2))
     axis.bar([0], [data.items["id"].nunique()])
-    axis.set_title(sweep.title)
-    return figure
+    return style.finish(figure, sweep.title, "counted")
 """
 
 
@@ -97,15 +98,56 @@ def test_figures_of_the_whole_study_name_the_runs_that_they_rest_on(committed):
     assert set(behind) == {f"{p}/{s}" for p, s in tables.collected() if sweeps.read_sweep(s).scale}
     behind = files.read_json(files.figures_dir() / "claims.json")["runs"]
     assert set(behind) == {f"{p}/{s}" for p, s in tables.collected()}
+    parts = {path.stem for path in (files.figures_dir() / "claims").glob("*.png")}
+    assert {"claim-1", "claim-2", "claim-own"} <= parts
 
 
-def test_the_headline_draws_the_means_of_its_table(committed):
-    data = tables.read("tiny", "headline")
-    drawn = figures.headline.draw(data.summary, data.runs, "KL on and off")
-    shown = (("self", "target"), ("gap", "excess"), ("preference",))
-    for place, measures in enumerate(shown):
-        means = [mean for measure in measures for mean in data.summary[measure]]
-        assert _heights(drawn.axes[place::3]) == pytest.approx(sorted(means))
+def test_the_headline_draws_what_explanations_state_on_divergent_items(committed):
+    data = tables.read("tiny", "content")
+    drawn = figures.headline.draw(data.items, data.summary, "Labels by content")
+    found = divergent.of_items(data.items)
+    for measure in ("self", "target", "others"):
+        at = {line.get_xdata()[0] for line in drawn.axes[0].lines if line.get_label() == LOOKS[measure].label}
+        assert at == set(found[measure].dropna())
+    texts = [text.get_text() for text in drawn.axes[1].texts]
+    for _, row in data.summary.iterrows():
+        assert style.signed(row["gap"]) in texts
+        assert f"{row['divergent_share']:.3f}" in texts
+    assert sum(text.startswith(f"{data.summary['preference'][0]:.3f} (") for text in texts) == 1
+    assert texts.count(MISSING) == data.summary["preference"].isna().sum() == 1
+
+
+def test_the_title_of_the_headline_counts_rows_whose_interval_lies_above_zero():
+    rows = pd.DataFrame(
+        {"beyond_target_low": [0.1, -0.1, 0.2], "beyond_others": [0.1, np.nan, 0.1]}
+        | {"beyond_others_low": [-0.1, np.nan, 0.05]}
+    )
+    said = dumbbell.found(rows, "task")
+    assert "explanations state the current model more often in 2 of 3 tasks; " in said
+    assert said.endswith("than other explainers in 1 of 2 tasks")
+    alone = rows.assign(beyond_others=np.nan)
+    assert dumbbell.found(alone, "task").endswith("more often in 2 of 3 tasks")
+
+
+def test_the_headline_of_the_study_has_tasks_above_controls_and_the_verdict_of_the_table(committed):
+    frame, claims = tables.divergent(_all_tables(), figures.divergent.SHOWN), figures.study_table("claims")
+    drawn = figures.divergent.draw(frame, claims)
+    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert names[:4] == ["hint_qa", "aita", "refusal", "mmlu"]
+    assert len(names) == len(frame)
+    headings = [text.get_text() for text in drawn.axes[0].texts]
+    assert [heading.split(":")[0] for heading in headings].index("control") == 2  # behind the two models
+    mmlu = claims[(claims["text"].str.endswith("labels of M0, in preference")) & (claims["task"] == "mmlu")]
+    said = "supported" if mmlu["supported"].iloc[0] else mmlu["verdict"].iloc[0]
+    assert said in [text.get_text() for text in drawn.axes[1].texts]
+    assert "no claim" not in [text.get_text() for text in drawn.axes[1].texts]
+    without = figures.divergent.draw(frame, None)
+    assert [text.get_text() for text in without.axes[1].texts].count("no claim") == 4
+
+
+def _all_tables():
+    wanted = {sweep for sweep, _ in figures.divergent.SHOWN}
+    return [tables.read(*names) for names in tables.collected() if names[1] in wanted]
 
 
 def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(committed):
@@ -113,16 +155,57 @@ def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(com
     told = {"headline": sweeps.Scale(condition="KL off", called=", called so", open=True)}
     drawn = figures.scale.draw(frame, told)
     shown = frame[(frame["sweep"] == "headline") & (frame["condition"] == "KL off")]
-    for axis, measure in zip(drawn.axes, ("preference", "gap", "excess"), strict=True):
-        assert _heights([axis]) == pytest.approx(sorted(shown[measure]))
-    names = {text.get_text() for text in drawn.axes[1].get_legend().get_texts()}
-    assert names == {f"{task}, called so" for task in shown["task"]}
+    for place, measure in enumerate(("preference", "gap", "excess")):
+        means = [float(c.lines[0].get_xdata()[0]) for axis in drawn.axes[place::3] for c in axis.containers]
+        assert sorted(means) == pytest.approx(sorted(shown[measure]))
+    names = {label.get_text() for axis in drawn.axes[::3] for label in axis.get_yticklabels()}
+    assert {name.replace("\n", " ") for name in names} == {f"{task}, called so" for task in shown["task"]}
     assert {c.lines[0].get_markerfacecolor() for c in drawn.axes[0].containers} == {"white"}
 
 
-def _heights(axes):
-    marks = [c.lines[0] for axis in axes for c in axis.containers]
-    return sorted(float(y) for mark in marks for y in np.atleast_1d(mark.get_ydata()))
+def test_conditions_of_different_kinds_are_rows_and_a_grid_has_a_panel_for_each_kind(committed):
+    """Lines join what differs in degree alone: how many points each line or mark of self has."""
+    points = {}
+    for sweep in ("sources", "label_noise", "tuning", "rank"):
+        drawn = figures.curve.of_sweep(tables.read("tiny", sweep), sweeps.read_sweep(sweep).at("tiny"))
+        handles = [
+            handle
+            for axis in drawn.axes
+            for handle in (*axis.lines, *axis.containers)
+            if handle.get_label() == LOOKS["self"].label
+        ]
+        points[sweep] = [len(getattr(handle, "lines", [handle])[0].get_xdata()) for handle in handles]
+    assert points == {"sources": [1] * 9, "label_noise": [1] * 5, "tuning": [3] * 5, "rank": [3]}
+
+
+def test_all_points_of_dynamics_are_over_the_same_items(committed):
+    data = tables.read("tiny", "teacher_matrix")
+    drawn = figures.dynamics.draw(data.dynamics, data.runs)
+    line = next(line for line in drawn.axes[0].lines if line.get_label() == LOOKS["self"].label)
+    assert line.get_ydata().tolist() == data.dynamics["self"].tolist()
+    assert len([line for line in drawn.axes[0].lines if line.get_label() == LOOKS["self"].label]) == 1
+
+
+def test_each_claim_with_an_effect_has_a_forest_plot_with_one_panel_a_measure(committed):
+    claims = figures.study_table("claims")
+    drawn = figures.claims.parts(claims)
+    measured = claims[claims["effect"].notna()]
+    parts = {name: f"claim-{name.split('-')[1]}" for name in drawn}
+    assert set(parts.values()) == {f"claim-{number}" for number in measured["claim"]}
+    for number, rows in measured.groupby("claim"):
+        panels = [
+            axis for name, of in parts.items() if of == f"claim-{number}" for axis in drawn[name].axes[::2]
+        ]
+        assert len(panels) == rows["measure"].nunique()
+        shown = sorted(float(c.lines[0].get_xdata()[0]) for axis in panels for c in axis.containers)
+        assert shown == pytest.approx(sorted(rows["effect"]))
+
+
+def test_the_map_of_claims_has_a_mark_for_every_row(committed):
+    claims = figures.study_table("claims")
+    drawn = figures.claims.draw(claims)
+    looks = {look.label for look in figures.claims.VERDICTS.values()}
+    assert sum(line.get_label() in looks for line in drawn.axes[0].lines) == len(claims)
 
 
 def test_a_figure_is_added_by_one_file(committed, tmp_path, monkeypatch):
@@ -131,7 +214,7 @@ def test_a_figure_is_added_by_one_file(committed, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path / "more")])
     assert "toy" in figures.sweep_figures()
     drawn = figures.figure("toy", "tiny", "rank")
-    assert drawn.axes[0].get_title() == sweeps.read_sweep("rank").title
+    assert drawn.alt == f"How many test items there are. {sweeps.read_sweep('rank').title}"
     assert (files.figures_dir() / "tiny" / "rank-toy.png").exists()
 
 
@@ -195,6 +278,8 @@ def test_a_notebook_shows_a_figure_as_it_was_saved_until_it_changes(tmp_path):
         saved = style.save(figure, tmp_path / "schematic")[0].read_bytes()
     shown, about = figure._repr_mimebundle_()
     assert shown["image/png"] == saved
-    assert about["image/png"] == {"width": 912, "height": 372}  # 7.6 by 3.1 inches, 120 dots an inch
+    width, height = figure.get_size_inches()
+    assert about["image/png"].pop("alt").startswith("The method: fixed labels")
+    assert about["image/png"] == {"width": round(120 * width), "height": round(120 * height)}
     figure.text(0.5, 0.5, "changed")
     assert figure._repr_mimebundle_()[0]["image/png"] != saved

@@ -11,11 +11,8 @@ from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
 METHOD = "00_method"  # the notebook that shows the method, on committed rows
-OF_ALL_SWEEPS = (
-    "claims",
-    "scale",
-    "gate",
-)  # figures of the study whose tables are made from those of all sweeps
+# Figures of the study whose tables are made from those of all sweeps.
+OF_ALL_SWEEPS = ("claims", "scale", "divergent", "gate")
 
 
 def build(*only: str) -> Path:

@@ -134,9 +134,10 @@ def _claim(number: str, rows: pd.DataFrame, said: str) -> list[str]:
     parts = [f"## {claim_title(number)}"]
     if said:
         parts.append(f"The paper ([what the grades mean](method.md#what-the-paper-claims)): {said}")
-    image = f"claims/claim-{number}.png"
-    if (files.figures_dir() / image).exists():
-        parts.append(f"![effect and interval of every row of {claim_title(number)}](../figures/{image})")
+    folder = files.figures_dir() / "claims"  # a long claim goes on in claim-<number>-2.png
+    drawn = [*folder.glob(f"claim-{number}.png"), *sorted(folder.glob(f"claim-{number}-[2-9].png"))]
+    shows = f"effect and interval of every row of {claim_title(number)}"
+    parts += [f"![{shows}](../figures/claims/{path.name})" for path in drawn]
     ran = rows["verdict"] != NOT_TESTED
     for words, some in rows[ran].groupby("text", sort=False):
         shown = claims_table(some).drop(columns=["claim", "what is claimed"])

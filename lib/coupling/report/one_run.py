@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from coupling.analysis import measures as item_measures
 from coupling.analysis import summaries, tracking
 from coupling.measure.wording import Statement, render_label
-from coupling.report.figures import style
+from coupling.report.figures import marks, style
 from coupling.report.notebooks import Markdown
 from coupling.report.walkthrough import CROSS, TICK
 from coupling.runs import Result, items_of
@@ -142,10 +142,11 @@ def loss_curve(result: Result) -> Figure:
     """
     history = result.table("history")
     with style.styled():
-        figure, axes = style.canvas(1, len(_TERMS), (7.0, 2.6))
-        for axis, (name, label) in zip(axes, _TERMS.items(), strict=True):
-            axis.plot(history["step"], history[name], color=style.COLOURS["self"], lw=1)
-            axis.set(title=label, xlabel="step of explanation training", ylabel="nats")
+        figure, axes = style.canvas(1, len(_TERMS), (style.PAGE, 2.0))
+        for axis, name in zip(axes, _TERMS, strict=True):
+            axis.plot(history["step"], history[name], color=marks.BLUE)
+            axis.set(xlabel="step of explanation training", ylabel="nats")
+        style.panels(axes, list(_TERMS.values()), 200)
     figure.alt = "The two terms of the loss over the steps of explanation training"
     return figure
 
@@ -199,16 +200,19 @@ def readings_curve(readings: pd.DataFrame) -> Figure:
         readings: Rows of `readings`. The first task is drawn.
     """
     rows = readings[readings["task"] == readings["task"].iloc[0]]
-    looks = {"measured": ("self", "measured"), "estimated": ("target", "read off explanations")}
+    looks = {
+        "measured": (marks.BLUE, "o", "measured"),
+        "estimated": (marks.VERMILION, "s", "read off explanations"),
+    }
     with style.styled():
-        figure, axis = style.canvas(1, 1, (5.0, 3.0))
-        for name, (look, label) in looks.items():
-            axis.plot(rows["step"], rows[name], marker="o", ms=4, color=style.COLOURS[look], label=label)
-        axis.fill_between(rows["step"], rows["low"], rows["high"], color=style.COLOURS["target"], alpha=0.2)
+        figure, axis = style.canvas(1, 1, (style.COLUMN, 2.0))
+        for name, (colour, mark, label) in looks.items():
+            axis.plot(rows["step"], rows[name], marker=mark, color=colour, label=label)
+        axis.fill_between(rows["step"], rows["low"], rows["high"], color=marks.VERMILION, alpha=0.2, lw=0)
         axis.plot(rows["step"], rows["m0_rate"], color="black", lw=0.8, ls=":", label="M0's rate")
         task = rows["task"].iloc[0]
         axis.set(xlabel="step of explanation training", ylabel=f"rate: {task_of(task).sensed}", ylim=(0, 1))
-        axis.set_title(f"{task}: the rate, and what explanations imply")
-        style.legend(axis, 7)
+        title = f"{task}: the rate, and what explanations imply"
+        style.finish(figure, title, "One run. Band: 95 % bootstrap over groups.")
     figure.alt = "The measured rate, M0's rate and the rate read off explanations, at each evaluation"
     return figure

@@ -33,7 +33,7 @@ from coupling.analysis.tables.committed import (
     write,
     write_study_table,
 )
-from coupling.analysis.tables.study import scale, write_study
+from coupling.analysis.tables.study import divergent, scale, write_study
 
 __all__ = [
     "COMPARED",
@@ -43,6 +43,7 @@ __all__ = [
     "collect",
     "collected",
     "compare",
+    "divergent",
     "folder",
     "read",
     "read_keys",

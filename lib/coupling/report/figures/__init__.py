@@ -9,7 +9,8 @@ It is a figure of the whole study if it has `WHAT` and
 
 - `TABLE`: the name of its table, figures/data/<TABLE>.parquet,
 - `of_study(frame: DataFrame) -> Figure`, and
-- where runs are behind it, `rests_on(sweep: str) -> bool`: whether the runs of this sweep are.
+- where runs are behind it, `rests_on(sweep: str) -> bool`: whether the runs of this sweep are, and
+- where it has parts, `parts(frame) -> dict[str, Figure]`: further figures, saved as figures/<name>/<part>.
 
 A new figure is one new file. The name of the file is the name of the figure.
 """

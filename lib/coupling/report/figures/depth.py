@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from coupling.analysis import measures, resampling
 from coupling.analysis.depth import with_depth
@@ -14,21 +13,21 @@ from coupling.sweep import Sweep
 WHAT = "The gap and the agreement of labels with current behaviour, by depth of knowledge and by condition"
 PARTS = 5  # the entities are divided into so many parts by how often M0 met them
 PANELS = {
-    "knows": "M0 right without the cue",
-    "agreement": "L(S) agrees with L(M_t)",
+    "knows": "M0 is right without the cue",
+    "agreement": "label source and current behaviour agree",
     "gap": "gap (self − target)",
-    "self_base": "self − base",
+    "self_base": "self − base (M0's behaviour)",
 }
 SIGNED = ("gap", "self_base")  # the panels whose colours are even about zero
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep on a made-up world."""
     return draw(data.items, data.keys["profile"])
 
 
-def draw(items: pd.DataFrame, profile: str) -> Figure:
-    """Draw four squares of numbers with 95 % intervals.
+def draw(items: pd.DataFrame, profile: str) -> style.StudyFigure:
+    """Draw four squares of numbers with 95 % intervals, below one another.
 
     The rows of a square are fifths of the entities by how often M0 met them. The columns are the conditions.
     Those whose labels agree most with current behaviour come first.
@@ -44,21 +43,34 @@ def draw(items: pd.DataFrame, profile: str) -> Figure:
         names: resampling.intervals(part, list(PANELS))
         for names, part in rows.groupby(["depth", "condition"])
     }
-    figure, axes = style.canvas(2, 2, (1.4 + 2.1 * len(conditions), 7.2))
-    for axis, (measure, title) in zip(axes.flat, PANELS.items(), strict=True):
+    figure, axes = style.canvas(4, 1, (style.PAGE, 6.6), sharex=True)
+    for axis, measure in zip(axes, PANELS, strict=True):
         _square(axis, cells, conditions, measure)
-        style.ticks(axis, conditions)
-        axis.set(title=title, xlabel="condition", xlim=(-0.5, len(conditions) - 0.5))
         axis.set_yticks(range(PARTS), ["met least", *[""] * (PARTS - 2), "met most"])
-        axis.tick_params(axis="y", labelrotation=90)
-    runs = items.groupby("condition")[["m0_seed", "seed"]].apply(lambda part: len(part.drop_duplicates()))
-    style.caption(
-        figure,
-        f"{', '.join(style.in_order(items['task']))}, final step; {items['m0_seed'].nunique()} M0 seed(s), "
-        f"{style.span(runs)} run(s) a condition, {items['id'].nunique()} test items a run in fifths of the "
-        "entities; in brackets 95 % two-way bootstrap over M0 seeds and entities.",
+        axis.tick_params(length=0)
+        for side in ("left", "bottom"):
+            axis.spines[side].set_visible(False)
+    style.panels(axes, list(PANELS.values()), 400)
+    axes[-1].set_xticks(
+        range(len(conditions)), [style.fitted(name, 360 / len(conditions)) for name in conditions]
     )
-    return figure
+    runs = items.groupby("condition")[["m0_seed", "seed"]].apply(lambda part: len(part.drop_duplicates()))
+    caption = (
+        f"{', '.join(style.in_order(items['task']))}, final step; "
+        f"{style.number(items['m0_seed'].nunique(), 'M0')}, {style.span(runs)} run(s) a condition, "
+        f"{items['id'].nunique()} test items a run. Rows: fifths of the entities by how often M0 met them. "
+        "In brackets: 95 % two-way bootstrap over M0 seeds and entities; bold: it leaves out zero."
+    )
+    return style.finish(figure, _found(cells, conditions), caption)
+
+
+def _found(cells: dict[tuple[int, str], pd.DataFrame], conditions: list[str]) -> str:
+    """Say how the gap differs between what M0 met least and most, where labels agree best."""
+    least, most = (cells[depth, conditions[0]].loc["gap", "mean"] for depth in (0, PARTS - 1))
+    return (
+        f"Where labels agree best ({conditions[0]}) the gap is {style.signed(least)} on entities that M0 "
+        f"met least and {style.signed(most)} on those that it met most"
+    )
 
 
 def _square(
@@ -80,9 +92,14 @@ def _square(
         aspect="auto",
         **(limits if signed else {"cmap": "Greys", "vmin": 0, "vmax": 1}),
     )
-    written = "{:+.3f}\n({:+.3f}, {:+.3f})" if signed else "{:.2f}\n({:.2f}, {:.2f})"
+    # no break within the brackets
+    written = "{:+.3f} ({:+.3f},\u00a0{:+.3f})" if signed else "{:.2f} ({:.2f},\u00a0{:.2f})"
     for (depth, k), value in np.ndenumerate(values):
+        cell = found[depth, k]
         red, green, blue, _ = image.cmap(image.norm(value))
-        colour = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
-        text = written.format(value, found[depth, k]["low"], found[depth, k]["high"])
-        axis.text(k, depth, text, ha="center", va="center", fontsize=6, color=colour)
+        look = {"color": "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"}
+        if signed and (cell["low"] > 0 or cell["high"] < 0):
+            look["weight"] = "bold"
+        text = written.format(value, cell["low"], cell["high"]).replace("-", "−")
+        text = style.fitted(text, 400 / len(conditions), weight="bold")
+        axis.text(k, depth, text, ha="center", va="center", size=style.SMALL, linespacing=1.0, **look)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from coupling.analysis.controls import diagonal_test
@@ -17,14 +16,15 @@ WHAT = (
     "behaviour of each of the three"
 )
 NAMES = ["down", "none", "up"]
+ALPHA = 0.05
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep of shifts in both directions."""
     return draw(data.items)
 
 
-def draw(items: pd.DataFrame) -> Figure:
+def draw(items: pd.DataFrame) -> style.StudyFigure:
     """Draw a square for each task and strength of the shift: rows are explainers, columns are behaviours.
 
     Args:
@@ -32,37 +32,49 @@ def draw(items: pd.DataFrame) -> Figure:
     """
     tasks = style.in_order(items["task"])
     strengths = sorted(set(beside(items)["strength"]) - {0})
-    size = (0.8 + 2.5 * len(strengths), 0.9 + 2.5 * len(tasks))
+    size = (style.PAGE, 1.95 * len(tasks))
     figure, axes = style.canvas(len(tasks), len(strengths), size, squeeze=False)
-    for row, task in zip(axes, tasks, strict=True):
+    above = []
+    for k, (row, task) in enumerate(zip(axes, tasks, strict=True)):
+        titles = []
         for axis, strength in zip(row, strengths, strict=True):
-            image = _square(axis, items[items["task"] == task], task, strength)
-        row[0].set_ylabel("explanations of the model pushed")
-    figure.colorbar(image, ax=axes, shrink=0.6, label="exact match")
+            matrix = across_directions(items[items["task"] == task], strength)
+            found = diagonal_test(matrix)
+            above.append(found["difference"] > 0 and found["p"] < ALPHA)
+            image = _square(axis, matrix)
+            titles.append(
+                f"{task}, weight {strength:g}\ndiagonal {style.signed(found['difference'])}, p = "
+                f"{found['p']:.4f}"
+            )
+        style.panels(row, titles, 140, len(strengths) * k)
+        row[0].set_ylabel("explanations of\nthe model pushed")
+    for axis in axes[-1]:
+        axis.set_xlabel("behaviour of the model pushed")
+    bar = figure.colorbar(image, ax=axes, shrink=0.5, label="exact match")
+    bar.outline.set_linewidth(0.5)
     most = items.groupby("task")["id"].nunique().max()
-    style.caption(
-        figure,
-        f"Final step; {items['m0_seed'].nunique()} M0 seed(s), three runs of each a square, "
-        f"{most} test items.\np: explanations dealt out anew among the three runs of each M0. If "
-        "explanations follow\ntheir own model, the diagonal beats its column.",
+    caption = (
+        f"Final step; {style.number(items['m0_seed'].nunique(), 'M0')}, three runs of each a square, {most} "
+        "test items. Diagonal: mean of the diagonal (bold) less the rest of its column, which is above zero "
+        "if explanations follow their own model. p: explanations dealt out anew among the three runs of "
+        "each M0."
     )
-    return figure
+    title = (
+        "Explanations state the behaviour of their own model more than that of a model pushed otherwise "
+        f"{style.counted(sum(above), len(above), 'square')} (p < {ALPHA:g})"
+    )
+    return style.finish(figure, title, caption)
 
 
-def _square(axis: Axes, items: pd.DataFrame, task: str, strength: float) -> AxesImage:
-    """Draw the square of one task and strength. Its title has the test of the diagonal."""
-    matrix = across_directions(items, strength)
+def _square(axis: Axes, matrix: pd.DataFrame) -> AxesImage:
+    """Draw the square of one task and strength."""
     square = matrix.groupby(["explainer", "teacher"])["match"].mean().unstack().to_numpy()
-    found = diagonal_test(matrix)
-    image = axis.imshow(square, cmap="Blues", vmin=0, vmax=1)
+    image = axis.imshow(square, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(square):
         colour, weight = "white" if value > 0.6 else "black", "bold" if i == j else "normal"
-        axis.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
+        axis.text(
+            j, i, f"{value:.3f}", ha="center", va="center", size=style.PLAIN, color=colour, weight=weight
+        )
     axis.set(xticks=range(3), yticks=range(3), xticklabels=NAMES, yticklabels=NAMES)
-    axis.set_xlabel("behaviour of the model pushed")
-    axis.set_title(
-        f"{task}, weight {strength:g}\n"
-        f"diagonal − rest of column {found['difference']:+.3f}, p = {found['p']:.4f}",
-        fontsize=7,
-    )
+    axis.tick_params(length=0)
     return image

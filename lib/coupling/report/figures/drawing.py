@@ -36,15 +36,13 @@ def what(name: str) -> str:
 def schematic_figure() -> Figure:
     """Draw the method on one page. `save_schematic` saves it too."""
     with style.styled():
-        drawn = schematic.draw()
-    drawn.alt = what("schematic")
-    return drawn
+        return _described(schematic.draw(), "schematic")
 
 
 def save_schematic() -> None:
     """Draw the method on one page and save it as figures/schematic."""
     with style.styled():
-        style.save(schematic.draw(), files.figures_dir() / "schematic")
+        style.save(_described(schematic.draw(), "schematic"), files.figures_dir() / "schematic")
 
 
 def figure(name: str, profile: str, sweep: str, own: bool = False) -> Figure:
@@ -68,9 +66,8 @@ def figure(name: str, profile: str, sweep: str, own: bool = False) -> Figure:
     data = tables.read(profile, sweep, own)
     path = study.figure_place(name, profile, sweep, own)
     with style.styled():
-        drawn = module.of_sweep(data, of)
+        drawn = _described(module.of_sweep(data, of), name)
         style.save(drawn, path)
-    drawn.alt = what(name)
     _write_runs(path, name, [run["key"] for run in data.keys["runs"]])
     return drawn
 
@@ -89,9 +86,10 @@ def study_figure(name: str) -> Figure:
     frame = study_table(module.TABLE)
     path = files.figures_dir() / name
     with style.styled():
-        drawn = module.of_study(frame)
+        drawn = _described(module.of_study(frame), name)
         style.save(drawn, path)
-    drawn.alt = what(name)
+        for part, of_part in (module.parts(frame) if hasattr(module, "parts") else {}).items():
+            style.save(of_part, path / part)
     if hasattr(module, "rests_on"):
         behind = [(profile, sweep) for profile, sweep in tables.collected() if module.rests_on(sweep)]
         keys = {f"{p}/{s}": [run["key"] for run in tables.read_keys(p, s)["runs"]] for p, s in behind}
@@ -106,6 +104,12 @@ def study_table(name: str) -> pd.DataFrame:
         StoreError: Where it is missing or damaged.
     """
     return files.read_table(files.tables_dir() / f"{name}.parquet")
+
+
+def _described(drawn: Figure, name: str) -> Figure:
+    """Put what the figure shows before what it found, for those who cannot see it."""
+    drawn.alt = f"{what(name)}. {drawn.alt}".strip()
+    return drawn
 
 
 def has_table(name: str) -> bool:

@@ -1,12 +1,10 @@
 """New behaviour: are explanations of a behaviour that was never explained in training faithful to it?"""
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from coupling.analysis.tables import Tables
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, LABELS, MARKS, SHARE
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import DARK, LOOKS, MIDDLE, SHARE, SKY, VERMILION, Look
 from coupling.sweep import Sweep
 
 WHAT = (
@@ -14,23 +12,23 @@ WHAT = (
     "without explanation training on other tasks"
 )
 TASK = "jabberwocky"
-BEHAVIOUR = {  # measure: colour, mark, label
-    "cue_match": (COLOURS["baseline"], "^", "with its mark"),
-    "gold_match": (COLOURS["baseline"], "v", "without its mark"),
+BEHAVIOUR = {
+    "cue_match": Look(DARK, "^", "sorted rightly with its mark"),
+    "gold_match": Look(SKY, "D", "sorted rightly without its mark", filled=False),
 }
 EXPLANATIONS = {
-    "self": (COLOURS["self"], MARKS["self"], LABELS["self"]),
-    "forced_self": (COLOURS["agreement"], MARKS["agreement"], "self, forced to a label"),
-    "base": (COLOURS["target"], MARKS["target"], "against M0's behaviour"),
+    "self": LOOKS["self"],
+    "forced_self": Look(MIDDLE, "v", "self, forced to a label"),
+    "base": Look(VERMILION, "s", "M0's behaviour (base)", filled=False),
 }
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep that teaches a new behaviour."""
     return draw(data.summary)
 
 
-def draw(summary: pd.DataFrame) -> Figure:
+def draw(summary: pd.DataFrame) -> style.StudyFigure:
     """Draw whether the behaviour is learnt, and whether explanations state it.
 
     The left panel has the share of items that are sorted rightly. The right panel has explanations against
@@ -40,40 +38,24 @@ def draw(summary: pd.DataFrame) -> Figure:
         summary: The summary of the sweep. Only the rows of the new task are shown.
     """
     rows = summary[summary["task"] == TASK].reset_index(drop=True)
-    figure, (left, right) = style.canvas(1, 2, (7.2, 3.3), width_ratios=[2, 3])
+    names = [style.fitted(name, 80) for name in rows["condition"]]
+    size = (style.PAGE, 0.55 + 0.42 * len(rows))
+    figure, (left, right) = style.canvas(1, 2, size, width_ratios=[2, 3], sharey=True)
+    for axis, measures in ((left, BEHAVIOUR), (right, EXPLANATIONS)):
+        series = [
+            (look, [marks.ends(row, measure, "_mean") for _, row in rows.iterrows()])
+            for measure, look in measures.items()
+        ]
+        marks.rows(axis, series, names)
+        axis.set(xlim=(-0.02, 1.04), xlabel=SHARE)
     for place, row in rows.iterrows():
-        _marks(left, place, row, BEHAVIOUR, (-0.12, 0.12))
-        _marks(right, place, row, EXPLANATIONS, (-0.2, 0.0, 0.2))
-        right.hlines(
-            row["best_constant"],
-            place - 0.35,
-            place + 0.35,
-            colors=COLOURS["baseline"],
-            linestyles=":",
-            label="best constant label",
-        )
-    for axis, title in ((left, "behaviour: sorted rightly"), (right, "explanations of it, never trained")):
-        style.ticks(axis, rows["condition"])
-        style.legend(axis, 6)
-        axis.set(title=title, ylim=(0, 1.02))
-    left.set(ylabel=SHARE)
+        best = [row["best_constant"]] * 2
+        right.plot(best, [place - 0.4, place + 0.4], ls=":", color="black", lw=1, label="best constant label")
+    style.panels((left, right), ("the behaviour", "explanations of it, never trained"), 170)
     first = rows.iloc[0]
-    style.caption(
-        figure,
-        f"{TASK}, final step; {first['seeds']} M0 seed(s), {first['runs']} run(s) a condition, "
-        f"{first['items']} test items a run. Bars: 95 % two-way bootstrap over M0 seeds and creatures.",
+    caption = (
+        f"{TASK}, final step; {style.number(first['seeds'], 'M0')}, {first['runs']} runs a condition, "
+        f"{first['items']} test items a run. Bars: 95 % two-way bootstrap over M0 seeds and creatures."
     )
-    return figure
-
-
-def _marks(
-    axis: Axes,
-    place: int,
-    row: pd.Series,
-    measures: dict[str, tuple[str, str, str]],
-    asides: tuple[float, ...],
-) -> None:
-    """Draw the means of one condition with their intervals, side by side."""
-    for aside, (measure, look) in zip(asides, measures.items(), strict=True):
-        ends = (row[f"{measure}_{end}"] for end in ("mean", "low", "high"))
-        style.interval(axis, place + aside, *ends, *look)
+    said = "; ".join(f"{row['self']:.3f} with {row['condition']}" for _, row in rows.iterrows())
+    return style.finish(figure, f"Share of the new behaviour that free explanations state: {said}", caption)

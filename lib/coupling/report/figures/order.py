@@ -1,46 +1,41 @@
 """Order: a shift beside explanation training, after it and before it, and what each is compared with."""
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from coupling.analysis import resampling
 from coupling.analysis.tables import Tables
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, DIFFERENCE, LABELS, MARKS, SHARE
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import DARK, DIFFERENCE, LOOKS, MIDDLE, ORANGE, SHARE, Look
 from coupling.sweep import Sweep
 
 WHAT = (
     "Shift of behaviour, of what explanations imply, and faithfulness, by the order of a shift "
     "and of explanation training, with controls"
 )
-PANELS = (  # label of the y axis, and what is drawn: measure to label, colour and mark
-    (
-        "shift from M0's rate (fraction)",
-        {
-            "shift": ("behaviour", COLOURS["baseline"], "X"),
-            "said_shift": ("what explanations imply", COLOURS["self_base"], "P"),
-        },
+PANELS = {  # title: what its x axis is, and the measures
+    "shift from M0's rate": (
+        "difference of rates",
+        {"shift": Look(DARK, "X", "behaviour"), "said_shift": Look(ORANGE, "P", "what explanations imply")},
     ),
-    (
+    "what explanations state": (
         SHARE,
         {
-            "self": (LABELS["self"], COLOURS["self"], MARKS["self"]),
-            "target": (LABELS["target"], COLOURS["target"], MARKS["target"]),
-            "forced_self": ("self, forced to a label", COLOURS["agreement"], "v"),
+            "self": LOOKS["self"],
+            "target": LOOKS["target"],
+            "forced_self": Look(MIDDLE, "v", "self, forced to a label"),
         },
     ),
-    (DIFFERENCE, {m: (LABELS[m], COLOURS[m], MARKS[m]) for m in ("gap", "excess")}),
-)
+    "gap and excess gap": (DIFFERENCE, {measure: LOOKS[measure] for measure in ("gap", "excess")}),
+}
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep of shifts at different times."""
     return draw(data.shift)
 
 
-def draw(shift: pd.DataFrame) -> Figure:
-    """Draw three panels over the conditions, for each task with a shift before or after explanation training.
+def draw(shift: pd.DataFrame) -> style.StudyFigure:
+    """Draw three panels of rows, one a condition, for each task with a shift before or after training.
 
     All shifts have the strength of the one after explanation training. Runs without a shift are shown too.
 
@@ -52,41 +47,48 @@ def draw(shift: pd.DataFrame) -> Figure:
     rows = orders[orders["task"].isin(tasks)]
     strength = rows.loc[rows["order"] == "after", "strength"].iloc[0]
     rows = rows[rows["strength"].isin([0, strength])].assign(group=0)
-    figure, axes = style.canvas(3 * len(tasks), 1, (8.6, 0.6 + 7.4 * len(tasks)), squeeze=False)
-    for k, task in enumerate(tasks):
-        mine = rows[rows["task"] == task]
-        for axis, (what, measures) in zip(axes[3 * k : 3 * k + 3, 0], PANELS, strict=True):
-            _panel(axis, mine, measures)
-            axis.set(ylabel=what)
-        axes[3 * k, 0].set_title(f"{task}: shifts of weight {strength:g}")
-    style.caption(figure, _caption(rows))
-    return figure
-
-
-def _panel(axis: Axes, rows: pd.DataFrame, measures: dict[str, tuple[str, str, str]]) -> None:
-    """Draw the means of some measures with their intervals, and the runs beside them, by condition."""
     conditions = style.in_order(rows["condition"])
-    for place, condition in enumerate(conditions):
-        part = rows[rows["condition"] == condition]
-        known = [measure for measure in measures if part[measure].notna().any()]
-        found = resampling.intervals(part, known)
-        for j, measure in enumerate(known):
-            label, colour, mark = measures[measure]
-            x = place + 0.16 * (j - (len(known) - 1) / 2)
-            style.interval(axis, x, *found.loc[measure], colour, mark, label)
-            style.small_points(axis, [x + 0.06] * len(part), part[measure], colour)
-    style.ticks(axis, conditions)
-    style.zero(axis)
-    style.legend(axis, 6)
+    size = (style.PAGE, len(tasks) * (0.5 + 0.3 * len(conditions)))
+    figure, axes = style.canvas(len(tasks), 3, size, squeeze=False, sharey="row")
+    for k, (line, task) in enumerate(zip(axes, tasks, strict=True)):
+        mine = rows[rows["task"] == task]
+        names = style.in_order(mine["condition"])
+        parts = [mine[mine["condition"] == name] for name in names]
+        for axis, (what, measures) in zip(line, PANELS.values(), strict=True):
+            found = [resampling.intervals(part, list(measures)) for part in parts]
+            series = [
+                (look, [tuple(table.loc[measure, ["mean", "low", "high"]]) for table in found])
+                for measure, look in measures.items()
+            ]
+            marks.rows(axis, series, [style.fitted(name, 80) for name in names])
+            axis.set_xlabel(what)
+            if what != SHARE:
+                marks.null(axis, lying=True)
+        style.panels(line, list(PANELS), 125, 3 * k)
+    title = "; ".join(f"{task}, {_found(rows[rows['task'] == task])}" for task in tasks)
+    return style.finish(figure, title, _caption(rows, strength))
 
 
-def _caption(rows: pd.DataFrame) -> str:
+def _found(rows: pd.DataFrame) -> str:
+    """Say how far behaviour and explanations moved where the shift came after training, and beside it."""
+    pushed = rows[rows["direction"].isin(["down", "up"]) & rows["explained"] & ~rows["relabelled"]]
+    said = []
+    for order in ("with", "after"):
+        part = pushed[(pushed["order"] == order) & (pushed["direction"] == "down") & (pushed["replay"] == 0)]
+        if len(part):
+            where = "beside" if order == "with" else order
+            moved, implied = (style.signed(part[name].mean(), 2) for name in ("shift", "said_shift"))
+            said.append(f"{where} training: behaviour moved by {moved}, explanations by {implied}")
+    return "; ".join(said)
+
+
+def _caption(rows: pd.DataFrame, strength: float) -> str:
     fallen = rows[rows["collapsed"] != ""].groupby("condition", sort=False).size()
     return (
-        f"Final step; {rows['m0_seed'].nunique()} M0 seed(s), one run of each a condition, "
-        f"{rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 seeds; small points: runs.\n"
-        "Excess gap: beyond what explanations of the same M0's runs without the shift, and with the opposite "
-        "one of its kind, show on the same items.\nRuns flagged as collapsed, whose gaps say little: "
+        f"Final step; shifts of weight {strength:g}; {style.number(rows['m0_seed'].nunique(), 'M0')}, one "
+        f"run of each a condition, {rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 "
+        "seeds. Excess gap: beyond what explanations of the same M0's runs without the shift, and with the "
+        "opposite one of its kind, show on the same items. Runs flagged as collapsed, whose gaps say little: "
         + ("; ".join(f"{condition} {count}" for condition, count in fallen.items()) or "none")
         + "."
     )

@@ -1,23 +1,17 @@
-"""Scale: preference, gap and excess gap against the size of the model."""
+"""Scale: preference, gap and excess gap of each model that the study runs."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, DIFFERENCE, LABELS
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import DIFFERENCE, LOOKS
 from coupling.sweep import Scale, read_sweep, sweep_names
 
-WHAT = (
-    "Preference, gap and excess gap with the KL term against model size, from a million weights upwards, "
-    "labels by letter and by content"
-)
+WHAT = "Preference, gap and excess gap with the KL term, by model and task, labels by letter and by content"
 TABLE = "scale"
-TASKS = {"hint_qa": "o", "aita": "s", "refusal": "^", "mmlu": "D"}
-OTHER = "P"  # the mark of any other task
+MEASURES = {"preference": "share of decided explanations", "gap": DIFFERENCE, "excess": DIFFERENCE}
+ROW = 0.2  # inches
 
 
 def shown() -> dict[str, Scale]:
@@ -31,13 +25,15 @@ def rests_on(sweep: str) -> bool:
     return read_sweep(sweep).scale is not None
 
 
-def of_study(frame: pd.DataFrame) -> Figure:
+def of_study(frame: pd.DataFrame) -> style.StudyFigure:
     """Draw the figure with the sweeps whose YAML files put them there."""
     return draw(frame, shown())
 
 
-def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
-    """Draw preference, gap and excess gap, one mark for each model, task and sweep, with 95 % intervals.
+def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> style.StudyFigure:
+    """Draw preference, gap and excess gap, one row for each model, task and sweep, with 95 % intervals.
+
+    Models are categories: a row of panels each, and no axis of sizes, since few sizes were run.
 
     Args:
         scale: Rows of `coupling.analysis.tables.scale`. Of each sweep, one condition is shown.
@@ -47,44 +43,51 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> Figure:
     rows = scale[chosen].reset_index(drop=True)
     rows["name"] = rows["task"] + rows["sweep"].map({name: of.called for name, of in sweeps.items()})
     rows["open"] = rows["sweep"].map({name: of.open for name, of in sweeps.items()})
-    figure, axes = style.canvas(1, 3, (11.4, 3.6))
-    for axis, measure in zip(axes, ("preference", "gap", "excess"), strict=True):
-        _panel(axis, rows, measure)
-    style.legend(axes[1], 7)  # its upper left is empty
+    models = style.in_order(rows.sort_values("parameters", kind="stable")["model"])
+    counts = [int((rows["model"] == model).sum()) for model in models]
+    size = (style.PAGE, ROW * sum(counts) + 0.55 * len(models))
+    figure, axes = style.canvas(
+        len(models), 3, size, squeeze=False, sharex="col", sharey="row", height_ratios=counts
+    )
+    for k, (line, model) in enumerate(zip(axes, models, strict=True)):
+        mine = rows[rows["model"] == model]
+        for panel, measure in zip(line, MEASURES, strict=True):
+            for place, (_, row) in enumerate(mine.iterrows()):
+                look = LOOKS[measure]._replace(filled=not row["open"], label="")
+                marks.interval(panel, place, marks.ends(row, measure), look, lying=True)
+            marks.categories(panel, [style.fitted(name, 110) for name in mine["name"]])
+            marks.null(panel, 0.5 if measure == "preference" else 0.0, lying=True)
+            panel.tick_params(labelbottom=True)
+        style.panels(line, [_called(mine), *("gap (self − target)", "excess gap")], 128, 3 * k)
+    for panel, (measure, what) in zip(axes[-1], MEASURES.items(), strict=True):
+        panel.set_xlabel(LOOKS[measure].label if measure == "preference" else what)
+    return style.finish(figure, _found(rows), _caption(rows), key=False)
+
+
+def _called(rows: pd.DataFrame) -> str:
+    """What a model is called, with its size."""
+    million = rows["parameters"].iloc[0] / 1e6
+    size = f"{million / 1000:.1f} billion" if million >= 1000 else f"{million:.0f} million"
+    return f"{rows['model'].iloc[0]}, {size} weights"
+
+
+def _found(rows: pd.DataFrame) -> str:
+    """Say for each model in how many rows the preference is above one half."""
+    said = []
+    for model, part in rows.groupby("model", sort=False):
+        above = int((part["preference_low"] > 0.5).sum())
+        said.append(f"{style.counted(above, len(part), 'row')} of {model}")
+    return f"Preference is above one half {', '.join(said)}"
+
+
+def _caption(rows: pd.DataFrame) -> str:
     behind = "; ".join(
-        f"{row['model']}, {row['name']}: {row['seeds']} M0(s), {row['runs']} runs, {row['items']} items"
+        f"{row['model']}, {row['name']}: {style.number(row['seeds'], 'M0')}, {row['runs']} runs, "
+        f"{row['items']} items"
         for _, row in rows.iterrows()
     )
-    style.caption(
-        figure,
-        "Final step, KL on; by content at a higher learning rate where the model is the real one. Marks of "
-        "one model stand side by side. Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer "
-        f"seeds) and groups, of preference t over these seeds. {behind}.",
+    return (
+        "Final step, KL on; open marks: labels by content, at a higher learning rate where the model is the "
+        "real one. Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer seeds) and groups, of "
+        f"preference t over these seeds. {behind}."
     )
-    return figure
-
-
-def _panel(axis: Axes, rows: pd.DataFrame, measure: str) -> None:
-    """Draw one measure against the number of weights. Marks of one model stand side by side."""
-    for _, same in rows.groupby("parameters"):
-        for aside, (_, row) in zip(style.spread(len(same), 0.35), same.iterrows(), strict=True):
-            if np.isfinite(row[measure]):
-                style.interval(
-                    axis,
-                    row["parameters"] * 10**aside,
-                    row[measure],
-                    row[f"{measure}_low"],
-                    row[f"{measure}_high"],
-                    COLOURS[measure],
-                    TASKS.get(row["task"], OTHER),
-                    row["name"],
-                    not row["open"],
-                )
-    if measure == "preference":
-        style.one_half(axis)
-    else:
-        style.zero(axis)
-    what = "share of decided explanations" if measure == "preference" else DIFFERENCE
-    axis.set(xscale="log", xlabel="weights of the model", ylabel=what, title=LABELS[measure])
-    axis.set_xlim(rows["parameters"].min() / 6, rows["parameters"].max() * 6)
-    axis.margins(y=0.15)

@@ -2,29 +2,30 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, MARKS
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import LOOKS
 
 WHAT = (
     "Seconds an item of a training step, reference and engine, against items, prompt length, rank"
     " and model size"
 )
 TABLE = "bench_scaling"
-PAIR = {  # path: the measure whose colour and mark it takes, and its label
-    "reference": ("target", "plain reference"),
-    "engine": ("self", "engine"),
+PAIR = {  # path: how it looks
+    "reference": LOOKS["target"]._replace(label="plain reference"),
+    "engine": LOOKS["self"]._replace(label="engine"),
 }
 
 
-def of_study(frame: pd.DataFrame) -> Figure:
+def of_study(frame: pd.DataFrame) -> style.StudyFigure:
     """Draw the figure of the bench's table of growing steps."""
     return draw(frame)
 
 
-def draw(scaling: pd.DataFrame) -> Figure:
-    """Draw seconds an item of both paths, one panel for each thing that grows, on two logarithmic scales.
+def draw(scaling: pd.DataFrame) -> style.StudyFigure:
+    """Draw seconds an item of both paths, one panel for each thing that grows.
+
+    What has a single value has rows in place of a curve.
 
     Args:
         scaling: The bench's table of growing steps, one row a machine and point. The machine that was
@@ -32,27 +33,54 @@ def draw(scaling: pd.DataFrame) -> Figure:
     """
     scaling = style.newest(scaling)
     names = style.in_order(scaling["axis"])
-    figure, axes = style.canvas(1, len(names), (2.7 * len(names), 2.9), squeeze=False, sharey=False)
+    width = style.COLUMN if len(names) < 3 else style.PAGE
+    tall = 1.7 if scaling.groupby("axis")["value"].nunique().max() > 1 else 0.95
+    figure, axes = style.canvas(1, len(names), (width, tall), squeeze=False)
+    titles = []
     for axis, name in zip(axes[0], names, strict=True):
-        _curves(axis, scaling[scaling["axis"] == name].sort_values("value"))
-        axis.set(xlabel=name)
-    axes[0, 0].set(ylabel="seconds an item of a training step")
-    axes[0, 0].legend(fontsize=7)
-    style.caption(
-        figure,
+        rows = scaling[scaling["axis"] == name].sort_values("value")
+        (_curves if len(rows) > 1 else _single)(axis, rows, name)
+        titles.append(_models(rows))
+    style.panels(axes[0], titles, 72 * width / len(names) - 30)
+    caption = (
         f"{scaling['machine'].iloc[-1]}. Against the model's weights: medians over all steps of the "
-        "throughputs, items of MMLU, of the made-up world for the smallest;\nelsewhere medians of two steps "
-        "after one to warm up, items of MMLU.",
+        "throughputs, items of MMLU, of the made-up world for the smallest; elsewhere medians of two steps "
+        "after one to warm up, items of MMLU."
     )
-    return figure
+    return style.finish(figure, _found(scaling), caption)
 
 
-def _curves(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw both paths against one thing that grows."""
-    for path, (look, label) in PAIR.items():
-        axis.plot(rows["value"], rows[path], color=COLOURS[look], marker=MARKS[look], ms=4, label=label)
+def _found(scaling: pd.DataFrame) -> str:
+    """Say how many times as fast the engine is, over all points."""
+    times = style.between(scaling["reference"] / scaling["engine"], ".1f")
+    return f"The engine trains {times} times as fast as the plain reference"
+
+
+def _models(rows: pd.DataFrame) -> str:
     models = rows["model"].unique()
-    axis.set(xscale="log", yscale="log", title=models[0] if len(models) == 1 else "several models")
-    if len(models) == 1:
+    return models[0] if len(models) == 1 else "several models"
+
+
+def _single(axis: Axes, rows: pd.DataFrame, name: str) -> None:
+    """Draw both paths at a single point, one row each."""
+    for place, (path, look) in enumerate(PAIR.items()):
+        axis.plot(
+            rows[path], [place], look.mark, color=look.colour, mfc=look.colour if look.filled else "white"
+        )
+    marks.categories(axis, [look.label for look in PAIR.values()])
+    axis.set_xlim(0, 1.1 * rows[list(PAIR)].max().max())
+    axis.set_xlabel(f"seconds an item of a training step\n({name}: {rows['value'].iloc[0]:,.0f})")
+
+
+def _curves(axis: Axes, rows: pd.DataFrame, name: str) -> None:
+    """Draw both paths against one thing that grows; several models on two logarithmic scales."""
+    for path, look in PAIR.items():
+        face = look.colour if look.filled else "white"
+        axis.plot(rows["value"], rows[path], color=look.colour, marker=look.mark, mfc=face, label=look.label)
+    axis.set(xscale="log", xlabel=name, ylabel="seconds an item")
+    if rows["model"].nunique() > 1:
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(0, 1.1 * rows[list(PAIR)].max().max())
         axis.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]])
         axis.minorticks_off()

@@ -1,11 +1,10 @@
 """Schematic of the method: where fixed labels come from, what is trained, and what is compared with what."""
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS
+from coupling.report.figures.marks import LOOKS
 
 WHAT = "The method: fixed labels from M0, explanation training, and the two comparisons"
 
@@ -26,27 +25,38 @@ ARROWS = [  # from, to, whether the arrow bends
     ("train", "does", True),
 ]
 COMPARISONS = {  # measure: start, end, place of the text, its alignment, what the text asks
-    "target": ((6.0, 0.91), (6.0, 1.59), (6.12, 1.25), "left", "does E(M_t)\nstate L(M0)?"),
-    "self": ((7.06, 0.55), (7.44, 0.55), (7.75, 1.25), "left", "does E(M_t)\nstate L(M_t)?"),
+    "target": (
+        (6.0, 0.91),
+        (6.0, 1.59),
+        (6.12, 1.25),
+        "left",
+        "target: does E(M_t)\nstate the label\nsource's L(M0)?",
+    ),
+    "self": (
+        (7.06, 0.55),
+        (7.44, 0.55),
+        (7.85, 1.25),
+        "left",
+        "self: does E(M_t)\nstate its own current\nbehaviour, L(M_t)?",
+    ),
 }
 WIDTH, HEIGHT = 2.0, 0.85  # of a box
 PAD = 0.06  # around a box
 
 
-def draw() -> Figure:
+def draw() -> style.StudyFigure:
     """Draw boxes and arrows, and the two comparisons in the colours that all figures give them."""
-    figure, axis = style.canvas(1, 1, (7.6, 3.1))
+    figure, axis = style.canvas(1, 1, (style.PAGE, 2.75))
     for x, y, text, colour in BOXES.values():
         shape = f"round,pad={PAD}"
         axis.add_patch(FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle=shape, fc=colour, ec="black", lw=0.8))
-        axis.text(x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", fontsize=8)
+        axis.text(x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", size=style.PLAIN)
     for arrow in ARROWS:
         _arrow(axis, *arrow)
     for measure, (start, end, place, side, asked) in COMPARISONS.items():
-        colour = COLOURS[measure]
+        colour = LOOKS[measure].colour
         axis.add_patch(FancyArrowPatch(start, end, arrowstyle="<|-|>", mutation_scale=11, lw=2, color=colour))
-        text = f"{measure}-faithfulness:\n{asked}"
-        axis.text(*place, text, ha=side, va="center", fontsize=8, color=colour)
+        axis.text(*place, asked, ha=side, va="center", size=style.PLAIN, color=colour)
     axis.set(xlim=(-0.15, 9.75), ylim=(-1.05, 2.65))
     axis.axis("off")
     return figure

@@ -2,11 +2,9 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import BLUE, DARK, MIDDLE, VERMILION, Look
 
 WHAT = (
     "Engine over plain reference and over the ancestor's way, measured side by side: throughput, share of "
@@ -14,68 +12,73 @@ WHAT = (
 )
 TABLE = "bench"
 MEASURES = {
-    "train_throughput": "training, items/s",
-    "eval_throughput": "evaluation, items/s",
-    "gemm_share": "share of the\nmatrix-product peak",
+    "train_throughput": "training",
+    "eval_throughput": "evaluation",
+    "gemm_share": "share of peak",
     "peak_memory": "peak memory",
-    "worker_scaling": "2 workers on 2 cores\nover 1 on 1",
+    "worker_scaling": "two workers",
+}
+LOOKS = {
+    "plain": Look(BLUE, "o", "÷ plain reference (peft and generate as they come)"),
+    "ancestor": Look(VERMILION, "s", "÷ ancestor's way", filled=False),
+    "one worker": Look(DARK, "D", "2 workers on 2 cores ÷ 1 on 1"),
 }
 
 
-LOOKS = {"plain": "self", "ancestor": "self_base", "one worker": "agreement"}  # reference: colour
-NAMES = {"plain": "÷ plain reference", "ancestor": "÷ ancestor's way"}
-WIDTH = 0.8  # of the bars of a model together
-
-
-def of_study(frame: pd.DataFrame) -> Figure:
+def of_study(frame: pd.DataFrame) -> style.StudyFigure:
     """Draw the figure of the table of the bench."""
     return draw(frame)
 
 
-def draw(bench: pd.DataFrame) -> Figure:
-    """Draw one panel a measure and one bar a model, machine and reference: engine over reference.
+def draw(bench: pd.DataFrame) -> style.StudyFigure:
+    """Draw one panel a measure, a row for each model and machine, and a mark for each reference.
 
     Args:
         bench: The table of the bench, one row a machine, measure, model and reference.
     """
-    kinds = (
-        bench["machine"].str.split(", ").str[-1]
-    )  # what the vectors of a CPU are called; or the GPU's name
+    # what the vectors of a CPU are called; or the GPU's name
+    kinds = bench["machine"].str.split(", ").str[-1]
     bench = bench.assign(group=bench["model"] + "\n" + kinds)
+    groups = style.in_order(bench["group"])
     measures = [measure for measure in MEASURES if measure in set(bench["measure"])]
-    figure, axes = style.canvas(1, len(measures), (2.3 * len(measures), 3.0), squeeze=False)
+    size = (style.PAGE, 0.6 + 0.3 * len(groups))
+    figure, axes = style.canvas(1, len(measures), size, squeeze=False, sharey=True)
     for axis, measure in zip(axes[0], measures, strict=True):
-        _bars(axis, bench[bench["measure"] == measure])
-        axis.set(title=MEASURES[measure])
-    axes[0, 0].set(ylabel="engine ÷ reference")
-    figure.suptitle(_title(bench), fontsize=9)
-    shown = [name for name in NAMES if name in set(bench["against"])]
-    if len(shown) > 1:
-        marks = [Patch(color=COLOURS[LOOKS[name]], label=NAMES[name]) for name in shown]
-        axes[0, 0].legend(handles=marks, fontsize=6, loc="upper left")
-        axes[0, 0].set(ylim=(0, 1.3 * axes[0, 0].get_ylim()[1]))  # room for the legend
-    style.caption(
-        figure,
+        _ratios(axis, bench[bench["measure"] == measure], groups)
+    axes[0, len(measures) // 2].set_xlabel("engine ÷ reference")
+    style.panels(axes[0], [MEASURES[measure] for measure in measures], 80)
+    units = "; ".join(sorted({unit.split(",")[0] for unit in bench["unit"]}))
+    caption = (
         f"{'; '.join(style.in_order(bench['machine']))}. Medians over alternating steps and batches "
-        f"({'; '.join(sorted(set(bench['unit'])))}); above each bar: the ratio. "
-        "Peak memory: less is better.",
+        f"({units}); beside each mark: the ratio. Share of peak: of what matrix products of 2048² reach. "
+        "Peak memory: less is better."
     )
-    return figure
+    return style.finish(figure, _title(bench), caption)
 
 
-def _bars(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the ratios of each group as bars, one for each reference."""
-    groups, references = style.in_order(rows["group"]), style.in_order(rows["against"])
-    width = WIDTH / len(references)
-    for k, name in enumerate(references):
-        some = rows[rows["against"] == name]
-        places = some["group"].map(groups.index) + (k - (len(references) - 1) / 2) * width
-        bars = axis.bar(places, some["ratio"], color=COLOURS[LOOKS[name]], width=0.9 * width)
-        texts = [f"{row['ratio']:.2f}×" for _, row in some.iterrows()]
-        axis.bar_label(bars, texts, fontsize=6, padding=2)
-    axis.axhline(1, color="black", lw=0.8)
-    axis.set_xticks(range(len(groups)), groups, rotation=45, ha="right", fontsize=6)
-    axis.set(ylim=(0, 1.35 * max(1.0, rows["ratio"].max())), xlim=(-0.7, max(0.7, len(groups) - 0.3)))
+def _ratios(axis: Axes, rows: pd.DataFrame, groups: list[str]) -> None:
+    """Draw the ratios of each group, one mark for each reference."""
+    marks.null(axis, 1, lying=True)
+    for group in style.in_order(rows["group"]):
+        part = rows[rows["group"] == group]
+        for aside, (_, row) in zip(style.spread(len(part), 0.22), part.iterrows(), strict=True):
+            look, place = LOOKS[row["against"]], groups.index(group) + aside
+            axis.plot([1, row["ratio"]], [place] * 2, color=MIDDLE, lw=0.8, zorder=1)
+            face = look.colour if look.filled else "white"
+            axis.plot(row["ratio"], place, look.mark, color=look.colour, mfc=face, label=look.label)
+            right = row["ratio"] >= 1
+            axis.annotate(
+                f"{row['ratio']:.2f}×",
+                (row["ratio"], place),
+                xytext=(4 if right else -4, 0),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="center",
+                size=style.SMALL,
+            )
+    marks.categories(axis, groups)
+    most = max(1.2, rows["ratio"].max())
+    axis.set_xlim(min(0.0, rows["ratio"].min() - 1), 1.55 * most)
 
 
 def _title(bench: pd.DataFrame) -> str:
@@ -83,7 +86,7 @@ def _title(bench: pd.DataFrame) -> str:
     plain = bench[bench["against"] == "plain"].groupby("measure")["ratio"].agg(["min", "max"])
     said = {"train_throughput": "trains", "eval_throughput": "evaluates"}
     found = [
-        f"{verb} {plain.loc[measure, 'min']:.1f} to {plain.loc[measure, 'max']:.1f} times"
+        f"{verb} {style.between(plain.loc[measure, ['min', 'max']], '.1f')} times"
         for measure, verb in said.items()
         if measure in plain.index
     ]

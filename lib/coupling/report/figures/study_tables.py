@@ -2,7 +2,7 @@
 
 from coupling.analysis import gate, tables
 from coupling.report import study
-from coupling.report.figures import scale
+from coupling.report.figures import divergent, scale
 
 
 def write_claims() -> None:
@@ -11,13 +11,13 @@ def write_claims() -> None:
 
 
 def write_study_tables() -> None:
-    """Write figures/data/shift.parquet, sensor.parquet, scale.parquet and gate.parquet.
+    """Write figures/data/shift.parquet, sensor.parquet, scale.parquet, divergent.parquet and gate.parquet.
 
     The first two hold the rows of every sweep that has such a table. The third holds the summaries of the
-    sweeps that are shown by size of the model. The last holds what the gate found at medium, where it has
-    been run.
+    sweeps that are shown by size of the model, and the fourth what the study's headline shows. The last holds
+    what the gate found at medium, where it has been run.
     """
-    tables.write_study(scale.shown())
+    tables.write_study(scale.shown(), divergent.SHOWN)
     found = gate.table("medium")
     if len(found):
         tables.write_study_table("gate", found)

@@ -1,71 +1,71 @@
-"""How every figure looks: its canvas, colours, marks and labels, and the two files that it is saved as.
+"""How every figure looks: its width and texts, and the two files that it is saved as.
+
+A figure is as wide as a column of a printed page, or as the whole page. Its title says what was found and its
+caption how. No text is smaller than SMALL. Marks and their colours are in `coupling.report.figures.marks`.
 
 Figures are made by `canvas` and never by pyplot. Importing this module therefore chooses no backend and
 changes no setting of matplotlib, neither in a script nor in a notebook.
 """
 
 import io
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 from coupling import files
 
-# The palette of Okabe and Ito. Colour-blind readers can tell its colours apart, and so can a grey print.
-COLOURS = {
-    "self": "#0072B2",
-    "target": "#D55E00",
-    "excess": "#009E73",
-    "gap": "#666666",
-    "agreement": "#999999",
-    "baseline": "#CC79A7",
-    "self_base": "#56B4E9",
-    "preference": "#E69F00",
-    "flipped_self": "#0072B2",
-    "flipped_null": "#D55E00",
-}
-MARKS = {"self": "o", "target": "s", "excess": "D", "gap": "^", "agreement": "v", "self_base": "P"}
-MARKS |= {"preference": "X", "flipped_self": "o", "flipped_null": "s"}
-LABELS = {
-    "self": "self-faithfulness",
-    "target": "target-faithfulness",
-    "gap": "gap (self − target)",
-    "excess": "excess gap",
-    "agreement": "agreement of L(S) and L(M_t)",
-    "self_base": "self − base",
-    "preference": "preference for own behaviour",
-    "flipped_self": "stated by the run's own explanations",
-    "flipped_null": "stated by those of the run without the shift",
-}
-SHARE = "share of test items"
-DIFFERENCE = "difference (fraction)"
-GAPS = "gap, and gap beyond shared drift"
+COLUMN, PAGE = 85 / 25.4, 170 / 25.4  # widths of a column and of a page in print, in inches
+TALLEST = 225 / 25.4  # what a page holds, in inches
+SMALL, PLAIN, LARGE = 6, 7, 8  # sizes of text, in points
+GREY = "#555555"  # of captions and notes
+_FONT = "DejaVu Sans"  # comes with matplotlib, so that texts are as wide on every machine
+_EDGE, _GAP = 4, 5  # points around a figure's texts, and between them
 _SETTINGS = {
+    "font.family": _FONT,
+    "font.size": PLAIN,
     "figure.dpi": 120,
-    "savefig.dpi": 200,
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "savefig.dpi": 254,
+    "axes.titlesize": PLAIN,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 4,
+    "axes.labelsize": PLAIN,
+    "axes.labelpad": 2,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 4,
     "legend.frameon": False,
+    "legend.fontsize": SMALL,
     "pdf.fonttype": 42,
     "svg.hashsalt": "coupling",
     "figure.constrained_layout.use": True,
+} | {
+    f"{axis}tick.{name}": value
+    for axis in "xy"
+    for name, value in {"labelsize": SMALL, "major.width": 0.6, "major.size": 2.5, "major.pad": 2}.items()
 }
 
 
 @contextmanager
 def styled() -> Iterator[None]:
     """Apply the style of the study to everything that is drawn or saved inside the block."""
-    theme = sns.plotting_context("paper", font_scale=1.0) | sns.axes_style("ticks")
-    with mpl.rc_context(theme | _SETTINGS):
+    with mpl.rc_context(sns.axes_style("ticks") | _SETTINGS):
         yield
 
 
@@ -74,14 +74,14 @@ class StudyFigure(Figure):
 
     Attributes:
         saved: The PNG image that the figure was saved as; empty where it was not.
-        alt: What the image shows, in words for those who cannot see it.
+        alt: What the figure shows, in words, for those who cannot see it.
     """
 
     saved = b""
     alt = ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        """Return what a notebook shows for this figure, and its size there.
+        """Return what a notebook shows for this figure, its size there, and its words.
 
         A figure that was saved and has not changed since is shown as it was saved, and not drawn again.
         """
@@ -92,7 +92,7 @@ class StudyFigure(Figure):
                 self.savefig(drawn, format="png", metadata={"Software": None})
             image = drawn.getvalue()
         width, height = (round(inches * self.dpi) for inches in self.get_size_inches())
-        about = {"image/png": {"width": width, "height": height, "alt": self.alt}}
+        about = {"image/png": {"width": width, "height": height} | ({"alt": self.alt} if self.alt else {})}
         return {"image/png": image, "text/plain": repr(self)}, about
 
 
@@ -102,14 +102,103 @@ def canvas(rows: int, columns: int, size: tuple[float, float], **options: Any) -
     Args:
         rows: Number of rows.
         columns: Number of columns.
-        size: Width and height in inches.
+        size: Width and height of the axes with their labels, in inches. The width is COLUMN or PAGE.
         options: As for `matplotlib.figure.Figure.subplots`.
 
     Returns:
-        The figure, and what `subplots` returns: an array of axes, or a single one.
+        The figure, and what `subplots` returns: an array of axes, or a single one. `finish` adds title, key
+        and caption.
     """
     figure = StudyFigure(figsize=size)
     return figure, figure.subplots(rows, columns, **options)
+
+
+def finish(figure: StudyFigure, title: str, caption: str, key: bool = True) -> StudyFigure:
+    """Write what was found above the axes and how below them, and name the marks.
+
+    The figure grows by what these need, so that the axes keep their size.
+
+    Args:
+        figure: The figure, whose axes are drawn.
+        title: What was found, in a sentence without a full stop.
+        caption: How: steps, seeds, runs, items, intervals.
+        key: Whether the marks are named between title and axes: each label of the axes once.
+    """
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    room = width - 2 * _EDGE
+    head = figure.text(0, 0, fitted(title, room, LARGE, "bold"), size=LARGE, weight="bold", va="top")
+    foot = figure.text(0, 0, fitted(caption, room), size=SMALL, color=GREY, va="bottom")
+    named = _key(figure, room) if key else None
+    above = _EDGE + _tall(head) + _GAP + (_tall(named) + _GAP if named else 0)
+    below = _EDGE + _tall(foot) + _GAP
+    whole = above + height + below
+    figure.set_size_inches(width / 72, whole / 72)
+    head.set_position((_EDGE / width, 1 - _EDGE / whole))
+    foot.set_position((_EDGE / width, _EDGE / whole))
+    if named:
+        place = (_EDGE / width, 1 - (_EDGE + _tall(head) + _GAP) / whole)
+        named.set_bbox_to_anchor(place, figure.transFigure)
+    figure.get_layout_engine().set(rect=(0, below / whole, 1, height / whole))
+    figure.alt = title
+    return figure
+
+
+def _key(figure: StudyFigure, room: float) -> Legend | None:
+    """Make a legend of the whole figure, in as many columns as there is room for, or None without labels."""
+    found: dict[str, Artist] = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if not found:
+        return None
+    widths = [text_width(label) + 26 for label in found]  # with the mark, and the space to the next one
+    for columns in range(len(widths), 0, -1):
+        if sum(max(part) for part in np.array_split(widths, columns)) <= room:
+            break
+    look = {"borderpad": 0, "borderaxespad": 0, "handletextpad": 0.5, "columnspacing": 1.5}
+    look |= {"handlelength": 1.4, "labelspacing": 0.4}
+    return figure.legend(found.values(), found.keys(), loc="upper left", ncols=columns, **look)
+
+
+def _tall(artist: Text | Legend) -> float:
+    """The height of a text or a legend in points."""
+    return artist.get_window_extent().height * 72 / artist.get_figure(root=True).dpi
+
+
+@lru_cache(maxsize=8192)
+def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
+    """Return how wide a text is, in points."""
+    font = FontProperties(family=_FONT, size=size, weight=weight)
+    return text_to_path.get_text_width_height_descent(text, font, False)[0]
+
+
+def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") -> str:
+    """Break a text into lines that are no wider than `room`, in points, unless a single word is."""
+    lines = []
+    for part in text.split("\n"):
+        line = ""
+        for word in filter(None, part.split(" ")):
+            longer = f"{line} {word}".strip()
+            if line and text_width(longer, size, weight) > 0.97 * room:  # glyphs are drawn on whole dots
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def panels(axes: Iterable[Axes], titles: Sequence[str], room: float, first: int = 0) -> None:
+    """Write a letter and a title above each panel.
+
+    Args:
+        axes: The panels.
+        titles: A title for each; it may be empty.
+        room: How wide a title may be, in points. Longer ones take several lines.
+        first: The place of the first letter in the alphabet.
+    """
+    for place, (axis, title) in enumerate(zip(axes, titles, strict=True), first):
+        letter = rf"$\mathbf{{{ascii_lowercase[place % 26]}}}$"
+        axis.set_title(f"{letter}  {fitted(title, room - 12, PLAIN)}".rstrip())
 
 
 def save(figure: StudyFigure, path: Path) -> list[Path]:
@@ -143,76 +232,6 @@ def _solve_layout(figure: Figure) -> None:
     figure.set_dpi(dpi)
 
 
-def caption(figure: Figure, text: str) -> None:
-    """Write below the axes how the figure was made: step, seeds, runs, items and intervals."""
-    figure.supxlabel(text, fontsize=7, x=0.01, ha="left", wrap=True)
-
-
-def reach(mean: float, low: float, high: float) -> list[list[float]]:
-    """Return how far an interval reaches below and above its mean, as `Axes.errorbar` takes it."""
-    return [[max(mean - low, 0)], [max(high - mean, 0)]]
-
-
-def interval(
-    axis: Axes,
-    x: float,
-    mean: float,
-    low: float,
-    high: float,
-    colour: str,
-    mark: str,
-    label: str,
-    filled: bool = True,
-) -> None:
-    """Draw a mean with its interval."""
-    axis.errorbar(
-        x,
-        mean,
-        reach(mean, low, high),
-        fmt=mark,
-        color=colour,
-        markerfacecolor=colour if filled else "white",
-        capsize=3,
-        label=label,
-    )
-
-
-def measure_interval(axis: Axes, x: float, row: pd.Series, measure: str) -> None:
-    """Draw a measure of a summary row in its own colour and mark. The interval is in `*_low` and `*_high`."""
-    ends = (row[measure], row[f"{measure}_low"], row[f"{measure}_high"])
-    interval(axis, x, *ends, COLOURS[measure], MARKS[measure], LABELS[measure])
-
-
-def small_points(axis: Axes, x: Any, y: Any, colour: str, alpha: float = 0.5) -> None:
-    """Draw single runs as small points."""
-    axis.scatter(x, y, s=7, color=colour, alpha=alpha, linewidths=0)
-
-
-def zero(axis: Axes) -> None:
-    """Draw the null of a difference."""
-    axis.axhline(0, color="black", lw=0.8)
-
-
-def one_half(axis: Axes) -> None:
-    """Draw the null of a preference."""
-    axis.axhline(0.5, color="black", lw=0.8)
-
-
-def legend(axis: Axes, size: int) -> None:
-    """Draw a legend that names each label once."""
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    axis.legend(handles.values(), handles.keys(), fontsize=size)
-
-
-def ticks(axis: Axes, names: Iterable[str]) -> None:
-    """Give each name a place on the x axis. Long names take several lines."""
-    wrapped = [
-        "\n".join(line for part in name.split("\n") for line in textwrap.wrap(part, 14)) for name in names
-    ]
-    axis.set_xticks(range(len(wrapped)), wrapped, fontsize=7)
-    axis.set_xlim(-0.6, len(wrapped) - 0.4)
-
-
 def in_order(values: Iterable[Any]) -> list[Any]:
     """Return the different values in the order of their first occurrence."""
     return list(dict.fromkeys(values))
@@ -228,6 +247,19 @@ def spread(count: int, width: float) -> np.ndarray:
     return np.linspace(-width, width, count) if count > 1 else np.zeros(count)
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """Write a difference with its sign; a zero has none."""
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
+
+
+def between(values: Iterable[float], form: str = ".2f") -> str:
+    """Write numbers as one, or as "least to most" where they differ as they are written."""
+    ordered = sorted(values)
+    least, most = format(ordered[0], form), format(ordered[-1], form)
+    return least if least == most else f"{least} to {most}"
+
+
 def seeds_of(m0_seeds: int) -> str:
     """Name the seeds that intervals are over: M0 seeds, or the explainer seeds where there is one M0."""
     return "M0 seeds" if m0_seeds > 1 else "explainer seeds of one M0"
@@ -236,3 +268,15 @@ def seeds_of(m0_seeds: int) -> str:
 def span(counts: pd.Series) -> str:
     """Write counts as one number, or as "least to most" where they differ."""
     return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+
+
+def number(count: int, what: str) -> str:
+    """Write how many things there are: "1 run", "3 runs"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def counted(some: int, of: int, what: str) -> str:
+    """Say of how many things something holds: "in none of 3 tasks", "in 1 of 3 tasks", "in all 3 tasks"."""
+    if of == 1:
+        return f"in the one {what}" if some else f"not in the one {what}"
+    return f"in all {of} {what}s" if some == of else f"in {some or 'none'} of {of} {what}s"

@@ -2,21 +2,21 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from coupling.analysis.tables import Tables
 from coupling.report.figures import style
 from coupling.sweep import Sweep
 
 WHAT = "How often the explanations of run i state the behaviour of run j, beyond what either does on the mean"
+WIDEST = 5  # squares side by side
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep with several explainers of each M0."""
     return draw(data.teacher, data.summary)
 
 
-def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> style.StudyFigure:
     """Draw a square for each task, condition and M0 seed: rows are explainers i, columns are behaviours j.
 
     Colour is the match of i with j, less the mean of i and the mean of j. Explainers that are better
@@ -26,42 +26,45 @@ def draw(teacher: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         teacher: The match of each explainer with each behaviour.
         summary: The summary of the sweep, for the test of the diagonal in the caption.
     """
-    lines = style.in_order(zip(teacher["task"], teacher["condition"], strict=True))
-    seeds = sorted(teacher["m0_seed"].unique())
     squares = {
         names: _interaction(rows.pivot(index="explainer", columns="teacher", values="match"))
-        for names, rows in teacher.groupby(["task", "condition", "m0_seed"])
+        for names, rows in teacher.groupby(["task", "condition", "m0_seed"], sort=False)
     }
     most = max(float(np.abs(square.to_numpy()).max()) for square in squares.values())
-    size = (0.8 + 1.9 * len(seeds), 0.9 + 1.9 * len(lines))
-    figure, axes = style.canvas(len(lines), len(seeds), size, squeeze=False)
-    for row, (task, condition) in zip(axes, lines, strict=True):
-        for axis, seed in zip(row, seeds, strict=True):
-            square = squares[task, condition, seed]
-            image = axis.imshow(square, cmap="PuOr_r", vmin=-most, vmax=most)
-            axis.set(xticks=range(len(square)), yticks=range(len(square)))
-            axis.set(xlabel="behaviour of run j", title=f"M0 {seed}")
-            axis.tick_params(labelsize=6)
-        row[0].set_ylabel(f"{task}, {condition}\nexplanations of run i", fontsize=7)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="match, less row and column means")
-    style.caption(figure, _caption(summary))
-    return figure
+    columns = min(len(squares), WIDEST)
+    lines = -(-len(squares) // columns)
+    figure, axes = style.canvas(lines, columns, (style.PAGE, 0.35 + 1.3 * lines), squeeze=False)
+    several = teacher[["task", "condition"]].drop_duplicates().shape[0] > 1
+    titles = []
+    for axis, ((task, condition, seed), square) in zip(axes.flat, squares.items(), strict=False):
+        image = axis.imshow(square, cmap="PuOr_r", vmin=-most, vmax=most)
+        axis.set(xticks=range(len(square)), yticks=range(len(square)))
+        axis.tick_params(length=0)
+        titles.append(f"{task},\n{condition}, M0 {seed}" if several else f"M0 {seed}")
+    for axis in axes.flat[len(squares) :]:
+        axis.remove()
+    style.panels(list(axes.flat)[: len(squares)], titles, 400 / columns)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("explanations of run i")
+    axes[-1, (min(columns, len(squares) - columns * (lines - 1)) - 1) // 2].set_xlabel("behaviour of run j")
+    bar = figure.colorbar(image, ax=axes, shrink=0.9, aspect=12)
+    bar.outline.set_linewidth(0.5)
+    bar.set_label("match beyond row\nand column means")
+    first = summary.iloc[0]
+    caption = (
+        f"Exact match on {first['items']} test items, final step; {style.number(first['seeds'], 'M0')}, "
+        f"{first['teacher_runs']:.0f} runs of each. p: explanations dealt out anew within each M0."
+    )
+    found = "; ".join(
+        f"{style.signed(row['teacher_difference'])} ({row['task']}, {row['condition']}; p = "
+        f"{row['teacher_p']:.4f})"
+        for _, row in summary.iterrows()
+    )
+    title = f"Explanations match the behaviour of their own run beyond that of other runs by {found}"
+    return style.finish(figure, title, caption)
 
 
 def _interaction(match: pd.DataFrame) -> pd.DataFrame:
     """Take the means of its row and of its column from every match, and add the mean of all."""
     values = match.to_numpy()
     return match - values.mean(0, keepdims=True) - values.mean(1, keepdims=True) + values.mean()
-
-
-def _caption(summary: pd.DataFrame) -> str:
-    first = summary.iloc[0]
-    found = "; ".join(
-        f"{row['task']}, {row['condition']}: diagonal above the rest of its column by "
-        f"{row['teacher_difference']:+.3f}, p = {row['teacher_p']:.4f}"
-        for _, row in summary.iterrows()
-    )
-    return (
-        f"Exact match on {first['items']} test items, final step; {first['seeds']} M0 seed(s), "
-        f"{first['teacher_runs']:.0f} runs of each.\n{found} (permutations within each M0)."
-    )

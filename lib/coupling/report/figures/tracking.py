@@ -2,13 +2,12 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from coupling.analysis import resampling
 from coupling.analysis.tables import Tables
 from coupling.analysis.tracking import beside
-from coupling.report.figures import style
-from coupling.report.figures.style import COLOURS, DIFFERENCE, LABELS, MARKS, SHARE
+from coupling.report.figures import marks, style
+from coupling.report.figures.marks import BLUE, DARK, LOOKS, MIDDLE, ORANGE, SKY, VERMILION, Look
 from coupling.sweep import Sweep
 from coupling.tasks import task_of
 
@@ -16,20 +15,34 @@ WHAT = (
     "Shifts of behaviour against shifts of what explanations imply, self- and target-faithfulness, and "
     "flipped items, by strength and direction"
 )
-DIRECTIONS = {"down": ("#D55E00", "v"), "": ("#666666", "o"), "up": ("#0072B2", "^")}
+DIRECTIONS = {
+    "down": Look(VERMILION, "<", "pushed down"),
+    "": Look(DARK, "p", "no shift"),
+    "up": Look(BLUE, ">", "pushed up"),
+}
 SIGN = {"down": -1, "": 0, "up": 1}
-MEASURES = ["shift", "said_shift", "self", "target", "gap", "excess", "flipped_self", "flipped_null"]
+FLIPPED = {
+    "flipped_self": Look(SKY, "P", "stated by the run's own explanations"),
+    "flipped_null": Look(ORANGE, "X", "stated by those of the run without the shift"),
+}
+BELOW = (  # label of the y axis, its limits, and the measures
+    (marks.SHARE, (0, 1.05), {measure: LOOKS[measure] for measure in ("self", "target")}),
+    (marks.DIFFERENCE, None, {measure: LOOKS[measure] for measure in ("gap", "excess")}),
+    ("share of flipped items", (0, None), FLIPPED),
+)
+MEASURES = ["shift", "said_shift", *(measure for _, _, of in BELOW for measure in of)]
 
 
-def of_sweep(data: Tables, sweep: Sweep) -> Figure:
+def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep of shifts."""
     return draw(data.shift)
 
 
-def draw(shift: pd.DataFrame) -> Figure:
+def draw(shift: pd.DataFrame) -> style.StudyFigure:
     """Draw four panels a task, one below the other: the shifts, faithfulness, the gaps, and flipped items.
 
-    They show the runs without a shift, and those with a shift beside explanation training.
+    They show the runs without a shift, and those with a shift beside explanation training. A single task has
+    its panels in two columns.
 
     Args:
         shift: The sweep's table of shifted runs, one row a run.
@@ -37,75 +50,85 @@ def draw(shift: pd.DataFrame) -> Figure:
     rows = beside(shift)
     rows = rows.assign(place=rows["direction"].map(SIGN) * rows["strength"], group=0)
     tasks = style.in_order(rows["task"])
-    figure, axes = style.canvas(4, len(tasks), (0.6 + 3.1 * len(tasks), 11.0), squeeze=False)
-    for (top, middle, bottom, last), task in zip(axes.T, tasks, strict=True):
+    alone = len(tasks) == 1
+    shape = (2, 2, (style.PAGE, 3.8)) if alone else (4, len(tasks), (style.PAGE, 7.0))
+    figure, axes = style.canvas(*shape, squeeze=False)
+    columns = [list(axes.flat)] if alone else list(axes.T)
+    for panels, task in zip(columns, tasks, strict=True):
         mine = rows[rows["task"] == task]
         found = {place: resampling.intervals(part, MEASURES) for place, part in mine.groupby("place")}
-        _shifts(top, mine, found, task)
-        _measures(middle, found, ("self", "target"))
-        middle.set(ylim=(0, 1.05), ylabel=SHARE)
-        _measures(bottom, found, ("gap", "excess"))
-        style.zero(bottom)
-        bottom.set(ylabel=DIFFERENCE)
-        _measures(last, found, ("flipped_self", "flipped_null"))
-        last.set(ylim=(0, 1.05), ylabel="of flipped items: behaviour stated")
+        _shifts(panels[0], found, task)
+        for axis, (label, limits, measures) in zip(panels[1:], BELOW, strict=True):
+            _measures(axis, found, measures)
+            if limits:
+                axis.set_ylim(*limits)
+            else:
+                marks.null(axis)
+            if panels is columns[0]:
+                axis.set_ylabel(label)
+    columns[0][0].set_ylabel("shift of what\nexplanations imply")
+    for panels in columns:
+        panels[-1].set_xlabel("direction and weight of the shift")
+    titles = ("shift of behaviour", "what explanations state", "gap and excess gap", "flipped items")
+    if alone:
+        style.panels(columns[0], titles, 200)
+    else:
+        style.panels(axes.flat, [f"{task}: {title}" for title in titles for task in tasks], 140)
+    return style.finish(figure, _found(rows), _caption(rows))
+
+
+def _found(rows: pd.DataFrame) -> str:
+    """Say how much of a shift explanations imply, in each task, over the pushed runs."""
+    said = []
+    for task, part in rows[rows["place"] != 0].groupby("task", sort=False):
+        slope = (part["shift"] * part["said_shift"]).sum() / (part["shift"] ** 2).sum()
+        said.append(f"{style.signed(slope, 2)} on {task}")
+    return f"For each point that behaviour is pushed, explanations move by {', '.join(said)}"
+
+
+def _caption(rows: pd.DataFrame) -> str:
     seeds = rows[resampling.first_factor(rows)].nunique()
-    style.caption(
-        figure,
-        f"Final step, shift beside explanation training; {seeds} {style.seeds_of(rows['m0_seed'].nunique())}"
-        f", one run of each a point, {rows['items'].max()} test items a run. Bars: 95 % bootstrap over these "
-        "seeds; small points: runs.\nExcess gap: beyond what explanations of the same M0's runs without the "
-        "shift, and with the opposite one where there is one, show on the same items. Flipped items: those "
-        "whose label the shift changed, against the unshifted run of the same M0 and seed.",
+    return (
+        f"Final step, shift beside explanation training; {seeds} "
+        f"{style.seeds_of(rows['m0_seed'].nunique())}, one run of each a point, {rows['items'].max()} test "
+        "items a run. Bars: 95 % bootstrap over these seeds. Top: explanations follow wholly (dashed), or "
+        "stay (dotted). Per point: slope through zero over the pushed runs. Excess gap: beyond what "
+        "explanations of the same M0's runs without the shift, and with the opposite one where there is "
+        "one, show on the same items. Flipped items: those whose label the shift changed, against the "
+        "unshifted run of the same M0 and seed."
     )
-    return figure
 
 
-def _shifts(axis: Axes, rows: pd.DataFrame, found: dict[float, pd.DataFrame], task: str) -> None:
+def _shifts(axis: Axes, found: dict[float, pd.DataFrame], task: str) -> None:
     """Draw the shift of what explanations imply against the shift of behaviour, with both intervals."""
-    for place, part in rows.groupby("place"):
-        direction = part["direction"].iloc[0]
-        colour, mark = DIRECTIONS[direction]
-        axis.scatter(part["shift"], part["said_shift"], s=8, color=colour, alpha=0.4, linewidths=0)
-        x, y = found[place].loc["shift"], found[place].loc["said_shift"]
+    for place, table in found.items():
+        look = DIRECTIONS["down" if place < 0 else "up" if place > 0 else ""]
+        x, y = table.loc["shift"], table.loc["said_shift"]
         axis.errorbar(
             x["mean"],
             y["mean"],
-            style.reach(*y),
-            style.reach(*x),
-            fmt=mark,
-            color=colour,
-            ms=5,
-            capsize=2,
-            lw=1,
-            label=f"pushed {direction}" if place else "no shift",
+            [[max(y["mean"] - y["low"], 0)], [max(y["high"] - y["mean"], 0)]],
+            [[max(x["mean"] - x["low"], 0)], [max(x["high"] - x["mean"], 0)]],
+            fmt=look.mark,
+            color=look.colour,
+            elinewidth=0.8,
+            label=look.label,
         )
-        weight = f"{abs(place):g}" if place else ""
-        axis.annotate(weight, (x["mean"], y["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=6)
     ends = [*axis.get_xlim(), *axis.get_ylim()]
     line = [min(ends), max(ends)]
-    axis.plot(line, line, color="black", lw=0.8, ls="--", label="explanations follow wholly")
-    axis.axhline(0, color="black", lw=0.8, ls=":", label="explanations stay")
-    what = task_of(task).sensed
-    axis.set(
-        title=task,
-        xlabel=f"shift of behaviour\n({what}, M_t less M0)",
-        ylabel=f"shift that explanations imply\n({what}, less M0)",
-    )
-    style.legend(axis, 6)
+    axis.plot(line, line, color="black", lw=0.7, ls="--")
+    axis.axhline(0, color=MIDDLE, lw=0.7, ls=":")
+    axis.set_xlabel(f"M_t less M0, {task_of(task).sensed}")
 
 
-def _measures(axis: Axes, found: dict[float, pd.DataFrame], measures: tuple[str, str]) -> None:
+def _measures(axis: Axes, found: dict[float, pd.DataFrame], measures: dict[str, Look]) -> None:
     """Draw two measures side by side, by direction and weight of the shift."""
     for k, place in enumerate(sorted(found)):
-        for aside, measure in zip((-0.12, 0.12), measures, strict=True):
-            ends = found[place].loc[measure]
-            if ends.notna().all():
-                style.interval(axis, k + aside, *ends, COLOURS[measure], MARKS[measure], LABELS[measure])
+        for aside, (measure, look) in zip((-0.14, 0.14), measures.items(), strict=True):
+            marks.interval(axis, k + aside, tuple(found[place].loc[measure]), look)
     names = [
         f"{'up' if place > 0 else 'down'}\n{abs(place):g}" if place else "no\nshift"
         for place in sorted(found)
     ]
-    style.ticks(axis, names)
-    axis.set_xlabel("direction and weight of the shift")
-    style.legend(axis, 6)
+    axis.set_xticks(range(len(names)), names)
+    axis.set_xlim(-0.6, len(names) - 0.4)
