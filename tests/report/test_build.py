@@ -66,7 +66,8 @@ def test_a_figure_of_all_sweeps_has_its_table_made_first_and_the_pages_are_writt
     assert not (files.figures_dir() / "claims.png").exists()  # another figure
     readme = (tmp_path / "README.md").read_text()
     assert readme.startswith("Head")
-    assert "figures/scale.png" in readme
+    assert "The gap lies above zero for" in readme
+    assert "Verdicts of the" in readme
     assert "| hint_qa | KL off | 10 |" in (tmp_path / "docs/results.md").read_text()
 
 
