@@ -10,7 +10,7 @@ from coupling.report.figures import marks, style
 from coupling.report.figures.marks import LOOKS, MISSING
 
 ROW, SECTION = 0.19, 0.24  # inches
-COLUMNS = {"divergent": 0.0, "gap": 0.14, "preference (95 %)": 0.32, "": 0.70}  # places of the numbers
+COLUMNS = {"divergent": 0.0, "gap": 0.155, "preference (95 %)": 0.32, "": 0.70}  # places of the numbers
 ASIDE = 0.2  # how far the intervals stand from their row's line
 
 
@@ -39,7 +39,8 @@ def draw(rows: pd.DataFrame, last: str) -> style.StudyFigure:
     right.set(xlim=(0, 1), ylim=(bottom, 0))
     right.axis("off")
     for name, at in COLUMNS.items():
-        right.text(at, -0.06, name or last, va="bottom", size=style.SMALL, weight="bold")
+        place = {"xycoords": "axes fraction", "xytext": (0, 4), "textcoords": "offset points"}
+        right.annotate(name or last, (at, 1), size=style.SMALL, weight="bold", **place)
     return figure
 
 

@@ -278,5 +278,5 @@ def number(count: int, what: str) -> str:
 def counted(some: int, of: int, what: str) -> str:
     """Say of how many things something holds: "in none of 3 tasks", "in 1 of 3 tasks", "in all 3 tasks"."""
     if of == 1:
-        return f"in the one {what}" if some else f"not in the one {what}"
+        return f"in the one {what}" if some else f"in no {what}"
     return f"in all {of} {what}s" if some == of else f"in {some or 'none'} of {of} {what}s"
