@@ -72,7 +72,7 @@ def test_a_notebook_is_opened_and_run_to_its_figure(lab, notebook):
             assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
         else:
             inside = page.frame_locator(".jp-OutputArea-output iframe")
-            inside.locator("#items-explorer article").wait_for(timeout=60_000)
+            inside.locator("#items-explorer .item").wait_for(timeout=60_000)
             inside.locator("[data-name=filter]").select_option(index=1)
-            assert inside.locator("#items-explorer article").count() == 1
+            assert inside.locator("#items-explorer .item").count() == 1
         shot(page, f"lab-{notebook}")

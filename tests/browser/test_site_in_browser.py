@@ -39,7 +39,7 @@ def pages():
 
 def explorer(page):
     page.goto((SITE / "explorer.html").as_uri())
-    page.wait_for_selector("#items-explorer article")
+    page.wait_for_selector("#items-explorer .item")
 
 
 def options(page, name):
@@ -118,9 +118,9 @@ def test_every_control_of_the_explorer_changes_what_is_shown(chromium):
             before = page.locator("#items-explorer figure").inner_html()
             choose(page, name, len(options(page, name)) - 1)
             assert page.locator("#items-explorer figure").inner_html() != before, name
-        first = page.locator("#items-explorer article h2").inner_text()
+        first = page.locator("#items-explorer .item h2").inner_text()
         choose(page, "item", 3)
-        assert page.locator("#items-explorer article h2").inner_text() != first
+        assert page.locator("#items-explorer .item h2").inner_text() != first
         page.locator("[data-name=previous]").click()
         page.locator("[data-name=next]").click()
         page.wait_for_function("document.querySelector('[data-name=item]').selectedIndex === 3")
@@ -143,7 +143,7 @@ def test_the_filters_show_the_items_that_they_name(chromium):
             if "divergent" in name:
                 assert all(item.endswith("divergent") for item in listed), name
             if listed:
-                shown = page.locator("#items-explorer article")
+                shown = page.locator("#items-explorer .item")
                 ticks = shown.locator("table[aria-label='After the last step'] td span")
                 own, source = ticks.all_inner_texts()
                 if "own behaviour is" in name:

@@ -165,7 +165,7 @@ const couplingExplorer = (() => {
     function shown(data, run, item) {
       const row = run.rows[state.item];
       const names = run.by_content && item.contents ? item.contents : item.choices;
-      return make("article", { "aria-label": `item ${item.id}` },
+      return make("section", { class: "item", "aria-label": `item ${item.id}` },
         make("h2", {}, `Item ${item.id}`), texts(item), behaviours(run, row, item), labels(row, names),
         run.steps.length > 1 ? overSteps(run, row, names) : null, others(data, run, row, names));
     }

@@ -23,7 +23,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def pages() -> list[Page]:
     """Make a page for each package and each module at the top of the library, and a list of them."""
     top = files.root() / "lib" / "coupling"
-    parts = sorted(p for p in top.iterdir() if (p / "__init__.py").exists() or _shown(p))
+    inside = (p for p in top.iterdir() if p.stem != "__init__")
+    parts = sorted(p for p in inside if (p / "__init__.py").exists() or _shown(p))
     made = [Page(f"reference/{part.stem}.md", _page(part, top.parent)) for part in parts]
     text = "# Library\n\nThe public functions and classes of `coupling`, package by package.\n\n"
     return [
