@@ -19,6 +19,7 @@ from coupling.analysis import tables
 from coupling.report import notebooks, pages, readme, results_page, study
 from coupling.report.execute import Job, execute, parameters
 from coupling.spec import Spec, SpecError
+from own_items import FEW, own_files
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -73,7 +74,10 @@ def executed(tmp_path_factory):
         patch.setenv("COUPLING_FIGURES", str(top / "figures"))
         patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in JupyterLab
         made = [path for path in NOTEBOOKS if path.stem not in UNMADE]
-        execute([Job(path, top / path.name, SMALL if path.stem in TRAINING else {}) for path in made])
+        items, model = own_files(top)
+        given = dict.fromkeys(TRAINING, SMALL)
+        given["04_your_data"] = FEW | {"items": str(items), "model": str(model)}
+        execute([Job(path, top / path.name, given.get(path.stem, {})) for path in made])
     return {path.stem: nbformat.read(top / path.name, as_version=4) for path in made}
 
 
