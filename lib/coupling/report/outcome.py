@@ -32,7 +32,8 @@ def _of_sweep(profile: str, name: str) -> str:
         lines += [counted(found)] if len(found) else []
     for figure in study.load(name).at(profile).figures:
         lines += ["", f"{study.figure_place(figure, profile, name, own=True)}.png"]
-        lines += [f"  {sentence.replace('`', '')}" for sentence in answers.of_tables(figure, own).found]
+        found = answers.of_tables(figure, own).found or ["These runs are too few to say anything."]
+        lines += [f"  {sentence.replace('`', '')}" for sentence in found]
     return "\n".join(lines)
 
 
