@@ -187,7 +187,7 @@ def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_force
     tables = files.results_dir() / "tables" / "tiny" / "mine"
     said, counts = study(sweep)
     assert counts == {"runs": 2, "complete": 2, "computed": 2, "reused": 0}
-    assert said.startswith("My sweep. Is it mine?\ntiny, ")
+    assert "My sweep. Is it mine?\ntiny, " in said
     log = Path(re.search(r"^log of the batch engine: (.*)$", said, re.M)[1])
     assert "rule tables_mine" in log.read_text()
     assert "rule tables_mine" not in said
