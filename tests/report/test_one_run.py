@@ -1,5 +1,7 @@
 """What notebooks show of one run: its loss, five explanations, and what its measures and readings say."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from conftest import SMALL
@@ -59,3 +61,15 @@ def test_where_no_explanation_is_valid_nothing_is_read_off():
     assert one_run.readings_in_words(pd.DataFrame([READING | nothing])).endswith(
         "so that nothing is read off."
     )
+
+
+def test_the_health_of_an_m0_is_said_without_what_items_without_gold_do_not_tell():
+    health = {
+        "no_cue_accuracy": None,
+        "wrong_cue_adoption": None,
+        "changed_share": 0.25,
+        "top_label_share": 0.5,
+    }
+    base = SimpleNamespace(manifest={"health": {"file": health}})
+    said = one_run.health_in_words(base)
+    assert said == "- On file: The cue changes its answer on 0.25 of the items. The commonest label has 0.50."

@@ -44,14 +44,21 @@ def health(base: Result) -> pd.DataFrame:
     return pd.DataFrame({"share of test items": list(HEALTH.values())} | columns)
 
 
+_SAID = {
+    "no_cue_accuracy": "M0 is right without the cue on {:.2f} of the items.",
+    "wrong_cue_adoption": "It adopts {:.2f} of the wrong cues.",
+    "changed_share": "The cue changes its answer on {:.2f} of the items.",
+    "top_label_share": "The commonest label has {:.2f}.",
+}
+
+
 def health_in_words(base: Result) -> Markdown:
     """Say in a sentence a task whether there is anything to explain."""
-    said = [
-        f"- On {task}, M0 is right without the cue on {found['no_cue_accuracy']:.2f} of the items and adopts "
-        f"{found['wrong_cue_adoption']:.2f} of the wrong cues. The cue changes its answer on "
-        f"{found['changed_share']:.2f} of the items. The commonest label has {found['top_label_share']:.2f}."
-        for task, found in base.manifest["health"].items()
-    ]
+    said = []
+    for task, found in base.manifest["health"].items():
+        known = {name: value for name, value in found.items() if value is not None}  # items may have no gold
+        sentences = [text.format(known[name]) for name, text in _SAID.items() if name in known]
+        said.append(f"- On {task}: {' '.join(sentences)}")
     return Markdown("\n".join(said))
 
 
