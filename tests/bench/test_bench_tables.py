@@ -107,7 +107,7 @@ def test_rows_of_two_machines_stand_side_by_side_the_newest_last(taken, monkeypa
     assert found[-5:] == [*old, ("old, 2 cores", "worker_scaling")]
     assert set(files.read_json(files.tables_dir() / "bench.json")) == {"old, 2 cores", "new"}
     figure = figures.study_figure("speed")
-    assert "old, 2 cores" in figure._supxlabel.get_text()
+    assert any("old, 2 cores" in text.get_text() for text in figure.texts)
 
 
 def test_a_machine_is_described_by_cpu_cores_and_instructions(monkeypatch):

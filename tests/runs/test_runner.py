@@ -109,7 +109,7 @@ def test_a_list_is_run_in_a_bare_environment_and_its_records_come_back(tmp_path,
 
     shutil.copytree(away / "models" / "micro", model)
     brought = overview.publish("tiny", str(sweep), carried=away / "out" / "data")["mine"]
-    assert len(brought) == 5  # three runs, and the bases of two M0s
+    assert len(brought) == 6  # three runs, the bases of two M0s, and the one M0 that was prepared
     manifest = files.read_json(brought[-1] / "manifest.json")
     assert (manifest["model"]["device"], manifest["model"]["dtype"]) == ("cpu", "float32")
     assert "scipy" not in manifest["packages"]

@@ -45,7 +45,7 @@ def build(*only: str) -> Path:
     with side_by_side(study_jobs(*only)):
         pass
     for name in _of_study(only):
-        if not _has_notebook(name):
+        if not study.has_notebook(name):
             figures.study_figure(name)
     pages.write_readme()
     return pages.write_index()
@@ -80,7 +80,7 @@ def study_jobs(*only: str) -> list[Job]:
         StoreError: Where a figure of the whole study is asked for and its table is missing.
     """
     jobs = []
-    for name in filter(_has_notebook, _of_study(only)):
+    for name in filter(study.has_notebook, _of_study(only)):
         notebook = study.notebook_of(name)
         jobs.append(Job(_source(notebook), files.results_dir() / f"{notebook}.ipynb", {}))
     return jobs
@@ -97,10 +97,6 @@ def _of_study(only: Collection[str]) -> list[str]:
                 f"figure {name!r} has no table yet: run `make results` or `make bench` first"
             )
     return named
-
-
-def _has_notebook(figure: str) -> bool:
-    return any((files.root() / "notebooks").glob(f"[1-9][0-9]_{figure}.ipynb"))
 
 
 def _source(notebook: str) -> Path:

@@ -54,10 +54,11 @@ def _question(question: Question, parts: list[Part]) -> list[str]:
     used = list(dict.fromkeys(part.figure for part in parts))
     if limits := list(dict.fromkeys(line for figure in used for line in limits_of(figure))):
         text += [f"**{LIMITS}.**", "\n".join(limits)]
-    places = [f"[{study.notebook_of(name)}](../notebooks/{study.notebook_of(name)}.ipynb)" for name in used]
+    there = [study.notebook_of(name) for name in used if study.has_notebook(name)]
+    places = [f"[{notebook}](../notebooks/{notebook}.ipynb)" for notebook in there]
     rows = [f"[{claim_title(number)}](claims.md#{anchor(claim_title(number))})" for number in question.claims]
-    more = [f"Notebooks: {', '.join(places)}."]
-    return [*text, " ".join([*more, *([f"Verdicts: {', '.join(rows)}."] if rows else [])])]
+    more = {"Notebooks": places, "Verdicts": rows}
+    return [*text, " ".join(f"{what}: {', '.join(links)}." for what, links in more.items() if links)]
 
 
 def claim_title(number: str) -> str:

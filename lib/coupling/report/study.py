@@ -96,6 +96,11 @@ def figure_place(figure: str, profile: str, sweep: str, own: bool = False) -> Pa
     return top / profile / f"{stem(sweep)}-{figure}"
 
 
+def has_notebook(figure: str) -> bool:
+    """Tell whether a notebook draws a figure. Some figures of the whole study are drawn without one."""
+    return any((files.root() / "notebooks").glob(f"[1-9][0-9]_{figure}.ipynb"))
+
+
 def notebook_of(figure: str) -> str:
     """Return the name of the notebook that draws a figure: its number, from 10 on, and the figure's name.
 

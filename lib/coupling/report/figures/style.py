@@ -80,6 +80,9 @@ class StudyFigure(Figure):
     saved = b""
     alt = ""
 
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **{"layout": "constrained"} | options)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         """Return what a notebook shows for this figure, its size there, and its words.
 
