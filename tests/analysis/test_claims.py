@@ -10,7 +10,7 @@ from coupling.analysis import claims, resampling
 from coupling.analysis.claims import Effect, Finding, Missing, effects, verdicts
 from coupling.analysis.claims.rules import conditions
 from coupling.analysis.depth import with_depth
-from coupling.report import figures, study
+from coupling.report import study
 from coupling.spec import make_spec
 from coupling.sweep import Claim
 from coupling.tasks import load_world, main_tasks
@@ -354,15 +354,6 @@ def test_no_committed_verdict_rests_on_few_seeds_or_on_no_control(committed):
     assert done[["effect", "low", "high"]].notna().all(axis=None)
     assert not any(
         c.endswith(": failed") for row in done.loc[done["verdict"] == "replicated", "controls"] for c in row
-    )
-
-
-def test_every_decided_claim_is_a_line_of_the_figure(committed):
-    rows = files.read_table(files.tables_dir() / "claims.parquet")
-    drawn = figures.claims.draw(rows)
-    assert (
-        sum(len(axis.get_yticklabels()) for axis in drawn.axes)
-        == rows["verdict"].isin(figures.claims.VERDICTS).sum()
     )
 
 
