@@ -26,13 +26,15 @@ def build() -> Path:
     """
     files.check_place("COUPLING_FIGURES", files.tables_dir())
     executed.execute_stale()
-    made, site = files.results_dir() / "site-sources", files.root() / "site"
-    for folder in (made, site):
+    work, site = files.results_dir() / "site", files.root() / "site"
+    made, built = work / "sources", work / "built" / "html"
+    for folder in (work, site):
         shutil.rmtree(folder, ignore_errors=True)
     pages = [*sources.study_pages(), *executed.pages(), *reference.pages(), explorer_page(made)]
     sources.write(pages, made)
-    _run_sphinx(made, site)
-    checking.check(site)
+    _run_sphinx(made, built, work / "cache")
+    checking.check(built)
+    shutil.move(built, site)
     return site / "index.html"
 
 
@@ -64,17 +66,17 @@ def explorer_page(made: Path) -> Page:
     return Page("explorer.md", text.replace("START", explorer.call("start", explorer.ELEMENT, entries)))
 
 
-def _run_sphinx(made: Path, site: Path) -> None:
+def _run_sphinx(made: Path, built: Path, cache: Path) -> None:
     """Run Sphinx. Its warnings are errors, so that no page is published that lacks a part.
+
+    MyST-NB leaves the images of notebooks in a folder beside the one that is built.
 
     Raises:
         SiteError: Where Sphinx fails or warns. The message has its last lines.
     """
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto", "-b", "html"]
-    cache = files.results_dir() / "site-cache"
-    shutil.rmtree(cache, ignore_errors=True)
     done = subprocess.run(
-        [*command, "-c", str(_HERE), "-d", str(cache), str(made), str(site)], capture_output=True, text=True
+        [*command, "-c", str(_HERE), "-d", str(cache), str(made), str(built)], capture_output=True, text=True
     )
     if done.returncode:
         said = "\n".join(done.stderr.splitlines()[-40:])
