@@ -33,6 +33,11 @@ def lab(tmp_path_factory):
         "COUPLING_FIGURES": str(top / "figures"),
         "COUPLING_RESULTS": str(top / "results"),
     }
+    # Cells out of sight are kept on the page, so that a figure at the top is found behind the last cell.
+    tracker = top / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    tracker.parent.mkdir(parents=True)
+    tracker.write_text('{"windowingMode": "none"}')
+    environment |= {"JUPYTERLAB_SETTINGS_DIR": str(top / "settings")}
     environment |= {"JUPYTER_CONFIG_DIR": str(top / "config"), "JUPYTER_DATA_DIR": str(top / "share")}
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [

@@ -1,6 +1,9 @@
 """The built site in a browser without a network: pages, figures, search, each control of the explorer."""
 
 import re
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -84,11 +87,29 @@ def test_pages_of_each_kind_have_screenshots_and_fit_a_phone(chromium, scheme):
         assert not wrong
 
 
-def test_the_search_finds_a_term_and_leads_to_it(chromium):
+@pytest.fixture
+def served():
+    """The address of the site on a server of this machine: a browser lets no page of a file read another."""
+    handler = partial(QuietHandler, directory=str(SITE))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A handler that prints no request."""
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_search_finds_a_term_and_leads_to_it(chromium, served):
     with opened(chromium) as (page, wrong):
-        page.goto((SITE / "search.html").as_uri() + "?q=preference")
+        page.goto(f"{served}/search.html?q=preference")
         page.wait_for_selector("#search-results li a")
         assert page.locator("#search-results li").count() > 3
+        page.wait_for_load_state("networkidle")  # the pages that are found are read for their summaries
         page.locator("#search-results li a").first.click()
         assert "preference" in page.locator("article").inner_text().lower()
         assert not wrong
