@@ -71,7 +71,7 @@ def make_material(spec: Spec, models: Models) -> Material:
     train, test = items_of(spec)
     b_source = _on_training_items(spec.label_source, train, models)
     b_train = _on_training_items(spec, train, models)
-    held = _held(spec, models) if spec.kl_kinds == "all" else Held()
+    held = _held(spec, train, models) if spec.kl_kinds == "all" else Held()
     m0 = models.load(spec)
     check_run(spec, m0, train + held.items + test)
     b0, s0 = (
@@ -115,13 +115,19 @@ class Held:
     replies: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def _held(spec: Spec, models: Models) -> Held:
-    """Draw the items of kinds without labels: those among the training items of a run with all kinds."""
+def _held(spec: Spec, train: list[Item], models: Models) -> Held:
+    """Draw the items of kinds without labels: those among the training items of a run with all kinds.
+
+    Args:
+        spec: The explainer.
+        train: Its own training items, which are of the kinds with labels.
+        models: The models in memory.
+    """
     whole = spec.model_copy(update={"held_out": 0.0, "kl_kinds": "labelled"})
     asked = items_of(whole)[0]
     base = _on_training_items(whole, asked, models)
     replies = _replies(whole, models.load(spec), asked, base)
-    labelled = {(i.task, i.kind) for i in items_of(spec)[0]}
+    labelled = {(i.task, i.kind) for i in train}
     which = [k for k in np.flatnonzero(base.known()) if (asked[k].task, asked[k].kind) not in labelled]
     # Labelled items may have the same ids, since they are drawn with the same seed.
     items = [replace(asked[k], id=f"held-{asked[k].id}") for k in which]

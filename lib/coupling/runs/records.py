@@ -3,10 +3,9 @@
 With records, work that takes hours adds up over machines. `publish` writes them into
 figures/data/<profile>/<sweep>/records/, in folders of the same names as in results/. Of a run, a record
 holds the manifest, the rows and the history. Of the base of its M0, a record holds the manifest and the
-explanations before any training. Of a prepared M0 it holds the manifest alone,
-which says how long the preparation took. A record holds item ids and choices, and no text of items. What a
-model said is replaced by a digest. Tables are collected from results and, where a result is missing, from
-its record.
+explanations before any training. Of a prepared M0 it holds the manifest alone, which says how long the
+preparation took. A record holds item ids and choices, and no text of items. What a model said is replaced by
+a digest. Tables are collected from results and, where a result is missing, from its record.
 """
 
 import hashlib

@@ -15,12 +15,11 @@ from coupling.spec import Spec
 from coupling.tasks import Item, load_world, task_of
 from coupling.tasks.world import World
 from coupling.training.lessons import options, right_seam
+from coupling.training.preparation import PROBE_EVERY, PROBES
 
 # Constants, as those of a preparation are: a change of one of them changes every M0 that is made here.
 RATE = 0.25  # the learning rate, as a share of that of a preparation
 AGREED = 0.8  # on so many items the two models have the same label at the end
-PROBE_EVERY = 10  # steps from one probe to the next
-PROBES = 192  # items in a probe, by task
 
 
 def imitate(spec: Spec, own: Loaded, other: Loaded) -> list[dict[str, float]]:
