@@ -7,6 +7,7 @@ from coupling import cli, files
 from coupling.analysis import tables
 from coupling.report import answers, batches, outcome
 from coupling.spec import SpecError
+from coupling.sweep import read_sweep
 from own_sweeps import own_sweep
 from typer.testing import CliRunner
 
@@ -47,6 +48,17 @@ def test_own_numbers_stand_beside_the_committed_ones_with_what_the_figures_show(
 
 def _matches(columns, line):
     return columns.replace(" +", " ") in " ".join(line.split())
+
+
+def test_a_part_is_compared_with_the_sweep_that_it_is_a_part_of(own, monkeypatch):
+    part, mine = "quick", own(gap=[0.5, 0.0, 0.0])
+    of_rank = read_sweep(part).model_copy(update={"part_of": "rank"})
+    monkeypatch.setattr(outcome.study, "load", lambda name: of_rank)
+    tables.write(mine, tables.folder("tiny", part, own=True))
+    assert "beside the committed results: 15 runs of 5 M0s" in outcome.said("tiny", part)
+    held, said = outcome.verified("tiny", part)
+    assert not held
+    assert f"{part}, hint_qa, 4: gap 0.500 is not in" in said
 
 
 def test_the_numbers_of_a_sweep_of_ones_own_stand_alone(own, tmp_path):

@@ -51,6 +51,12 @@ def test_tables_of_more_runs_are_not_replaced_unless_forced(plans):
     assert not tables.folder("tiny", "rank", own=True).exists()
 
 
+def test_a_part_of_a_sweep_has_no_committed_tables_of_its_own():
+    with pytest.raises(SpecError, match=r"sweep=start: it is a part of confirm.*ask for sweep=confirm"):
+        results.write("tiny", "start")
+    assert not tables.folder("tiny", "start").exists()
+
+
 def test_the_command_says_what_it_replaces_and_draws_all_figures(plans, monkeypatch):
     runs.explain(plans[1][1])
     monkeypatch.setattr(build, "build", lambda: files.figures_dir() / "README.md")

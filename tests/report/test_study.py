@@ -9,6 +9,7 @@ from coupling import sweep as sweeps
 from coupling.analysis import claims, tables
 from coupling.report import figures, study
 from coupling.spec import SpecError
+from own_sweeps import own_sweep
 
 TOY = {
     "title": "Toy",
@@ -157,3 +158,16 @@ def test_figures_of_own_runs_are_kept_among_the_results_and_those_of_a_sweep_giv
     assert study.figure_place("curve", "tiny", "rank") == files.figures_dir() / "tiny" / "rank-curve"
     assert study.figure_place("curve", "tiny", "rank", own=True) == own / "rank-curve"
     assert study.figure_place("curve", "tiny", "there/mine.yaml") == own / "mine-curve"
+
+
+PART = {"part_of": "rank", "values": {}, "conditions": {"32": {"rank": 32}}}
+
+
+def test_a_part_of_a_sweep_has_runs_of_that_sweep_alone(tmp_path):
+    assert study.load(str(own_sweep(tmp_path, **PART))).part_of == "rank"
+    with pytest.raises(SpecError, match=r"mine.yaml, part_of: unknown sweep 'rnk': did you mean 'rank'"):
+        study.load(str(own_sweep(tmp_path, **PART | {"part_of": "rnk"})))
+    more = ({"seeds": 9}, {"values": {"steps": 7}}, {"conditions": {"33": {"rank": 32}}}, {"tasks": ["aita"]})
+    for other in more:
+        with pytest.raises(SpecError, match=r"mine.yaml, part_of: rank does not run .* at tiny: make values"):
+            study.load(str(own_sweep(tmp_path, **PART | other)))

@@ -38,7 +38,8 @@ def _of_sweep(profile: str, name: str) -> str:
 
 
 def _committed(profile: str, name: str) -> tables.Tables | None:
-    """The committed tables of a sweep, or None where nothing of it is committed."""
+    """The committed tables of a sweep or of the one that it is a part of, or None where there are none."""
+    name = study.load(name).part_of or name
     where = tables.folder(profile, name)
     return None if sweeps.is_path(name) or not (where / "keys.json").exists() else tables.read(profile, name)
 
@@ -123,7 +124,7 @@ def verified(profile: str, sweep: str) -> tuple[bool, str]:
     """
     lines, outside, judged = [], [], 0
     for name, *_ in sweeps.members(sweep, profile):
-        own, then = tables.read(profile, name, own=True), tables.read(profile, name)
+        own, then = tables.read(profile, name, own=True), _committed(profile, name)
         found = tables.compare(own.summary, then.summary)
         lines += [f"{name}: {_size(own)} against the committed {_size(then)}", _beside(found)]
         lines += [*_not_there(own, then), *_made_twice(own, then), ""]

@@ -24,8 +24,9 @@ def write(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, force: bo
         What was replaced, a line a sweep.
 
     Raises:
-        SpecError: Where a sweep is given by path, so that its results are no part of the study; or where the
-            committed table of a sweep rests on more runs than the new one.
+        SpecError: Where a sweep is given by path, so that its results are no part of the study; where it is a
+            part of another sweep, whose tables hold its runs; or where the committed table of a sweep rests
+            on more runs than the new one.
         StoreError: Where a run has neither finished nor been published, or there is no study here.
     """
     files.check_place("COUPLING_FIGURES", files.tables_dir())
@@ -34,6 +35,11 @@ def write(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, force: bo
         raise SpecError(
             f"sweep={own[0]}: a sweep of your own is no part of the study; its tables and figures stay under "
             f"{files.results_dir()}"
+        )
+    if parts := [sweep for name, _ in named if (sweep := sweeps.read_sweep(name)).part_of]:
+        raise SpecError(
+            f"sweep={parts[0].name}: it is a part of {parts[0].part_of}, and has no committed tables of its "
+            f"own; run that sweep whole and ask for sweep={parts[0].part_of}"
         )
     lines = [_replaced(profile, name, [spec for _, spec in plan], force) for name, plan in named]
     made = [tables.collect(name, plan) for name, plan in named]

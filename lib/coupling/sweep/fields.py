@@ -11,7 +11,7 @@ MOST_SEEDS = 1000  # of one kind; a larger number is taken for a slip
 CLAIMS = [*map(str, range(1, 12)), "own"]
 _Name = Annotated[str, Field(min_length=1)]
 _Number = Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)]
-_ONE_FOR_ALL = {"name", "question", "scale", "claims", "profiles"}  # what a profile cannot replace
+_ONE_FOR_ALL = {"name", "question", "part_of", "scale", "claims", "profiles"}  # what a profile cannot replace
 
 
 class Premise(BaseModel):
@@ -132,6 +132,8 @@ class Sweep(BaseModel):
         figures: Names of the figures that are drawn, modules of `coupling.report.figures`.
         axis: Field of the spec that the conditions vary, for a curve; "source_agreement" is measured instead.
         in_all: What is run as a part of SWEEP=all. None: the sweep is no part of it.
+        part_of: A sweep of the study whose runs include all of this one's. What comes out is compared with
+            the committed results of that sweep. "": none.
         scale: How the sweep appears in the figure of model sizes. None: it does not appear.
         claims: The claims that rest on this sweep.
         profiles: By profile, what it replaces of the fields above. A profile that is not named runs the
@@ -153,6 +155,7 @@ class Sweep(BaseModel):
     figures: list[str] = []
     axis: str = ""
     in_all: InAll | None = InAll()
+    part_of: str = ""
     scale: Scale | None = None
     claims: list[Claim] = []
     profiles: dict[str, dict[str, Any]] = {}
