@@ -6,7 +6,7 @@
 SHELL   := /bin/bash
 PYTHON  ?= $(notdir $(firstword $(shell command -v python3.11 python3.12 python3.13) python3))
 PROFILE ?= tiny
-SWEEP   ?= headline
+SWEEP   ?= start
 TASK    ?=
 SEEDS   ?=
 JOBS    ?=

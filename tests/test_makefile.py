@@ -87,7 +87,7 @@ def test_make_study_hands_its_variables_on_and_stops_where_something_is_not_done
     command = ["make", "-n", "-o", ".venv/ready", "study", "JOBS=3", "FORCE=1", "REUSE=1", "SEEDS=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     words = " ".join(done.stdout.split())
-    assert "coupling study --profile tiny --sweep headline --seeds 2 --engine env/local --jobs 3" in words
+    assert "coupling study --profile tiny --sweep start --seeds 2 --engine env/local --jobs 3" in words
     assert "--force --reuse" in words
     assert "coupling study" not in words.split("--reuse", 1)[1]  # later commands have lines of their own
 

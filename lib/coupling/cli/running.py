@@ -15,7 +15,7 @@ from coupling.cli.own import with_items
 @app.command()
 def plan(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     listed: Annotated[
@@ -48,7 +48,7 @@ def plan(
 @with_items
 def study(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     jobs: Jobs = 0,
@@ -74,7 +74,7 @@ def study(
 @app.command()
 def verify(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     jobs: Jobs = 0,
@@ -102,7 +102,7 @@ def verify(
 @app.command()
 def results(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     force: Annotated[
@@ -126,7 +126,7 @@ def results(
 @app.command()
 def status(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     as_json: Json = False,
@@ -145,7 +145,7 @@ def status(
 @app.command()
 def clear(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "start",
     task: TaskName = "",
     seeds: Seeds = 0,
     damaged: Annotated[bool, typer.Option("--damaged", help="only results that are damaged")] = False,
@@ -160,7 +160,7 @@ def clear(
 
 @app.command()
 def collect(
-    profile: Profile = "tiny", sweep: SweepName = "headline", task: TaskName = "", seeds: Seeds = 0
+    profile: Profile = "tiny", sweep: SweepName = "start", task: TaskName = "", seeds: Seeds = 0
 ) -> None:
     """Make your own tables of a sweep (results/tables) from its finished runs, or from published records."""
     from coupling.report import overview

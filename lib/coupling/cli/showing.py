@@ -73,7 +73,7 @@ def bench(
 @app.command()
 def publish(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "confirm",
     task: TaskName = "",
     seeds: Seeds = 0,
     carried: Annotated[
@@ -99,7 +99,7 @@ def publish(
 @app.command()
 def summary(
     profile: Profile = "tiny",
-    sweep: SweepName = "headline",
+    sweep: SweepName = "confirm",
     own: Own = False,
     as_json: Json = False,
 ) -> None:

@@ -39,7 +39,7 @@ def _of_sweep(profile: str, name: str) -> str:
 
 def _committed(profile: str, name: str) -> tables.Tables | None:
     """The committed tables of a sweep or of the one that it is a part of, or None where there are none."""
-    name = study.load(name).part_of or name
+    name = study.load(name).at(profile).part_of or name
     where = tables.folder(profile, name)
     return None if sweeps.is_path(name) or not (where / "keys.json").exists() else tables.read(profile, name)
 

@@ -36,7 +36,7 @@ def write(profile: str, sweep: str, task: str = "", m0_seeds: int = 0, force: bo
             f"sweep={own[0]}: a sweep of your own is no part of the study; its tables and figures stay under "
             f"{files.results_dir()}"
         )
-    if parts := [sweep for name, _ in named if (sweep := sweeps.read_sweep(name)).part_of]:
+    if parts := [sweep for name, _ in named if (sweep := sweeps.read_sweep(name).at(profile)).part_of]:
         raise SpecError(
             f"sweep={parts[0].name}: it is a part of {parts[0].part_of}, and has no committed tables of its "
             f"own; run that sweep whole and ask for sweep={parts[0].part_of}"

@@ -48,25 +48,24 @@ def load(name: str) -> Sweep:
                 raise SpecError(f"{sweep.file}, {key}: unknown figure {figure!r}: {suggest(figure, known)}")
     for number in range(len(sweep.claims)):
         claims.bind(sweep, number)
-    if sweep.part_of:
-        _check_part(sweep)
+    for profile in sweep.profiles:
+        if whole := sweep.at(profile).part_of:
+            _check_part(sweep, profile, whole)
     return sweep
 
 
-def _check_part(sweep: Sweep) -> None:
-    """Check that a sweep that is a part of another one has runs of that sweep alone, at each profile."""
-    whole = sweep.part_of
+def _check_part(sweep: Sweep, profile: str, whole: str) -> None:
+    """Check that all runs that a sweep has at a profile are runs of another sweep, too."""
     if whole not in sweep_names():
         raise SpecError(f"{sweep.file}, part_of: unknown sweep {whole!r}: {suggest(whole, sweep_names())}")
-    for profile in sweep.profiles:
-        runs = set(plan(profile, whole))
-        for condition, spec in plan(profile, sweep.name):
-            if (condition, spec) not in runs:
-                raise SpecError(
-                    f"{sweep.file}, part_of: {whole} does not run {condition!r} on {spec.task} with M0 seed "
-                    f"{spec.m0_seed}, explainer seed {spec.seed} and these values at {profile}: make values, "
-                    "conditions, tasks and seeds those of a part of it"
-                )
+    runs = set(plan(profile, whole))
+    for condition, spec in plan(profile, sweep.name):
+        if (condition, spec) not in runs:
+            raise SpecError(
+                f"{sweep.file}, part_of: {whole} does not run {condition!r} on {spec.task} with M0 seed "
+                f"{spec.m0_seed}, explainer seed {spec.seed} and these values at {profile}: make values, "
+                "conditions, tasks and seeds those of a part of it"
+            )
 
 
 def load_all() -> list[Sweep]:

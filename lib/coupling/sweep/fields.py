@@ -11,7 +11,7 @@ MOST_SEEDS = 1000  # of one kind; a larger number is taken for a slip
 CLAIMS = [*map(str, range(1, 12)), "own"]
 _Name = Annotated[str, Field(min_length=1)]
 _Number = Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)]
-_ONE_FOR_ALL = {"name", "question", "part_of", "scale", "claims", "profiles"}  # what a profile cannot replace
+_ONE_FOR_ALL = {"name", "question", "scale", "claims", "profiles"}  # what a profile cannot replace
 
 
 class Premise(BaseModel):
