@@ -280,7 +280,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 def put_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as `write_table` does, to a path that is not the final one."""
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, path, compression="zstd", version="2.6")
+    # Log probabilities hardly repeat. With their bytes stored apart they take two thirds of the space.
+    apart = [field.name for field in table.schema if pa.types.is_float32(field.type)]
+    rest = [name for name in table.column_names if name not in apart]
+    pq.write_table(table, path, compression="zstd", use_dictionary=rest, use_byte_stream_split=apart)
 
 
 def read_table(path: Path) -> pd.DataFrame:
