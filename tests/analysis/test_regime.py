@@ -1,9 +1,12 @@
 """The rule that chooses the setting for confirmation, on runs whose measures are made up."""
 
+from types import SimpleNamespace
+
 import geometry
 import pandas as pd
 import pytest
 from coupling.analysis import regime
+from coupling.report import answers
 from coupling.report.figures import style
 from coupling.report.figures.regime import draw
 
@@ -74,6 +77,19 @@ def test_limits_are_relaxed_in_the_written_order_and_no_further_than_needed():
     found = {"128, 0.002, 1": rough, "64, 0.002, 1": {"divergent": 0.5}}
     assert regime.choose(regime.cells(runs(**found)))[1] == regime.LADDER[0]
     assert chosen(**{"128, 0.002, 1": {"agreement": 0.83}}) is None
+
+
+@pytest.mark.parametrize(
+    ("lowest", "said"),
+    [
+        (0.9, "The rule takes `128, 0.002, 1`, within all its limits."),
+        (0.82, "The rule takes `128, 0.002, 1`, after relaxing 1 of the 3 limits that may be relaxed."),
+        (0.5, "No setting keeps the rule."),
+    ],
+)
+def test_what_is_said_of_the_rule_names_how_far_it_was_relaxed(lowest, said):
+    made = runs(**{"128, 0.002, 1": {"self": lowest, "at": 450}})
+    assert answers.of_tables("regime", SimpleNamespace(runs=made)).found == [said]
 
 
 def test_the_figure_names_the_setting_and_counts_the_cells_that_break_the_rule():

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "figures" / "data"
 SWEEPS = sorted((path.parents[1].name, path.parent.name) for path in DATA.glob("*/*/keys.json"))
-OF_SWEEPS = [(p, s, name) for p, s in SWEEPS for name in study.load(s).at(p).figures if name != "regime"]
+OF_SWEEPS = [(p, s, name) for p, s in SWEEPS for name in study.load(s).at(p).figures]
 OF_STUDY = [("study", "", name) for name in (*figures.study_figures(), "schematic")]
 OF_CLAIMS = [("claims", f"claim-{number}", "claims") for number in (*CLAIMS, "own-2")]
 MOST_BYTES = 700_000

@@ -121,6 +121,7 @@ QUESTIONS = (
         ("own",),
     ),
     Question("Does one explainer do for three tasks?", (Part("joint", "headline"),)),
+    Question("At which setting does confirmation run?", (Part("regime", "regime"),)),
     Question(
         "What does a real model show?",
         (
@@ -135,5 +136,4 @@ QUESTIONS = (
         ("1", "2", "3", "4", "5", "8"),
         "scale",
     ),
-    Question("At which setting will confirmation run?", (Part("regime", "regime"),)),
 )

@@ -67,8 +67,14 @@ def regime(data: Tables) -> Answer:
             "divergent": worst["divergent"].map(share),
         }
     )
-    said = f"The rule takes `{chosen[0]}`." if chosen else "No setting keeps the rule."
-    return Answer(table, [said])
+    return Answer(table, [_chosen(*chosen) if chosen else "No setting keeps the rule."])
+
+
+def _chosen(setting: str, limits: search.Limits) -> str:
+    """Say which setting the rule takes, and how far its limits were relaxed for it."""
+    rung, rungs = search.LADDER.index(limits), len(search.LADDER)
+    relaxed = f"after relaxing {rung} of the {rungs - 1} limits that may be relaxed"
+    return f"The rule takes `{setting}`, {relaxed if rung else 'within all its limits'}."
 
 
 def speed(rows: pd.DataFrame) -> Answer:
