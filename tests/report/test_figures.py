@@ -130,7 +130,7 @@ def test_the_title_of_the_headline_counts_rows_whose_interval_lies_above_zero():
 
 
 def test_the_headline_of_the_study_has_tasks_above_controls_and_the_verdict_of_the_table(committed):
-    frame, claims = tables.divergent(_all_tables(), figures.divergent.SHOWN), figures.study_table("claims")
+    frame, claims = _before_confirmation(), figures.study_table("claims")
     drawn = figures.divergent.draw(frame, claims)
     names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert names[:4] == ["hint_qa", "aita", "refusal", "mmlu"]
@@ -143,6 +143,23 @@ def test_the_headline_of_the_study_has_tasks_above_controls_and_the_verdict_of_t
     assert "no claim" not in [text.get_text() for text in drawn.axes[1].texts]
     without = figures.divergent.draw(frame, None)
     assert [text.get_text() for text in without.axes[1].texts].count("no claim") == 4
+
+
+def test_the_confirmation_takes_the_place_of_the_first_runs_of_its_profile(committed):
+    before = _before_confirmation()
+    first = before[(before["sweep"] == "headline") & (before["profile"] == "tiny")]
+    drawn = figures.divergent.draw(pd.concat([before, first.assign(sweep="confirm")]), None)
+    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert names[:4] == ["hint_qa", "aita", "refusal", "mmlu"]
+    assert len(names) == len(before) + 3  # the first runs' control without the KL term is left out
+    headings = [text.get_text() for text in drawn.axes[0].texts]
+    assert headings[-1].startswith("exploration: the first runs")
+    assert "in all 4 settings" in drawn.alt
+
+
+def _before_confirmation():
+    frame = tables.divergent(_all_tables(), figures.divergent.SHOWN)
+    return frame[frame["sweep"] != "confirm"]
 
 
 def _all_tables():

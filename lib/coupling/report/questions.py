@@ -42,9 +42,9 @@ QUESTIONS = (
     Question(
         "Does an explanation state its own model's behaviour?",
         (
+            Part("confirm", "headline", conditions=("KL on",)),
             Part("headline", "headline", conditions=("KL on",)),
             Part("teacher_matrix", "teacher_matrix"),
-            Part("confirm", "headline", conditions=("KL on",)),
         ),
         ("1",),
         "divergent",
@@ -52,31 +52,31 @@ QUESTIONS = (
     Question(
         "Does it need the KL term?",
         (
-            Part("headline", "headline"),
-            Part("kl_weight", "curve"),
             Part("confirm", "headline"),
             Part("confirm_kl", "curve"),
+            Part("headline", "headline"),
+            Part("kl_weight", "curve"),
         ),
         ("2",),
     ),
     Question(
         "Must labels agree with the model?",
         (
-            Part("agreement", "curve"),
-            Part("agreement_tasks", "curve"),
-            Part("sources", "curve"),
             Part("confirm_agreement", "curve"),
             Part("confirm_disagreement", "curve"),
             Part("confirm_labels", "headline"),
+            Part("agreement", "curve"),
+            Part("agreement_tasks", "curve"),
+            Part("sources", "curve"),
         ),
         ("3", "4"),
     ),
     Question(
         "Do explanations follow a shift of behaviour?",
         (
+            Part("confirm_shift", "tracking"),
             Part("shift", "tracking"),
             Part("shift", "directions"),
-            Part("confirm_shift", "tracking"),
         ),
         ("5",),
     ),
@@ -86,22 +86,22 @@ QUESTIONS = (
     Question(
         "Do explanations reach where labels do not?",
         (
+            Part("confirm_regions", "held_out"),
             Part("held_out", "held_out"),
             Part("new_behaviour", "new_behaviour"),
-            Part("confirm_regions", "held_out"),
         ),
         ("9",),
     ),
     Question(
         "What moves it: rank, learning rate, noise, data?",
         (
+            Part("confirm_rank", "headline"),
+            Part("confirm_rate", "curve"),
+            Part("confirm_items", "curve"),
             Part("rank", "curve"),
             Part("learning_rate", "curve"),
             Part("label_noise", "curve"),
             Part("data_size", "curve"),
-            Part("confirm_rank", "headline"),
-            Part("confirm_rate", "curve"),
-            Part("confirm_items", "curve"),
         ),
         ("6", "7", "8"),
     ),
@@ -109,9 +109,9 @@ QUESTIONS = (
     Question(
         "What else could make a gap?",
         (
+            Part("confirm_controls", "headline"),
             Part("controls", "headline"),
             Part("content", "headline"),
-            Part("confirm_controls", "headline"),
         ),
         ("1", "own"),
     ),

@@ -74,8 +74,8 @@ def _part(part: Part) -> list[str]:
     m0s = f"{first['seeds']} M0s" if first["seeds"] > 1 else "one M0"
     made = (
         f"### {title} ({part.profile}): {part.figure.replace('_', ' ')}",
-        f"{m0s}, {span(data.summary['runs'])} runs a condition, {span(data.summary['items'])} test items; "
-        f"95 % intervals over {seeds_of(first['seeds'])}.",
+        f"{_planned(part.sweep)}{m0s}, {span(data.summary['runs'])} runs a condition, "
+        f"{span(data.summary['items'])} test items; 95 % intervals over {seeds_of(first['seeds'])}.",
     )
     image = f"{part.profile}/{part.sweep}-{part.figure}.png"
     shown = [f"![{figures.what(part.figure)}](../figures/{image})"]
@@ -85,6 +85,14 @@ def _part(part: Part) -> list[str]:
         answer.text,
         markdown_table(list(answer.filled), answer.filled.to_numpy().tolist()),
     ]
+
+
+def _planned(sweep: str) -> str:
+    """Say whether the rules of a sweep stood before its data; nothing of a sweep that decides no claim."""
+    rules = [claim for claim in read_sweep(sweep).claims if claim.rule]
+    if not rules:
+        return ""
+    return "An exploration: " if all(claim.exploration for claim in rules) else "Planned before its data: "
 
 
 def limits_of(figure: str) -> list[str]:

@@ -12,18 +12,19 @@ WHAT = (
     "where the two differ, beside what other explainers say, with controls"
 )
 TABLE = "divergent"
-# Sweep and condition of the rows on top, newest first, and what stands behind the task's name.
-MAIN = {("confirm", "KL on"): ", fresh M0s", ("headline", "KL on"): ""}
-# Of the controls below: the heading that they stand under.
+# Sweep and condition of the rows on top.
+MAIN = (("confirm", "KL on"), ("headline", "KL on"))
+# Of the rows below: their heading. Runs of `headline` stand there where `confirm` took their place.
 CONTROLS = {
-    ("confirm", "KL off"): "control: trained without the KL term, fresh M0s",
+    ("confirm", "KL off"): "control: trained without the KL term",
     ("headline", "KL off"): "control: trained without the KL term",
+    ("headline", "KL on"): "exploration: the first runs, at a lower rank",
     ("label_noise", "shuffled, 1"): "control: shuffled labels",
     ("controls", "shuffled labels"): "control: shuffled labels",
     ("shift", "down, 1"): "behaviour pushed down, labels fixed",
     ("shift", "up, 1"): "behaviour pushed up, labels fixed",
 }
-SHOWN = {**MAIN, **CONTROLS}
+SHOWN = tuple(dict.fromkeys((*MAIN, *CONTROLS)))
 _RULE = "prefers_own"  # the rule of the claims whose verdicts are shown
 
 
@@ -45,14 +46,13 @@ def draw(frame: pd.DataFrame, claims: pd.DataFrame | None) -> style.StudyFigure:
         frame: Rows of `coupling.analysis.tables.divergent`.
         claims: The table of claims; None: verdicts are left out.
     """
-    pairs = list(zip(frame["sweep"], frame["condition"], strict=True))
-    order = [list(SHOWN).index(pair) for pair in pairs]
-    frame = frame.assign(order=order, main=[pair in MAIN for pair in pairs])
-    frame = frame.sort_values(["main", "order"], ascending=[False, True], kind="stable", ignore_index=True)
+    frame = _with_places(frame)
+    by = {"main": False, "replaced": True, "order": True}  # whether in ascending order
+    frame = frame.sort_values([*by], ascending=[*by.values()], kind="stable", ignore_index=True)
     verdicts = {} if claims is None else _verdicts(claims)
     rows = frame.assign(
         section=[_section(row) for _, row in frame.iterrows()],
-        name=[_name(row) for _, row in frame.iterrows()],
+        name=frame["task"],
         says=[
             verdicts.get((row["profile"], row["task"], row["sweep"]), "no claim") if row["main"] else ""
             for _, row in frame.iterrows()
@@ -62,6 +62,16 @@ def draw(frame: pd.DataFrame, claims: pd.DataFrame | None) -> style.StudyFigure:
     figure = dumbbell.draw(rows, "verdict of claim 1")
     main = rows[rows["main"]]
     return style.finish(figure, dumbbell.found(main, "setting"), _caption(rows))
+
+
+def _with_places(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add main (does a row stand on top?), replaced and order, and leave out controls that were run anew."""
+    confirmed = frame.loc[frame["sweep"] == "confirm", "profile"]
+    replaced = (frame["sweep"] == "headline") & frame["profile"].isin(confirmed)
+    order = [SHOWN.index(pair) for pair in zip(frame["sweep"], frame["condition"], strict=True)]
+    frame = frame.assign(replaced=replaced, order=order)
+    frame["main"] = frame["order"].lt(len(MAIN)) & ~replaced
+    return frame[~(replaced & (frame["condition"] == "KL off"))]
 
 
 def _section(row: pd.Series) -> str:
@@ -74,11 +84,6 @@ def _model(row: pd.Series) -> str:
     million = row["parameters"] / 1e6
     size = f"{million / 1000:.1f} billion" if million >= 1000 else f"{million:.0f} million"
     return f"{row['model']}, {size} weights"
-
-
-def _name(row: pd.Series) -> str:
-    """The name of a row: its task, and what sets it apart."""
-    return row["task"] + (MAIN[row["sweep"], row["condition"]] if row["main"] else "")
 
 
 def _together(rows: pd.DataFrame) -> pd.DataFrame:
