@@ -26,6 +26,19 @@ def test_a_test_that_was_planned_stands_before_an_exploration():
     assert "not run" not in found.lower()
 
 
+def test_what_was_planned_and_run_is_told_from_what_was_not_run_and_from_explorations():
+    tests = (
+        claim("replicated", exploration=False),
+        claim("not replicated", claim="2", exploration=True),
+        unmeasured(NOT_TESTED, claim="3", exploration=False),
+        unmeasured(NOT_TESTED, claim="4", exploration=False),
+    )
+    said = readme.planned(rows(*tests))
+    assert "planned before their data: claim 1 (" in said
+    assert "**replicated**. Planned, and not run yet: the tests of claims 3 and 4. Everything else" in said
+    assert readme.planned(rows(tests[2])).startswith("Planned, and not run yet: the test of claim 3.")
+
+
 def test_an_exploration_is_called_one():
     found = readme.five_rows(
         rows(

@@ -5,6 +5,7 @@ import pandas as pd
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import answers, figures, walkthrough
+from coupling.report.answers.words import listed
 from coupling.report.claims_text import (
     NOT_TESTED,
     capital,
@@ -24,6 +25,9 @@ SHOWN = ("x, the input", "x without", "fixed label", "run 0")
 def block() -> str:
     """Return the README's summary of results as Markdown; what has no table is left out."""
     parts = []
+    there = (files.tables_dir() / "claims.parquet").exists()
+    if there:
+        parts.append(planned(read_claims()))
     if (walkthrough.PROFILE, walkthrough.SWEEP) in tables.collected():
         data = tables.read(walkthrough.PROFILE, walkthrough.SWEEP)
         parts.append(answers.of_tables("headline", data, (walkthrough.CONDITION,)).text)
@@ -31,10 +35,23 @@ def block() -> str:
         parts.append(f"![{figures.what(HEADLINE)}](figures/{HEADLINE}.png)")
     if walkthrough.is_there():
         parts.append(one_item())
-    if (files.tables_dir() / "claims.parquet").exists():
+    if there:
         rows = read_claims()
         parts += [five_rows(rows), counted_verdicts(rows)]
     return "\n\n".join(parts)
+
+
+def planned(rows: pd.DataFrame) -> str:
+    """Say what became of the primary tests that were planned before their data."""
+    tests = rows[rows["primary"].astype(bool) & ~rows["exploration"].astype(bool)]
+    run = tests[tests["verdict"] != NOT_TESTED]
+    left = [number for number in dict.fromkeys(tests["claim"]) if number not in set(run["claim"])]
+    verdicts = [f"claim {row['claim']} ({where(row)}): **{row['verdict']}**" for _, row in run.iterrows()]
+    said = [f"Tests that were planned before their data: {'; '.join(verdicts)}."] if verdicts else []
+    if left:
+        tests_of = "tests of claims" if len(left) > 1 else "test of claim"
+        said.append(f"Planned, and not run yet: the {tests_of} {listed(left)}.")
+    return " ".join([*said, "Everything else is an exploration: its rules are newer than its data."])
 
 
 def one_item() -> str:
