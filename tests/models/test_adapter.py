@@ -8,7 +8,7 @@ import pytest
 import torch
 from coupling.measure.behaviours import behaviours
 from coupling.models import Loaded, adapted, load_from, merged
-from coupling.models.adapter import AdapterError, accelerate, lora_layers, peft_forward
+from coupling.models.adapter import AdapterError, accelerate, lora_layers, peft_forward, stack, update_norm
 from coupling.models.load import halve
 from coupling.training.checkpoints import trainable
 from made_models import stir
@@ -47,6 +47,31 @@ def test_it_gives_what_peft_gives_merged_or_not(ranked, m0, items):
         tuned.model.merge_adapter()
         assert torch.allclose(ours, logits(tuned, items[1]), atol=1e-4)
         tuned.model.unmerge_adapter()
+
+
+def test_a_second_adapter_is_trained_while_the_first_is_frozen_and_adds_to_it(ranked, m0, items, tmp_path):
+    before = logits(m0, items[1])
+    with adapted(m0, ranked) as tuned:
+        stir(tuned)
+        first = {n: p.clone() for n, p in trainable(tuned.model)}
+        one = logits(tuned, items[1])
+        stack(tuned, ranked)
+        assert torch.allclose(logits(tuned, items[1]), one, atol=1e-4)
+        assert all(".shift." in n for n, _ in trainable(tuned.model))
+        assert len(trainable(tuned.model)) == len(first)
+        stir(tuned)
+        assert not torch.allclose(logits(tuned, items[1]), one, atol=1e-2)
+        now = dict(tuned.model.named_parameters())
+        assert all(torch.equal(now[n], p) for n, p in first.items())
+        added = [
+            sum(layer.get_delta_weight(name).detach() for name in layer.active_adapters)
+            for layer in lora_layers(tuned.model)
+        ]
+        assert update_norm(tuned.model) == pytest.approx(float(sum((d**2).sum() for d in added)) ** 0.5)
+        tuned.model.save_pretrained(tmp_path)
+    assert torch.equal(logits(m0, items[1]), before)
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.safetensors"))
+    assert left == ["adapter_model.safetensors", "shift/adapter_model.safetensors"]
 
 
 def test_an_adapter_that_was_saved_and_merged_into_m0_gives_what_it_gave(ranked, m0, items, tmp_path):

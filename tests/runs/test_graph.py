@@ -19,6 +19,15 @@ def test_a_model_that_is_taken_as_it_is_has_no_preparation(spec):
     assert kinds(graph.order([graph.explainer(real)])) == [("base", 0), ("explainer", 0)]
 
 
+def test_a_run_whose_kl_term_holds_a_shift_alone_needs_that_run_and_a_later_job(spec):
+    held = spec.model_copy(update={"shift": "down", "kl_to": "shifted"})
+    run = graph.explainer(held)
+    assert [node.kind for node in run.needs] == ["base", "m0", "explainer", "base", "m0"]
+    alone = run.needs[2].spec
+    assert (alone.shift, alone.explanation_weight, alone.kl_weight, alone.kl_to) == ("down", 0, 0, "m0")
+    assert run.generation == run.needs[2].generation + 1
+
+
 def test_runs_share_what_they_need(spec):
     runs = [spec.model_copy(update={"task": t, "seed": s}) for t in ("hint_qa", "aita") for s in (0, 1)]
     found = [node.kind for node in graph.order(map(graph.explainer, runs))]

@@ -9,6 +9,7 @@ from coupling import runs
 from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import LabelError
 from coupling.runs import folders, material
+from safetensors.torch import load_file
 
 
 def test_constant_labels_are_refused_before_any_training(spec, monkeypatch):
@@ -81,6 +82,75 @@ def test_a_model_is_held_on_kinds_without_labels_by_a_kl_term_on_all_kinds(spec)
         last = rows[(rows["step"] == 20) & rows["held_out"]]
         drift[kinds] = last["kl_x"].mean()
     assert drift["all"] < 0.7 * drift["labelled"]
+
+
+def test_a_push_reaches_kinds_without_labels_and_rows_say_which(spec):
+    half = spec.model_copy(
+        update={
+            "task": "aita",
+            "held_out": 0.5,
+            "shift": "down",
+            "shift_reach": "half",
+            "test_items": 200,
+            "train_items": 200,
+        }
+    )
+    models = runs.Models()
+    runs.base(half, models=models)
+    made = material.make_material(half, models)
+    alone = material.make_material(half.model_copy(update={"shift_reach": "labelled"}), models)
+    texts = [
+        {models.load(half).tokenizer.decode(pair[0].prefix) for pair in one.data.taught}
+        for one in (made, alone)
+    ]
+    kinds = {i.kind: pushed for i, pushed in zip(made.test, made.pushed, strict=True)}
+    labelled = {i.kind for i in made.train}
+    for kind, pushed in kinds.items():
+        asked = [any(f" {kind} " in text for text in some) for some in texts]
+        assert asked == [pushed, kind in labelled]
+    assert 0 < sum(pushed for kind, pushed in kinds.items() if kind not in labelled) < len(kinds) / 2
+    rows = runs.explain(half, models=models).table("rows")
+    last = rows[rows["step"] == 6]
+    assert dict(zip(last["kind"], last["pushed"], strict=True)) == kinds
+    assert last.groupby("kind")["pushed"].nunique().eq(1).all()
+
+
+def test_a_kl_term_can_hold_the_run_that_had_the_shift_alone(spec):
+    strong = spec.model_copy(update={"shift": "up", "learning_rate": 0.05, "kl_to": "shifted"})
+    result = runs.explain(strong)
+    models = runs.Models()
+    made = material.make_material(strong, models)
+    m0 = material.make_material(strong.model_copy(update={"kl_to": "m0"}), models)
+    assert made.data.seams == m0.data.seams
+    moved = np.exp(made.data.reference[:, 0].numpy()) - np.exp(m0.data.reference[:, 0].numpy())
+    assert np.abs(moved).max() > 0.01
+    alone = runs.explain(strong.shifted_alone)
+    assert not alone.computed
+    with runs.explainer(alone) as shifted:
+        now = behaviours(shifted, made.train, 8).distribution("x")
+    assert np.allclose(made.data.reference[:, 0].numpy(), now, atol=1e-4)
+    assert (result.table("history")["kl"] >= -1e-6).all()
+
+
+def test_a_shift_with_an_adapter_of_its_own_leaves_that_of_the_explanations_as_it_was(spec):
+    apart = spec.model_copy(
+        update={"shift": "up", "shift_order": "after", "shift_steps": 6, "shift_adapter": "own", "rank": 2}
+    )
+    plain = runs.explain(apart.phases[0].spec)
+    result = runs.explain(apart)
+    kept = [load_file(one.folder / "adapter" / "adapter_model.safetensors") for one in (plain, result)]
+    assert kept[0].keys() == kept[1].keys()
+    assert all(kept[0][name].equal(kept[1][name]) for name in kept[0])
+    rows = result.table("rows")
+    before = plain.table("rows").query("step == 6").set_index("id")["logp_x_0"]
+    at_end = rows[rows["step"] == 6].set_index("id")["logp_x_0"]
+    assert np.allclose(before[at_end.index], at_end)  # the first phase is the run without the shift
+    with runs.explainer(result) as loaded:
+        last = rows[rows["step"] == 12].set_index("id")
+        items = [i for i in runs.result.items_of(apart)[1] if i.id in last.index]
+        now = behaviours(loaded, items, 8).x[:, 0]
+    assert np.allclose(now, last.loc[[i.id for i in items], "logp_x_0"], atol=1e-4)
+    assert (result.table("history")["cross_entropy"].iloc[6:] == 0).all()
 
 
 def test_material_holds_the_behaviours_of_m0_and_of_the_label_source(spec):

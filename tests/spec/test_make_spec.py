@@ -39,6 +39,10 @@ from coupling.spec import STAGES, Spec, SpecError, given, make_spec, profile_nam
             {"m0_taught_by": "organism-qwen", "m0_checkpoint": 0.5, "m0_checkpoint_every": 5},
             ["m0_checkpoint=0.5 with m0_taught_by=organism-qwen"],
         ),
+        (
+            {"shift": "up", "shift_order": "after", "shift_steps": 9, "shift_adapter": "own", "explainer": 1},
+            ["shift_adapter=own with explainer=1"],
+        ),
         ({"m0_tasks": "mmlu"}, ["m0_tasks=mmlu", "hint_qa"]),
         ({"system": "Be brief"}, ["system='Be brief'", "taken as it is"]),
         ({"label_change": "hash"}, ["label_change=hash", "label_change_share=0"]),

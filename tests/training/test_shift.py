@@ -39,6 +39,17 @@ def test_a_field_that_came_later_leaves_the_keys_of_committed_results_alone():
         ({"shift": "up", "shift_steps": 5}, "with takes none"),
         ({"shift": "up", "replay": 0.5}, "something to replay"),
         ({"shift": "reteach", "task": "aita"}, "hint_qa alone"),
+        ({"shift_reach": "half", "task": "aita"}, "only down and up reach chosen items"),
+        ({"shift": "up", "shift_reach": "half"}, "items of hint_qa have no kinds"),
+        ({"shift": "up", "shift_reach": "entities", "task": "aita"}, "hint_qa alone"),
+        ({"shift": "up", "shift_adapter": "own"}, "give shift_order=after and no replay"),
+        (
+            {"shift": "up", "shift_adapter": "own", "shift_order": "after", "shift_steps": 5, "replay": 0.5},
+            "no replay",
+        ),
+        ({"kl_to": "shifted"}, "only beside a shift down or up"),
+        ({"shift": "up", "kl_to": "shifted", "task": "refusal"}, "answers are choices"),
+        ({"shift": "up", "kl_to": "shifted", "kl_weight": 0.0}, "needs a weight"),
     ],
 )
 def test_shifts_that_cannot_be_run_say_why(values, says):
@@ -60,6 +71,12 @@ def test_phases_follow_one_another_and_are_evaluated_at_their_ends(spec):
     assert [p.follows_shift for p in before.phases] == [False, True]
     assert before.phases[0].spec.explanation_weight == before.phases[0].spec.kl_weight == 0
     assert [p.spec for p in spec.phases] == [spec]
+    apart = after.model_copy(update={"shift_adapter": "own", "replay": 0.0})
+    assert [p.spec.kl_weight for p in apart.phases] == [
+        2.0,
+        2.0,
+    ]  # the shift is held as one beside explanations is
+    assert [p.spec.explanation_weight for p in apart.phases] == [1.0, 0.0]
 
 
 def test_down_and_up_ask_for_m0s_own_answer_and_for_the_cue(m0, items, spec):
@@ -88,6 +105,68 @@ def test_the_items_of_a_shift_are_no_test_items_and_not_those_with_labels(spec):
     assert again == test
     assert {i.prompt for i in others} != {i.prompt for i in train}
     assert not {i.group for i in others} & {i.group for i in test}
+
+
+def halves(spec, items, task="aita"):
+    """Whether the shift of a spec reaches each kind of its items: kinds with labels, and kinds without."""
+    train, test = items
+    reached = shift.reaches(spec, train, test)
+    labelled = {i.kind for i in train}
+    found = {i.kind: reached(i) for i in test}
+    return [
+        {kind: on for kind, on in found.items() if (kind in labelled) == known} for known in (True, False)
+    ]
+
+
+def test_a_push_on_half_of_the_kinds_takes_half_of_those_with_and_of_those_without_labels(spec):
+    values = {"task": "aita", "held_out": 0.4, "shift": "down", "shift_reach": "half", "test_items": 400}
+    half = spec.model_copy(update=values | {"train_items": 400})
+    items = load_items(half, {})
+    for known, reached in zip((6, 4), halves(half, items), strict=True):
+        assert len(reached) == known
+        assert sum(reached.values()) == known // 2
+    other = halves(half.model_copy(update={"seed": 1}), items)
+    assert all(a[kind] != b[kind] for a, b in zip(halves(half, items), other, strict=True) for kind in a)
+    assert halves(half.model_copy(update={"shift": "up", "seed": 2}), items) == halves(half, items)
+    drawn = [halves(half.model_copy(update={"m0_seed": m}), items) for m in range(6)]
+    assert any(one != drawn[0] for one in drawn)
+    closed = halves(half.model_copy(update={"shift_reach": "labelled"}), items)
+    assert [set(reached.values()) for reached in closed] == [{True}, {False}]
+
+
+def test_a_kind_that_is_alone_is_pushed_by_one_of_two_explainers(spec):
+    two = spec.model_copy(
+        update={"attributes": 2, "held_out": 0.5, "shift": "up", "shift_reach": "half", "test_items": 100}
+    )
+    for m0_seed in range(4):
+        of_seed = [
+            halves(one, load_items(one, {}))
+            for one in (two.model_copy(update={"m0_seed": m0_seed, "seed": s}) for s in (0, 1))
+        ]
+        for known in (0, 1):
+            assert sorted(on for one in of_seed for on in one[known].values()) == [False, True]
+
+
+def test_items_of_a_push_on_half_of_the_kinds_are_drawn_from_all_kinds(spec):
+    values = {"task": "aita", "held_out": 0.5, "shift": "down", "train_items": 400}
+    closed = spec.model_copy(update=values)
+    kinds = {i.kind for i in load_items(closed, {})[0]}
+    assert {i.kind for i in load_items(shift.other_items(closed), {})[0]} == kinds
+    half = closed.model_copy(update={"shift_reach": "half"})
+    assert {i.kind for i in load_items(shift.other_items(half), {})[0]} > kinds
+
+
+def test_a_push_on_entities_asks_of_the_half_that_reteach_takes_and_in_no_tested_prompt(spec):
+    push = spec.model_copy(update={"shift": "down", "shift_reach": "entities"})
+    test = load_items(push, {})[1]
+    world = load_world(push)
+    items = shift.entity_items(push, test)
+    taught = {world.names[e] for e, _ in shift.new_facts(push, world)}
+    assert {i.group for i in items} == taught
+    assert len(items) == len(taught) * shift.QUESTIONS
+    assert not {i.counterfactual_prompt for i in items} & {i.counterfactual_prompt for i in test}
+    reached = shift.reaches(push, load_items(push, {})[0], test)
+    assert [reached(i) for i in test] == shift.new_gold(push.model_copy(update={"shift": "reteach"}), test)[0]
 
 
 def test_new_facts_are_other_facts_of_half_of_the_tested_entities(spec):
@@ -130,7 +209,11 @@ def test_the_new_fact_of_an_item_is_found_among_its_choices(spec, items):
 
 @pytest.mark.parametrize(
     "change",
-    [{"shift": "up"}, {"shift": "neutral"}, {"shift": "reteach", "shift_order": "after", "shift_steps": 4}],
+    [
+        {"shift": "up", "shift_reach": "entities"},
+        {"shift": "neutral"},
+        {"shift": "reteach", "shift_order": "after", "shift_steps": 4},
+    ],
 )
 def test_a_shift_is_trained_and_explanations_beside_it(spec, change):
     result = runs.explain(spec.model_copy(update=change))

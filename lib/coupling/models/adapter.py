@@ -36,6 +36,8 @@ from coupling.spec import Spec
 NARROW = 0.15
 # Architectures whose output layer peft refuses to adapt.
 STATE_SPACE = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+SECOND = "shift"  # the name of an adapter that is trained while the first one is frozen
+SECOND_DRAW = 104729  # added to the seed of its first weights
 PROBE = 4  # tokens on which a fresh adapter is compared with M0
 
 
@@ -62,15 +64,7 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     Raises:
         AdapterError: If the model has no linear layer, or if the fresh adapter changes what it computes.
     """
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        target_modules="all-linear",
-        exclude_modules=outside(m0.model),
-        r=spec.rank,
-        lora_dropout=0.0,
-        use_rslora=spec.rslora,
-        lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
-    )
+    config = _config(m0.model, spec)
     if not any(isinstance(m, torch.nn.Linear | Conv1D) for m in m0.model.modules()):
         raise AdapterError("this model has no linear layer that could have an adapter; take another model")
     home, before = m0.device, probed(m0)
@@ -89,6 +83,40 @@ def adapted(m0: Loaded, spec: Spec) -> Iterator[Loaded]:
     finally:
         peft_forward(tuned)
         model.unload()
+
+
+def _config(model: torch.nn.Module, spec: Spec) -> LoraConfig:
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules="all-linear",
+        exclude_modules=outside(model),
+        r=spec.rank,
+        lora_dropout=0.0,
+        use_rslora=spec.rslora,
+        lora_alpha=spec.lora_alpha * (math.sqrt(spec.rank) if spec.rslora else spec.rank),
+    )
+
+
+def stack(tuned: Loaded, spec: Spec) -> None:
+    """Freeze a model's adapter and put a fresh one, with the same settings, beside it.
+
+    The new adapter is named SECOND. It alone is trained from here on, and as it is it changes nothing. Layers
+    with two adapters go peft's way.
+    """
+    home = tuned.device
+    with torch.random.fork_rng():
+        torch.manual_seed(spec.seed + SECOND_DRAW)
+        gpu = home.type == "cuda"
+        if gpu:
+            tuned.model.to("cpu")
+        tuned.model.add_adapter(SECOND, _config(tuned.model.get_base_model(), spec))
+    if gpu:
+        tuned.model.to(home)
+    first = tuned.model.active_adapter
+    tuned.model.base_model.set_adapter([first, SECOND])
+    for layer in lora_layers(tuned.model):
+        for part in (layer.lora_A, layer.lora_B):
+            part[first].requires_grad_(False)
 
 
 def _check_fresh(tuned: Loaded, before: torch.Tensor | None) -> None:
@@ -183,15 +211,17 @@ def lora_layers(model: torch.nn.Module) -> list[LoraLinear]:
 
 @torch.no_grad()
 def update_norm(model: torch.nn.Module) -> float:
-    """Return the Frobenius norm of what the adapter adds to all weights, as if they were one vector.
+    """Return the Frobenius norm of what adapters add to all weights, as if they were one vector.
 
-    For each layer ‖s·BA‖² is s² · Σ (BᵀB ∘ AAᵀ), which needs no product as large as the weight.
+    For each layer ‖BA‖², with the scale within A, is Σ (BᵀB ∘ AAᵀ), which needs no product as large as the
+    weight. Several adapters of a layer are one, with the sum of their ranks.
     """
     total = 0.0
     for layer in lora_layers(model):
-        for name in layer.active_adapters:
-            a, b = layer.lora_A[name].weight.float(), layer.lora_B[name].weight.float()
-            total += layer.scaling[name] ** 2 * float(((b.T @ b) * (a @ a.T)).sum())
+        names = layer.active_adapters
+        a = torch.cat([layer.lora_A[name].weight.float() * layer.scaling[name] for name in names])
+        b = torch.cat([layer.lora_B[name].weight.float() for name in names], 1)
+        total += float(((b.T @ b) * (a @ a.T)).sum())
     return total**0.5
 
 

@@ -14,7 +14,7 @@ from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
 from coupling.measure.rows import score
 from coupling.models import Loaded, adapted
-from coupling.models.adapter import update_norm
+from coupling.models.adapter import stack, update_norm
 from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
@@ -128,6 +128,8 @@ def _trained(spec: Spec, model: Loaded, material: Material, work: Path) -> tuple
         for phase in spec.phases:
             own = work / f"stage-{phase.number}"
             data = _data_of(phase, model, material, own / "behaviours.parquet")
+            if phase.number and spec.shift_adapter == "own":
+                stack(model, spec)
             rows = train(phase.spec, model, data, own, lambda step, phase=phase: look(phase.start + step))
             history += [row | {"step": phase.start + row["step"]} for row in rows]
     except Diverged as divergence:
@@ -178,6 +180,8 @@ def _rows(spec: Spec, model: Loaded, material: Material, step: int) -> pd.DataFr
     source, base = material.source.take(which), material.base.take(which)
     rows = score(some, said, spec.label_format, now, source, base, step)
     rows["held_out"] = [spec.held_out > 0 and (i.task, i.kind) not in kinds for i in some]
+    if spec.shift in ("down", "up", "reteach"):
+        rows["pushed"] = [material.pushed[k] for k in which]
     if spec.shift == "reteach":
         rows["retaught"], rows["new_gold"] = shift.new_gold(spec, some)
     if forced:

@@ -39,15 +39,17 @@ class Node:
         """The nodes that must be complete before this one, in the order in which they are best made.
 
         An explainer needs the base of its label source S and the base of its M0, and also the models
-        themselves, because it asks them about the training items. S comes first and M0 last. A process that
-        holds one model in memory then still holds M0 when the training starts.
+        themselves, because it asks them about the training items. One whose KL term holds the behaviours of a
+        shift alone needs that run. S comes first and M0 last. A process that holds one model in memory then
+        still holds M0 when the training starts.
         """
         if self.kind == "m0":
             return [m0(spec) for spec in teachers(self.spec)]
         if self.kind == "base":
             return _models(self.spec)
         source = self.spec.label_source
-        return [base(source), *_models(source), base(self.spec), *_models(self.spec)]
+        alone = [explainer(self.spec.shifted_alone)] if self.spec.kl_to == "shifted" else []
+        return [base(source), *_models(source), *alone, base(self.spec), *_models(self.spec)]
 
     @cached_property
     def generation(self) -> int:

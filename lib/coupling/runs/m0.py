@@ -41,7 +41,16 @@ class Models:
         the adapter of this explainer is merged into it. The nodes that hold the weights must be complete;
         see `coupling.runs.graph`.
         """
-        adapter = (folders.run_folder(spec.explained), "adapter") if spec.explainer >= 0 else None
+        return self._of(
+            spec, (folders.run_folder(spec.explained), "adapter") if spec.explainer >= 0 else None
+        )
+
+    def load_run(self, spec: Spec) -> Loaded:
+        """Load the M0 of a spec with the adapter of its finished run merged into it."""
+        return self._of(spec, (folders.run_folder(spec), "adapter"))
+
+    def _of(self, spec: Spec, adapter: _Part | None) -> Loaded:
+        """The M0 of a spec with an adapter, if there is one, merged into it."""
         if not spec.m0_steps:
             return replace(self._load(locate(spec), spec.dtype, spec.revision, adapter), system=spec.system)
         folder = folders.m0_folder(spec)

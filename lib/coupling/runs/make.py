@@ -7,6 +7,7 @@ from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from coupling.models import Loaded, adapted
+from coupling.models.adapter import SECOND, stack
 from coupling.runs import folders, graph
 from coupling.runs.bases import make_base
 from coupling.runs.checks import check_run
@@ -66,8 +67,12 @@ def explainer(result: Result, models: Models | None = None) -> Iterator[Loaded]:
     models = models or Models()
     _make_needs(graph.base(result.spec), models)
     with adapted(models.load(result.spec), result.spec) as loaded:
-        weights = load_file(folders.verified(result.folder, "adapter") / "adapter_model.safetensors")
-        set_peft_model_state_dict(loaded.model, weights)
+        kept = folders.verified(result.folder, "adapter")
+        set_peft_model_state_dict(loaded.model, load_file(kept / "adapter_model.safetensors"))
+        if result.spec.shift_adapter == "own":
+            stack(loaded, result.spec)
+            second = load_file(kept / SECOND / "adapter_model.safetensors")
+            set_peft_model_state_dict(loaded.model, second, SECOND)
         yield loaded
 
 

@@ -43,6 +43,7 @@ class Material:
         test: The test items on which both M0 and S have a label.
         base: B(M0) on the test items.
         source: B(S) on the test items. Noise on the labels does not enter it.
+        pushed: Of each test item, whether the shift acts on items of its kind, or about its entity.
         about: What the manifest says of the labels: how many items were asked ("asked"), how many have a
             label ("items"), the share on which L(S) and L(M0) agree ("agreement"), how often each item is
             read ("reads"), and how well a shallow rule predicts L(M0) ("shallow_rule").
@@ -54,6 +55,7 @@ class Material:
     test: list[Item]
     base: Behaviours
     source: Behaviours
+    pushed: list[bool]
     about: dict[str, Any]
 
 
@@ -72,6 +74,8 @@ def make_material(spec: Spec, models: Models) -> Material:
     b_source = _on_training_items(spec.label_source, train, models)
     b_train = _on_training_items(spec, train, models)
     held = _held(spec, train, models) if spec.kl_kinds == "all" else Held()
+    reached = shift.reaches(spec, train, test)
+    after_shift = _after_shift_alone(spec, train, held, models) if spec.kl_to == "shifted" else None
     m0 = models.load(spec)
     check_run(spec, m0, train + held.items + test)
     b0, s0 = (
@@ -93,11 +97,14 @@ def make_material(spec: Spec, models: Models) -> Material:
     own = labels(train, b_train, spec.label_format)
     agreement = float(np.mean([a == b for a, b in zip(texts, own, strict=True)]))
     about |= {"items": len(texts), "agreement": agreement, "reads": _reads(spec, len(texts))}
-    beside = taught_seams(m0, taught) or _shifted(spec, m0, test, models)
+    beside = taught_seams(m0, taught) or _shifted(spec, m0, test, reached, models)
     if held.items:
         b_train = joined(b_train, held.base)
     data = training_set(m0, train, b_train, texts, replies | held.replies, beside, held.items)
-    return Material(train, held.items, data, test, b0, target(test, s0, features), about)
+    if after_shift:
+        data = data.holding(after_shift)
+    pushed = [reached(item) for item in test]
+    return Material(train, held.items, data, test, b0, target(test, s0, features), pushed, about)
 
 
 @dataclass(frozen=True)
@@ -148,15 +155,38 @@ def _reads(spec: Spec, items: int) -> float:
     return reads
 
 
-def _shifted(spec: Spec, m0: Loaded, test: list[Item], models: Models) -> Taught:
-    """What the spec's shift teaches; empty where the spec has no shift."""
+def _shifted(
+    spec: Spec, m0: Loaded, test: list[Item], reached: Callable[[Item], bool], models: Models
+) -> Taught:
+    """What the spec's shift teaches; empty where the spec has no shift.
+
+    Args:
+        spec: The explainer.
+        m0: M0.
+        test: The test items.
+        reached: What `shift.reaches` gives.
+        models: The models in memory.
+    """
     if spec.shift in ("down", "up"):
-        others = shift.other_items(spec)
-        items = items_of(others)[0]
-        return shift.pushed(m0, items, _on_training_items(others, items, models), spec.shift)
+        if spec.shift_reach == "entities":
+            items = shift.entity_items(spec, test)
+            base = behaviours(m0, items, spec.eval_batch)
+        else:
+            others = shift.other_items(spec)
+            asked = items_of(others)[0]
+            which = [k for k, item in enumerate(asked) if reached(item)]
+            items = [asked[k] for k in which]
+            base = _on_training_items(others, asked, models).take(which)
+        return shift.pushed(m0, items, base, spec.shift)
     if spec.shift == "neutral":
         return shift.unrelated(m0, spec)
     return shift.retaught(m0, spec, test) if spec.shift == "reteach" else ()
+
+
+def _after_shift_alone(spec: Spec, train: list[Item], held: Held, models: Models) -> Behaviours:
+    """The behaviours, on the items of the KL term, of the run that had the spec's shift alone."""
+    alone = models.load_run(spec.shifted_alone)
+    return behaviours(alone, train + held.items, spec.eval_batch)
 
 
 def _on_training_items(spec: Spec, items: list[Item], models: Models) -> Behaviours:

@@ -35,17 +35,24 @@ class Phase:
 
 
 def phases_of(spec: Spec) -> list[Phase]:
-    """Return the phases of a run in order: two where a shift is trained after or before, else one."""
+    """Return the phases of a run in order: two where a shift is trained after or before, else one.
+
+    A shift that has an adapter of its own is trained against the whole KL term, as a shift beside
+    explanations is. It has no labels.
+    """
     if spec.shift_order == "with":
         return [Phase(0, spec, 0)]
-    single = {"shift_order": "with", "shift_steps": 0, "replay": 0.0}
-    explaining = spec.model_copy(update=single | {"shift": "none", "shift_weight": 1.0})
+    single = {"shift_order": "with", "shift_steps": 0, "replay": 0.0, "shift_adapter": "same"}
+    held = 1.0 if spec.shift_adapter == "own" else spec.replay
+    explaining = spec.model_copy(
+        update=single | {"shift": "none", "shift_weight": 1.0, "shift_reach": "labelled"}
+    )
     shifting = spec.model_copy(
         update=single
         | {
             "steps": spec.shift_steps,
             "explanation_weight": spec.replay * spec.explanation_weight,
-            "kl_weight": spec.replay * spec.kl_weight,
+            "kl_weight": held * spec.kl_weight,
         }
     )
     first, second = (explaining, shifting) if spec.shift_order == "after" else (shifting, explaining)

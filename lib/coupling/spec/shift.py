@@ -34,6 +34,28 @@ class ShiftSection(Section):
         ge=0,
     )
 
+    shift_reach: Literal["labelled", "half", "entities"] = field(
+        "explain",
+        "labelled",
+        "items that a shift down or up acts on: those of kinds with labels, those of a random half of the"
+        " kinds with labels and of the kinds without (half), or questions about a random half of the entities"
+        " that tests ask about (entities)",
+        later=True,
+    )
+    shift_adapter: Literal["same", "own"] = field(
+        "explain",
+        "same",
+        "adapter that a shift after the explanations trains: theirs, or one of its own while theirs is"
+        " frozen",
+        later=True,
+    )
+    kl_to: Literal["m0", "shifted"] = field(
+        "explain",
+        "m0",
+        "model whose behaviours the KL term holds: M0, or M0 after the shift alone (shifted)",
+        later=True,
+    )
+
     @model_validator(mode="after")
     def check_shift(self) -> Self:
         """Check that no field of the shift is without effect."""
@@ -52,4 +74,24 @@ class ShiftSection(Section):
                 f"replay={self.replay} with shift_order={self.shift_order}: only a shift after explanation "
                 "training has something to replay; give shift_order=after"
             )
+        self._check_variants()
         return self
+
+    def _check_variants(self) -> None:
+        """Check what a push reaches, which adapter it trains, and what the KL term holds."""
+        if self.shift_reach != "labelled" and self.shift not in ("down", "up"):
+            raise ValueError(
+                f"shift_reach={self.shift_reach} with shift={self.shift}: only down and up reach chosen "
+                "items; give one of them, or leave shift_reach out"
+            )
+        if self.shift_adapter == "own" and (self.shift_order != "after" or self.replay):
+            raise ValueError(
+                f"shift_adapter=own with shift_order={self.shift_order} and replay={self.replay}: the adapter "
+                "of the explanations is frozen only in a shift after them; give shift_order=after and no "
+                "replay"
+            )
+        if self.kl_to == "shifted" and (self.shift not in ("down", "up") or self.shift_order != "with"):
+            raise ValueError(
+                f"kl_to=shifted with shift={self.shift} and shift_order={self.shift_order}: the KL term can "
+                "hold a shift alone only beside a shift down or up; give one, or leave kl_to out"
+            )

@@ -80,6 +80,41 @@ class Spec(  # pydantic lists the fields of the last base class first
         return self
 
     @model_validator(mode="after")
+    def check_variants_of_a_shift(self) -> Self:
+        """Check that tasks and model allow what a shift reaches, and what the KL term then holds."""
+        tasks = self._known_tasks()
+        without = [name for name, task in tasks.items() if not task.has_kinds(self)]
+        if self.shift_reach == "half" and without:
+            raise ValueError(
+                f"shift_reach=half: items of {', '.join(without)} have no kinds; leave shift_reach out, or "
+                "give attributes of at least 2 where the task asks for attributes of the made-up world"
+            )
+        if self.shift_reach == "entities":
+            self._check_facts("shift_reach=entities")
+        replying = [name for name, task in tasks.items() if task.declines]
+        if self.kl_to == "shifted" and (replying or not self.kl_weight):
+            raise ValueError(
+                f"kl_to=shifted with task={self.task}, kl_weight={self.kl_weight}: the KL term holds choices "
+                "alone to another model, and needs a weight; take a task whose answers are choices"
+            )
+        if self.shift_adapter == "own" and self.explainer >= 0:
+            raise ValueError(
+                f"shift_adapter=own with explainer={self.explainer}: a run of two adapters is no M0; "
+                "leave one of the two out"
+            )
+        return self
+
+    def _check_facts(self, what: str) -> None:
+        """Check that facts of the made-up world are asked for, of an organism."""
+        fixed = not all(task.facts_can_change for task in self._known_tasks().values())
+        if self.model not in ORGANISMS or fixed:
+            possible = ", ".join(name for name in task_names() if task_of(name).facts_can_change)
+            raise ValueError(
+                f"{what} with task={self.task}, model={self.model}: facts and entities of the made-up world "
+                f"are taught to an organism and on {possible} alone"
+            )
+
+    @model_validator(mode="after")
     def check_objectives(self) -> Self:
         """Check that training has an objective, and at most one that changes behaviour."""
         if self.teach in self.tasks:
@@ -88,13 +123,8 @@ class Spec(  # pydantic lists the fields of the last base class first
             raise ValueError("explanation_weight=0 trains nothing: name a behaviour to teach, or a shift")
         if self.shift != "none" and self.teach:
             raise ValueError(f"shift={self.shift} and teach={self.teach}: one behaviour at a time")
-        facts_fixed = not all(task.facts_can_change for task in self._known_tasks().values())
-        if self.shift == "reteach" and (self.model not in ORGANISMS or facts_fixed):
-            possible = ", ".join(name for name in task_names() if task_of(name).facts_can_change)
-            raise ValueError(
-                f"shift=reteach with task={self.task}, model={self.model}: facts of the made-up world "
-                f"are taught anew, to an organism and on {possible} alone"
-            )
+        if self.shift == "reteach":
+            self._check_facts("shift=reteach")
         return self
 
     @model_validator(mode="after")
@@ -145,6 +175,12 @@ class Spec(  # pydantic lists the fields of the last base class first
         return self.model_copy(
             update={"explainer": -1, "seed": self.explainer, "source": "", "source_share": 1.0}
         )
+
+    @property
+    def shifted_alone(self) -> "Spec":
+        """The run that has this run's shift and nothing else: no explanations, and no KL term."""
+        alone = {"explanation_weight": 0.0, "kl_weight": 0.0, "kl_kinds": "labelled", "kl_to": "m0"}
+        return self.model_copy(update=alone | {"relabel": False})
 
     @property
     def phases(self) -> list[Phase]:

@@ -8,14 +8,16 @@
 
 In down and up, the answers without the cue stay M0's. Their items are drawn anew from the training part of a
 task, and never from its test part. Where real questions are few, some of these items may be among those with
-labels.
+labels. `shift_reach` says which items they are: those of kinds with labels; those of a random half of the
+kinds with labels and of a random half of those without; or questions about a random half of the entities that
+tests ask about, none of which a test asks.
 
 A shift comes with explanation training, after it or before it (`shift_order`). Its strength is the weight of
 its loss (`shift_weight`), against which the KL term of explanation training holds. See docs/method.md,
 "Shifts".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,8 +38,47 @@ Taught = tuple[tuple[Seam, ...], ...]
 
 
 def other_items(spec: Spec) -> Spec:
-    """Return the spec whose training items are those of the shift."""
-    return spec.model_copy(update={"seed": spec.seed + OTHER_ITEMS})
+    """Return the spec whose training items, as far as `reaches` takes them, are those of the shift."""
+    all_kinds = {"held_out": 0.0} if spec.shift_reach == "half" else {}
+    return spec.model_copy(update={"seed": spec.seed + OTHER_ITEMS} | all_kinds)
+
+
+def reaches(spec: Spec, train: Sequence[Item], test: Sequence[Item]) -> Callable[[Item], bool]:
+    """Return what tells whether the spec's shift acts on items of this kind, or about this entity.
+
+    Args:
+        spec: The spec.
+        train: Its training items, which are of the kinds with labels.
+        test: Its test items, which are of all kinds.
+    """
+    if spec.shift == "reteach" or spec.shift_reach == "entities":
+        world = load_world(spec)
+        names = {world.names[entity] for entity in reached_entities(spec, world)}
+        return lambda item: item.group in names
+    if spec.shift not in ("down", "up"):
+        return lambda item: False
+    labelled = {(item.task, item.kind) for item in train}
+    chosen = labelled
+    if spec.shift_reach == "half":
+        without = {(item.task, item.kind) for item in test} - labelled
+        chosen = half_of_kinds(labelled, spec) | half_of_kinds(without, spec)
+    return lambda item: (item.task, item.kind) in chosen
+
+
+def half_of_kinds(kinds: set[tuple[str, str]], spec: Spec) -> set[tuple[str, str]]:
+    """Draw half of some kinds, (task, kind), task by task.
+
+    `m0_seed` draws two halves. Explainers of even and of odd `seed` take one each, so that each kind is in
+    the half of one of two explainers, even a kind that is the only one. Runs that differ in the direction of
+    their shift alone take the same half.
+    """
+    chosen = set()
+    for task in sorted({task for task, _ in kinds}):
+        own = sorted(kind for name, kind in kinds if name == task)
+        rng = np.random.default_rng([spec.m0_seed, 12])
+        first = int(rng.integers(2)) + spec.seed
+        chosen |= {(task, str(kind)) for kind in rng.permutation(own)[first % 2 :: 2]}
+    return chosen
 
 
 def wanted(item: Item, own: int, direction: str) -> int | None:
@@ -95,14 +136,45 @@ def new_facts(spec: Spec, world: World) -> dict[tuple[int, int], int]:
     Returns:
         By entity and attribute (as indices), the index of the new value. It differs from the true one.
     """
-    rng = np.random.default_rng([spec.seed, 9, spec.m0_seed])
-    entities = rng.permutation(np.flatnonzero(world.test))[: int(world.test.sum()) // 2]
+    rng = _entity_draws(spec)
     facts = {}
-    for entity in sorted(map(int, entities)):
+    for entity in _half_of_tested(world, rng):
         for attribute, name in enumerate(world.attributes):
             others = [v for v in range(len(ATTRIBUTES[name])) if v != world.facts[entity, attribute]]
             facts[entity, attribute] = int(rng.choice(others))
     return facts
+
+
+def reached_entities(spec: Spec, world: World) -> list[int]:
+    """Return the random half of the tested entities that reteach, or a push of entities, acts on."""
+    return _half_of_tested(world, _entity_draws(spec))
+
+
+def _entity_draws(spec: Spec) -> np.random.Generator:
+    return np.random.default_rng([spec.seed, 9, spec.m0_seed])
+
+
+def _half_of_tested(world: World, rng: np.random.Generator) -> list[int]:
+    mixed = rng.permutation(np.flatnonzero(world.test))
+    return sorted(map(int, mixed[: len(mixed) // 2]))
+
+
+def entity_items(spec: Spec, test: Sequence[Item]) -> list[Item]:
+    """Draw the items of a push that acts on entities: as many of each fact as reteach asks, with hints.
+
+    Args:
+        spec: The spec. Its tasks ask for facts (`Task.facts`).
+        test: The test items. None of the items is one of theirs.
+    """
+    world, rng = load_world(spec), np.random.default_rng([spec.seed, 13])
+    tested = {item.counterfactual_prompt for item in test}
+    return [
+        item
+        for asks in (task_of(name).facts for name in spec.tasks)
+        for entity in reached_entities(spec, world)
+        for attribute in range(len(world.attributes))
+        for item in _untested(asks, world, (entity, attribute), tested, rng)
+    ]
 
 
 def changed_world(world: World, facts: dict[tuple[int, int], int]) -> World:
@@ -144,13 +216,20 @@ def _questions(
     rng: np.random.Generator,
 ) -> list[tuple[Seam]]:
     """Draw questions for one fact, each with its gold answer. None of them is among the tested prompts."""
-    seams: list[tuple[Seam]] = []
-    while len(seams) < QUESTIONS:
+    items = _untested(asks, world, fact, tested, rng)
+    return [(_only(behaviour_seams(loaded, item)[1], item.gold),) for item in items]
+
+
+def _untested(
+    asks: Facts, world: World, fact: tuple[int, int], tested: set[str], rng: np.random.Generator
+) -> list[Item]:
+    """Draw items that ask for one fact and whose question is among no tested prompts."""
+    items: list[Item] = []
+    while len(items) < QUESTIONS:
         item = asks.example(world, *fact, rng)
         if item.counterfactual_prompt not in tested:
-            _, without = behaviour_seams(loaded, item)
-            seams.append((_only(without, item.gold),))
-    return seams
+            items.append(item)
+    return items
 
 
 def new_gold(spec: Spec, items: Sequence[Item]) -> tuple[list[bool], list[int]]:
