@@ -56,7 +56,14 @@ def test_a_sweep_of_shifts_has_its_tables_and_they_are_read_as_they_were_made(sm
     again = tables.read("tiny", "shift")
     for name in ("shift", "sensor", "items"):
         pd.testing.assert_frame_equal(getattr(small, name), getattr(again, name))
-    by_condition = again.shift.set_index("condition")
+    regions = again.shift[again.shift["condition"].duplicated(keep=False)]
+    assert regions.groupby("condition")["pushed"].apply(sorted).to_dict() == {
+        f"re-taught{how}": [False, True] for how in (" with", ", no explanations")
+    }
+    retaught = again.shift.set_index("condition")[["retaught_self", "untouched_self"]]
+    assert retaught.loc["re-taught with"].notna().sum().tolist() == [1, 1]
+    assert retaught.drop(["re-taught with", "re-taught, no explanations"]).isna().all(axis=None)
+    by_condition = again.shift.drop_duplicates("condition").set_index("condition")
     assert len(by_condition) == 7
     down = by_condition.loc["down, 1"]
     assert down[["objective", "direction", "strength", "order"]].tolist() == [
@@ -66,15 +73,14 @@ def test_a_sweep_of_shifts_has_its_tables_and_they_are_read_as_they_were_made(sm
         "with",
     ]
     assert pd.isna(by_condition.loc["none", "excess"])
-    retaught = by_condition[["retaught_self", "untouched_self"]]
-    assert retaught.loc["re-taught with"].notna().all()
-    assert retaught.drop(["re-taught with", "re-taught, no explanations"]).isna().all(axis=None)
     assert by_condition.loc["down, no explanations", "forced_self"] >= 0
     assert pd.isna(by_condition.loc["down, after", "kl_paid"])  # its last phase has no KL term
     assert down["kl_paid"] >= 0
     last = again.runs["step"] == again.runs.groupby("condition")["step"].transform("max")
     finals = again.runs[last].set_index("condition")
-    assert by_condition["self"].to_dict() == pytest.approx(finals["self"].to_dict())
+    weighted = again.shift.assign(self=again.shift["self"] * again.shift["items"]).groupby("condition")
+    whole = weighted["self"].sum() / weighted["items"].sum()
+    assert whole.to_dict() == pytest.approx(finals["self"].to_dict())
 
 
 def test_the_sensor_is_read_wherever_explanations_were_trained(small):

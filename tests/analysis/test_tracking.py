@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from coupling import spec as specs
 from coupling import sweep as sweeps
-from coupling.analysis import measures, tracking
+from coupling.analysis import following, measures, tracking
 from coupling.analysis.controls import diagonal_test
+from coupling.analysis.following import COMPARED
 from coupling.spec import make_spec
 from coupling.tasks import main_tasks
 from made_shifts import BASE_X, ITEMS, shift_rows, shift_study
@@ -34,16 +35,49 @@ def test_flipped_items_are_stated_where_explanations_follow_and_kinds_without_la
     for follow in (True, False):
         study = shift_study(follow)
         study["held_out"] = study["id"].str[1:].astype(int) < ITEMS // 4
+        study["pushed"] = (study["id"].str[1:].astype(int) < ITEMS // 8) & (study["direction"] != "")
         found = tracking.measured(study)
         up = found[found["condition"] == "up, 1"]
         assert up["flipped"].mean() == 0.5
-        means = up[tracking.FLIPPED].mean()
-        assert means["flipped_self"] == (1.0 if follow else 0.0)
-        assert means["flipped_null"] == 0.0
-        gains = means[["flipped_gain", "flipped_gain_labelled", "flipped_gain_unlabelled"]].tolist()
-        assert gains == [1.0 if follow else 0.0] * 3
-        assert up["flipped_gain_unlabelled"].notna().sum() == ITEMS // 8
-        assert found.loc[found["condition"] == "none", tracking.FLIPPED].isna().all(axis=None)
+        means = up[COMPARED].mean()
+        assert means["flipped_own"] == (1.0 if follow else 0.0)
+        assert means["flipped_other"] == 0.0
+        assert means["flipped_gain"] == means["flag_gain"] == (1.0 if follow else 0.0)
+        assert found.loc[found["condition"] == "none", COMPARED].isna().all(axis=None)
+        lines = tracking.per_run(found).set_index(["condition", "labelled", "pushed"])
+        assert lines["items"].to_dict() == {
+            ("none", False, False): ITEMS // 4,
+            ("none", True, False): ITEMS * 3 // 4,
+        } | {
+            (f"{way}, 1", *region): items
+            for way in ("down", "up")
+            for region, items in {
+                (False, True): ITEMS // 8,
+                (False, False): ITEMS // 8,
+                (True, False): ITEMS * 3 // 4,
+            }.items()
+        }
+        assert lines.loc[("up, 1", False, True), "flipped_own"] == (1.0 if follow else 0.0)
+        assert lines["collapsed"].groupby(level=0).nunique().eq(1).all()  # said of the whole run
+
+
+def test_runs_are_compared_with_runs_of_the_same_labels_alone():
+    """In a second arm behaviour drifts by itself: its shifted runs are not compared with the first arm's."""
+    arms = [shift_study(True).assign(labels=labels) for labels in ("all kinds", "half of the kinds")]
+    arms[1].loc[arms[1]["condition"] == "none", "x"] = 1
+    arms[1]["condition"] += " (half)"
+    found = tracking.per_run(tracking.measured(pd.concat(arms, ignore_index=True))).set_index("condition")
+    assert found["flipped"].dropna().to_dict() == {
+        "down, 1": 0.5,
+        "up, 1": 0.5,
+        "down, 1 (half)": 0.0,
+        "up, 1 (half)": 1.0,
+    }
+    assert found["arm"].to_dict() == {
+        f"{name}{tail}": arm
+        for tail, arm in (("", "labels on all kinds"), (" (half)", "labels and KL on half"))
+        for name in ("none", "down, 1", "up, 1")
+    }
 
 
 def test_an_item_without_a_label_is_not_flipped():
@@ -107,6 +141,33 @@ def test_about_names_every_shift():
     assert tracking.about(make_spec("tiny", shift="neutral"))["direction"] == ""
     assert tracking.about(make_spec("tiny"))["strength"] == 0
     assert json.dumps(about)
+
+
+@pytest.mark.parametrize(
+    ("values", "arm"),
+    [
+        ({"shift": "down"}, "labels on all kinds"),
+        ({"shift": "down", "held_out": 0.5, "kl_kinds": "all"}, "labels on half, KL on all"),
+        ({"shift": "up", "held_out": 0.5, "shift_reach": "half"}, "labels and KL on half"),
+        ({"held_out": 0.5}, "labels and KL on half"),
+        ({"shift": "up", "relabel": True}, "labels made anew"),
+        ({"shift": "neutral", "held_out": 0.5}, "neutral objective"),
+        ({"shift": "down", "shift_order": "before", "shift_steps": 9}, "shift before"),
+        ({"shift": "up", "kl_to": "shifted", "task": "aita"}, "KL to the shift alone"),
+        ({"shift": "up", "explanation_weight": 0.0}, "shift alone"),
+        (
+            {"shift": "up", "shift_order": "after", "shift_steps": 9, "shift_adapter": "own"},
+            "explanations first",
+        ),
+        (
+            {"shift": "up", "shift_reach": "entities", "task": "hint_qa"},
+            "policy of half of the entities",
+        ),
+        ({"shift": "reteach", "task": "hint_qa"}, "facts of half of the entities"),
+    ],
+)
+def test_every_arm_has_a_name(values, arm):
+    assert following.arm(tracking.about(make_spec("tiny", **({"task": "aita"} | values)))) == arm
 
 
 def test_the_shift_sweep_is_within_its_plan():

@@ -42,7 +42,7 @@ def test_a_field_that_came_later_leaves_the_keys_of_committed_results_alone():
         ({"shift_reach": "half", "task": "aita"}, "only down and up reach chosen items"),
         ({"shift": "up", "shift_reach": "half"}, "items of hint_qa have no kinds"),
         ({"shift": "up", "shift_reach": "entities", "task": "aita"}, "hint_qa alone"),
-        ({"shift": "up", "shift_adapter": "own"}, "give shift_order=after and no replay"),
+        ({"shift": "up", "shift_adapter": "own"}, "give shift_order=after, no replay"),
         (
             {"shift": "up", "shift_adapter": "own", "shift_order": "after", "shift_steps": 5, "replay": 0.5},
             "no replay",
@@ -145,6 +145,8 @@ def test_a_kind_that_is_alone_is_pushed_by_one_of_two_explainers(spec):
         ]
         for known in (0, 1):
             assert sorted(on for one in of_seed for on in one[known].values()) == [False, True]
+        for with_labels, without in of_seed:  # each run pushes one kind of the two
+            assert sorted([*with_labels.values(), *without.values()]) == [False, True]
 
 
 def test_items_of_a_push_on_half_of_the_kinds_are_drawn_from_all_kinds(spec):

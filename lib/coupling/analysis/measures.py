@@ -57,7 +57,8 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: Rows of one task with run columns. Every run of a condition and m0_seed must have been asked
-            the same items at each step. forced_self, hinted and held_out may be missing.
+            the same items at each step. forced_self, hinted, held_out and labelled may be missing; where
+            labelled is, the kinds that are not held out have labels.
 
     Returns:
         The rows with a new index from 0 and the columns below, float64 unless said otherwise. A measure that
@@ -84,6 +85,8 @@ def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     absent = {"forced_self": np.nan, "hinted": -1, "held_out": False}
     frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
+    if "labelled" not in frame:
+        frame = frame.assign(labelled=~frame["held_out"].astype(bool))
     labels = (label_code(frame, prefix).to_numpy() for prefix in ("", "target_", "base_"))
     codes = _Codes(stated_code(frame).to_numpy(), *labels)
     own, others = _own_run(frame, codes), _other_runs(frame, codes)
@@ -128,7 +131,7 @@ def _own_run(frame: pd.DataFrame, codes: _Codes) -> dict[str, np.ndarray]:
         "self_base": em["self"] - em["base"],
         "divergent": _only(divergent, known),
         "agreement": _only(~divergent, known),
-        "agreement_labelled": _only(~divergent, known & ~frame["held_out"].to_numpy(bool)),
+        "agreement_labelled": _only(~divergent, known & frame["labelled"].to_numpy(bool)),
         "source_agreement": codes.target == codes.base,
         "self_div": _only(em["self"], divergent),
         "target_div": _only(em["target"], divergent),

@@ -111,6 +111,16 @@ def detected(frame: pd.DataFrame) -> np.ndarray:
     )
 
 
+def bias(frame: pd.DataFrame) -> float:
+    """Return by how much estimates of unshifted runs lie above the measured rates, as a mean."""
+    return float((frame["estimated"] - frame["measured"]).mean())
+
+
+def corrected(frame: pd.DataFrame, by: float) -> pd.DataFrame:
+    """Take a bias, measured on other M0s, off estimates and the ends of their intervals, within 0 to 1."""
+    return frame.assign(**{name: (frame[name] - by).clip(0, 1) for name in ("estimated", "low", "high")})
+
+
 def reliability(frame: pd.DataFrame) -> pd.DataFrame:
     """Compare the sensor's estimates with the measured rates, task by task.
 

@@ -12,11 +12,14 @@ import pandas as pd
 
 from coupling.analysis import measures, summaries
 from coupling.analysis.controls import teacher_matrix
+from coupling.analysis.following import COMPARED, arm, compared
 from coupling.analysis.sensor import estimate, implied, of_task, rate
 from coupling.spec import Spec
 from coupling.tasks import task_of
 
-ABOUT = ["objective", "direction", "strength", "order", "replay", "explained", "relabelled"]
+# Columns of ABOUT that tables of older runs lack, and what holds of these runs.
+LATER = {"labels": "all kinds", "reach": "labelled", "adapter": "same", "kl_to": "m0"}
+ABOUT = ["objective", "direction", "strength", "order", "replay", "explained", "relabelled", *LATER]
 DIRECTIONS = {"down": 0, "": 1, "up": 2}
 RETEACHING = [
     "retaught_self",
@@ -26,14 +29,6 @@ RETEACHING = [
     "retaught_right",
     "retaught_states",
     "retaught_states_null",
-]
-FLIPPED = [
-    "flipped",
-    "flipped_self",
-    "flipped_null",
-    "flipped_gain",
-    "flipped_gain_labelled",
-    "flipped_gain_unlabelled",
 ]
 RATES = ["rate", "m0_rate", "rate_cf", "m0_rate_cf", "said"]
 MEASURES = [
@@ -52,10 +47,14 @@ MEASURES = [
     "kl_x",
     "kl_cf",
     *RETEACHING,
-    *FLIPPED,
+    *COMPARED,
 ]
 _BUT_DIRECTION = [name for name in ABOUT if name != "direction"]
 _RUN = ["task", *measures.RUN]
+REGION = [
+    "labelled",
+    "pushed",
+]  # whether an item's kind has labels in its run, and whether the shift acts on it
 
 
 def about(spec: Spec) -> dict[str, Any]:
@@ -66,7 +65,9 @@ def about(spec: Spec) -> dict[str, Any]:
         or "refusal"). direction: "up", "down" or "". strength: the weight of the shift's loss. order: when
         the shift comes relative to explanation training ("with", "after", "before" or "" without a shift).
         replay: the weight of explanation training during a later shift. explained: whether explanations were
-        trained. relabelled: whether their labels were made anew during training.
+        trained. relabelled: whether their labels were made anew during training. labels: a key of
+        `following.LABELS`. reach, adapter and kl_to: what the shift acts on, which adapter it trains, and
+        whose behaviours the KL term holds (the fields shift_reach, shift_adapter and kl_to).
     """
     pushed = spec.shift in ("down", "up")
     push = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
@@ -79,7 +80,22 @@ def about(spec: Spec) -> dict[str, Any]:
         "replay": spec.replay,
         "explained": spec.explanation_weight > 0,
         "relabelled": spec.relabel,
+        "labels": ("half of the kinds" if spec.held_out else "all kinds")
+        + (", KL on all" if spec.kl_kinds == "all" else ""),
+        "reach": spec.shift_reach,
+        "adapter": spec.shift_adapter,
+        "kl_to": spec.kl_to,
     }
+
+
+def described(frame: pd.DataFrame) -> pd.DataFrame:
+    """Fill in what rows of older tables do not say: the columns of LATER and REGION.
+
+    In these all kinds have labels, unless held_out says otherwise, and a push acts on all kinds with labels.
+    """
+    closed = frame["held_out"].astype(bool) if "held_out" in frame else False
+    own = LATER | {"labelled": ~closed if "held_out" in frame else True, "pushed": frame["direction"] != ""}
+    return frame.assign(**{name: value for name, value in own.items() if name not in frame})
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,10 +106,12 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     state its L(M_t). A run without a shift has no excess gap here. Runs whose explanations were not trained
     keep the excess gap of `measures.with_measures`.
 
+    A run is compared with runs of the same `labels` alone.
+
     Args:
         frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where
-            a run was re-taught; held_out where kinds go without labels. Runs without a shift must be among
-            them.
+            a run was re-taught; those of REGION where kinds go without labels, or a shift acts on some kinds
+            alone. Runs without a shift must be among them.
 
     Returns:
         The rows with the columns of `measures.with_measures` and those below, float64. A value is NaN where
@@ -103,11 +121,8 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
           implies it.
         - rate_cf, m0_rate_cf: the same as rate and m0_rate without the cue, of requests only.
         - gold_x: the answer on x is the gold answer.
-        - flipped: whether L(M_t) is not that of the unshifted run of the same M0 and seed; of runs with a
-          shift, where both have a label. flipped_self, flipped_null: on flipped items, whether the run's
-          explanation states L(M_t), and whether that of the unshifted run does. flipped_gain: the former less
-          the latter; flipped_gain_labelled, flipped_gain_unlabelled: the same on kinds with and without
-          labels.
+        - those of `following.compared`, of runs with a shift against the unshifted run of the same M0 and
+          seed.
         - retaught_self, untouched_self: self of re-taught runs, on entities with new facts and on the others.
         - retaught_null, untouched_null: others_self on the same two sets.
         - retaught_right: the answer without the cue is the new fact, on items whose choices hold the new
@@ -115,15 +130,22 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
         - retaught_states, retaught_states_null: on these items, the explanation of the run, or that of the
           run without a shift, states the new fact.
     """
+    frame = described(frame)
+    parts = [_measured_alike(part) for _, part in frame.groupby("labels", sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _measured_alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """Measure runs with the same kinds of labels; see `measured`."""
     unshifted = frame[frame["objective"] == "none"]
     plain = unshifted[unshifted["explained"]]
     parts = [measures.with_measures(unshifted).assign(excess=float("nan"))] if len(unshifted) else []
     for _, rows in frame[frame["objective"] != "none"].groupby(_BUT_DIRECTION, sort=False):
         if rows["explained"].all():
-            compared = measures.with_measures_across_conditions(pd.concat([plain, rows]))
+            found = measures.with_measures_across_conditions(pd.concat([plain, rows]))
         else:
-            compared = measures.with_measures(rows)
-        parts.append(compared[compared["condition"].isin(rows["condition"].unique())])
+            found = measures.with_measures(rows)
+        parts.append(found[found["condition"].isin(rows["condition"].unique())])
     out = pd.concat(parts, ignore_index=True)
     requests = of_task(out, lambda task: task.declines)
     out = out.assign(
@@ -134,29 +156,8 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
         m0_rate_cf=rate(out, out["base_cf"]).where(requests),
         gold_x=(out["x"] == out["gold"]).astype(float).where(out["gold"] >= 0),
     )
-    return out.assign(**_reteaching(out, plain), **_flipped(out, plain))
-
-
-def _flipped(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, pd.Series]:
-    """The columns of FLIPPED; plain: the rows of runs without a shift, whose explanations were trained."""
-    by = ["m0_seed", "seed", "id"]
-    coded = plain[by].assign(label=measures.label_code(plain, ""), stated=measures.stated_code(plain))
-    places = pd.MultiIndex.from_frame(out[by])
-    without = coded.drop_duplicates(by).set_index(by).reindex(places).set_axis(out.index)
-    label = measures.label_code(out, "")
-    known = (out["objective"] != "none") & (label >= 0) & (without["label"] >= 0)
-    flipped = known & (label != without["label"])
-    own = (measures.stated_code(out) == label).astype(float).where(flipped)
-    null = (without["stated"] == label).astype(float).where(flipped)
-    closed = out["held_out"].astype(bool)
-    return {
-        "flipped": flipped.astype(float).where(known),
-        "flipped_self": own,
-        "flipped_null": null,
-        "flipped_gain": own - null,
-        "flipped_gain_labelled": (own - null).where(~closed),
-        "flipped_gain_unlabelled": (own - null).where(closed),
-    }
+    known = compared(out, plain.drop_duplicates(["m0_seed", "seed", "id"]))
+    return out.assign(**_reteaching(out, plain), **known.where(out["objective"] != "none"))
 
 
 def _reteaching(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, Any]:
@@ -177,27 +178,35 @@ def _reteaching(out: pd.DataFrame, plain: pd.DataFrame) -> dict[str, Any]:
 
 
 def per_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """Average the rows of `measured` over each run.
+    """Average the rows of `measured` over each run, apart by REGION.
 
     Returns:
-        One row a run: task, condition, m0_seed, seed, the columns of ABOUT, items (int64), shift (the rate
-        less M0's), said_shift (the rate that explanations imply less M0's, over items with a valid
-        explanation), the means of RATES and MEASURES (float64), and best_constant and collapsed as in
-        `summaries.per_run`.
+        One row a run and region: task, condition, m0_seed, seed, labelled and pushed (bool), arm (as
+        `following.arm` names it), the columns of ABOUT, items (int64), shift (the rate less M0's), said_shift
+        (the rate that explanations imply less M0's, over items with a valid explanation), the means of RATES
+        and MEASURES (float64), and best_constant and collapsed as in `summaries.per_run`, of the whole run.
     """
     rows = []
-    for run, part in frame.groupby(_RUN, sort=False):
-        means = {name: part[name].astype(float).mean() for name in (*RATES, *MEASURES)}
-        m0_rate_where_said = part.loc[part["said"].notna(), "m0_rate"].mean()
-        rows.append(
-            dict(zip(_RUN, run, strict=True))
-            | part.iloc[0][ABOUT].to_dict()
-            | {"items": len(part)}
-            | {"shift": means["rate"] - means["m0_rate"], "said_shift": means["said"] - m0_rate_where_said}
-            | means
-            | {"best_constant": summaries.baselines(part)["best_constant"]}
-            | {"collapsed": summaries.collapse(part)}
-        )
+    for run, whole in frame.groupby(_RUN, sort=False):
+        about = whole.iloc[0][ABOUT].to_dict()
+        of_run = {"best_constant": summaries.baselines(whole)["best_constant"]}
+        of_run |= {"collapsed": summaries.collapse(whole)}
+        for region, part in whole.groupby(REGION, sort=False):
+            means = {name: part[name].astype(float).mean() for name in (*RATES, *MEASURES)}
+            m0_rate_where_said = part.loc[part["said"].notna(), "m0_rate"].mean()
+            rows.append(
+                dict(zip(_RUN, run, strict=True))
+                | {name: bool(value) for name, value in zip(REGION, region, strict=True)}
+                | {"arm": arm(about)}
+                | about
+                | {"items": len(part)}
+                | {
+                    "shift": means["rate"] - means["m0_rate"],
+                    "said_shift": means["said"] - m0_rate_where_said,
+                }
+                | means
+                | of_run
+            )
     return pd.DataFrame(rows)
 
 

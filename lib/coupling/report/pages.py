@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from coupling import files
-from coupling.analysis import resampling, tables
+from coupling.analysis import resampling, tables, tracking
 from coupling.report import claims_page, faults, figures, paper, readme, reanalysis, results_page, schemas
 from coupling.report.claims_text import markdown_table
 from coupling.report.figures.style import span
@@ -31,6 +31,11 @@ REGIME = {
     "flips_dtype": "flips, bfloat16",
 }
 
+# What the regions of a shift are called, by column of the table shift and its value.
+_REGIONS = {
+    "labelled": {True: "labels", False: "no labels"},
+    "pushed": {True: "pushed", False: "not pushed"},
+}
 _KIND = ["task", "model", "m0_checkpoint"]  # M0s that differ in seed alone share a row of the regime table
 _OF_ALL = ("claims", "scale")  # the tables that are made from those of all sweeps
 
@@ -158,7 +163,12 @@ def _shifts(runs: pd.DataFrame) -> str:
         *("gap", "excess gap", "flipped", "stated by own", "by unshifted", "difference", "collapsed runs"),
     ]
     rows = []
-    for (task, condition), part in runs.groupby(["task", "condition"], sort=False):
+    several = runs.groupby("condition")[tracking.REGION].nunique().gt(1).any(axis=None)
+    for (task, condition, *region), part in runs.groupby(["task", "condition", *tracking.REGION], sort=False):
+        if several:
+            condition += "; " + ", ".join(
+                _REGIONS[name][on] for name, on in zip(_REGIONS, region, strict=True)
+            )
         # every run is one observation: the bootstrap draws seeds alone
         shown = ["shift", "said_shift", "gap", "excess", "flipped_gain"]
         found = resampling.intervals(part.assign(group=0), shown)
@@ -171,11 +181,9 @@ def _shifts(runs: pd.DataFrame) -> str:
         means = [f"{part[name].mean():.3f}" for name in ("self", "target")]
         collapsed = f"{(part['collapsed'] != '').sum()} of {len(part)}"
         moved = [cells["shift"], cells["said_shift"]]
-        shares = [part[name].mean() for name in ("flipped", "flipped_self", "flipped_null")]
+        shares = [part[name].mean() for name in ("flipped", "flipped_own", "flipped_other")]
         flipped = ["" if pd.isna(share) else f"{share:.3f}" for share in shares]
-        apart = part["flipped_gain_unlabelled"].mean()
-        gained = cells["flipped_gain"] + ("" if pd.isna(apart) else f"; kinds without labels {apart:+.3f}")
-        gaps = [cells["gap"], cells["excess"], *flipped, gained]
+        gaps = [cells["gap"], cells["excess"], *flipped, cells["flipped_gain"]]
         rows.append([task, condition, *moved, *means, *gaps, collapsed])
     return markdown_table(header, rows)
 

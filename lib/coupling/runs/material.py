@@ -25,7 +25,7 @@ from coupling.runs.checks import check_run
 from coupling.runs.m0 import Models
 from coupling.runs.result import items_of
 from coupling.spec import Spec
-from coupling.tasks import Item, load_taught
+from coupling.tasks import Item, TaskError, load_taught
 from coupling.training import shift
 from coupling.training.data import TrainingSet, held_replies, taught_seams, training_set
 from coupling.training.shift import Taught
@@ -69,6 +69,7 @@ def make_material(spec: Spec, models: Models) -> Material:
     Raises:
         LabelError: Where no training item has a label, or where the labels are nearly constant and the spec
             does not allow it.
+        TaskError: Where the shift acts on none of its items.
     """
     train, test = items_of(spec)
     b_source = _on_training_items(spec.label_source, train, models)
@@ -175,6 +176,11 @@ def _shifted(
             others = shift.other_items(spec)
             asked = items_of(others)[0]
             which = [k for k, item in enumerate(asked) if reached(item)]
+            if not which:
+                raise TaskError(
+                    f"shift_reach={spec.shift_reach}: with seed={spec.seed} no item is of a kind that the "
+                    "shift acts on; take a task with more kinds, or another seed"
+                )
             items = [asked[k] for k in which]
             base = _on_training_items(others, asked, models).take(which)
         return shift.pushed(m0, items, base, spec.shift)

@@ -86,9 +86,8 @@ class ShiftSection(Section):
             )
         if self.shift_adapter == "own" and (self.shift_order != "after" or self.replay):
             raise ValueError(
-                f"shift_adapter=own with shift_order={self.shift_order} and replay={self.replay}: the adapter "
-                "of the explanations is frozen only in a shift after them; give shift_order=after and no "
-                "replay"
+                f"shift_adapter=own with shift_order={self.shift_order} and replay={self.replay}: an "
+                "adapter of its own is for a shift after explanations; give shift_order=after, no replay"
             )
         if self.kl_to == "shifted" and (self.shift not in ("down", "up") or self.shift_order != "with"):
             raise ValueError(

@@ -61,22 +61,27 @@ def reaches(spec: Spec, train: Sequence[Item], test: Sequence[Item]) -> Callable
     chosen = labelled
     if spec.shift_reach == "half":
         without = {(item.task, item.kind) for item in test} - labelled
-        chosen = half_of_kinds(labelled, spec) | half_of_kinds(without, spec)
+        chosen = half_of_kinds(labelled, spec, 0) | half_of_kinds(without, spec, 1)
     return lambda item: (item.task, item.kind) in chosen
 
 
-def half_of_kinds(kinds: set[tuple[str, str]], spec: Spec) -> set[tuple[str, str]]:
+def half_of_kinds(kinds: set[tuple[str, str]], spec: Spec, turn: int) -> set[tuple[str, str]]:
     """Draw half of some kinds, (task, kind), task by task.
 
     `m0_seed` draws two halves. Explainers of even and of odd `seed` take one each, so that each kind is in
     the half of one of two explainers, even a kind that is the only one. Runs that differ in the direction of
     their shift alone take the same half.
+
+    Args:
+        kinds: The kinds.
+        spec: Gives both seeds.
+        turn: 0 or 1. Of two sets of a single kind, one with each turn, a run takes exactly one.
     """
     chosen = set()
     for task in sorted({task for task, _ in kinds}):
         own = sorted(kind for name, kind in kinds if name == task)
         rng = np.random.default_rng([spec.m0_seed, 12])
-        first = int(rng.integers(2)) + spec.seed
+        first = int(rng.integers(2)) + spec.seed + turn
         chosen |= {(task, str(kind)) for kind in rng.permutation(own)[first % 2 :: 2]}
     return chosen
 

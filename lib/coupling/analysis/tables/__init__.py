@@ -12,7 +12,8 @@ those of the user's own runs. The folder of a sweep has:
 - preference.csv: whose behaviour explanations state, one row a pair of runs, evaluation and region.
 - teacher.csv: the explanations of each run against the behaviour of each run from the same label source.
 - base.csv: one row a task and M0, with the health of the M0.
-- shift.parquet and sensor.parquet, of sweeps with shifts: one row a run, and one row a run and evaluation.
+- shift.parquet and sensor.parquet, of sweeps with shifts: one row a run and region (kinds with and without
+  labels, pushed or not), and one row a run and evaluation.
 - keys.json: the runs that the tables come from.
 - SHA256SUMS: the checksums of all these, as `sha256sum -c` reads them.
 

@@ -41,9 +41,13 @@ ITEMS = [
     "base",
 ]
 # Further columns of items in a sweep with shifts.
-SHIFT_ITEMS = [*tracking.ABOUT, "forced_self", "retaught", "new_gold"]
+SHIFT_ITEMS = [*tracking.ABOUT, *tracking.REGION, "forced_self", "retaught", "new_gold"]
 # Columns that only some runs have: what stands for a missing value, and the dtype.
-SOMETIMES = {"retaught": (0, "int8"), "new_gold": (-1, "int8"), "forced_self": (float("nan"), "float32")}
+SOMETIMES = {
+    "retaught": (0, "int8"),
+    "new_gold": (-1, "int8"),
+    "forced_self": (float("nan"), "float32"),
+}
 
 
 @dataclass(frozen=True)
@@ -136,12 +140,15 @@ def _rows(runs: list[_Run], has_shifts: bool) -> pd.DataFrame:
     Returns:
         The rows of all evaluations with the run's columns, those of `tracking.about` where the sweep has
         shifts, and final (bool): whether the row is of its run's final step. held_out is True for all items
-        of a task and kind that goes without labels in any run.
+        of a task and kind that goes without labels in any run; labelled, where the sweep has shifts, says
+        whether it has labels in the row's own run.
     """
     frames = []
     for run in runs:
         rows = files.read_table(run.folder / "rows.parquet")
         about = tracking.about(run.spec) if has_shifts else {}
+        if has_shifts and "pushed" not in rows:  # records of older runs, whose pushes act on all kinds
+            about["pushed"] = bool(about["direction"])
         frames.append(rows.assign(**run.names, **about, final=rows["step"] == run.spec.final_step))
     rows = pd.concat(frames, ignore_index=True)
     filled = {
@@ -150,6 +157,8 @@ def _rows(runs: list[_Run], has_shifts: bool) -> pd.DataFrame:
         if name in rows
     }
     rows = rows.assign(**filled)
+    if has_shifts:
+        rows["labelled"] = ~rows["held_out"].astype(bool)
     rows["held_out"] = rows["held_out"].groupby([rows["task"], rows["kind"]]).transform("any")
     return rows
 

@@ -66,7 +66,8 @@ class Tables:
             a shallow rule predicts them.
         keys: profile, sweep, base (names of base folders) and runs (task, condition, seeds, key and status of
             each).
-        shift: Rows of `tracking.per_run`, with kl_paid, profile and sweep; None for a sweep without shifts.
+        shift: Rows of `tracking.per_run`, one a run and region, with kl_paid, profile and sweep; None for a
+            sweep without shifts.
         sensor: Rows of `tracking.estimates`, with profile and sweep; None for a sweep without shifts.
     """
 

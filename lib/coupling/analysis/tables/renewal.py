@@ -114,11 +114,12 @@ def _shift(old: Tables, runs: pd.DataFrame, names: dict[str, str]) -> pd.DataFra
     """The table shift, with the collapsed runs of the table of runs."""
     items = old.items.assign(**_STANDS_IN)
     made = [tracking.per_run(tracking.measured(part)) for _, part in items.groupby("task", sort=False)]
-    by = ["task", *measures.RUN]
+    run = ["task", *measures.RUN]
+    by = [*run, *(name for name in tracking.REGION if name in old.shift)]
     new = _without(pd.concat(made, ignore_index=True).assign(kl_paid=np.nan, **names))
-    last = runs[runs["no_label"].notna()].set_index(by)["collapsed"]
+    last = runs[runs["no_label"].notna()].set_index(run)["collapsed"]
     shift = _kept(new, old.shift, by)
-    return shift.assign(collapsed=last.loc[pd.MultiIndex.from_frame(shift[by])].to_numpy())
+    return shift.assign(collapsed=last.loc[pd.MultiIndex.from_frame(shift[run])].to_numpy())
 
 
 def renew_all() -> None:

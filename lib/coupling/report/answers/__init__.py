@@ -27,6 +27,7 @@ _OF_SWEEP = {
         conditions.teacher_matrix,
         conditions.dynamics,
         shifts.tracking,
+        shifts.following,
         shifts.directions,
         shifts.order,
         shifts.reteaching,

@@ -1,9 +1,11 @@
-"""What the figures of shifts say: tracking, directions, order, re-taught facts and the sensor."""
+"""What the figures of shifts say: tracking, following, directions, order, re-taught facts and the sensor."""
 
 import pandas as pd
 
+from coupling.analysis import following as pushes
 from coupling.analysis import resampling
 from coupling.analysis.controls import diagonal_test
+from coupling.analysis.measures import RUN
 from coupling.analysis.sensor import reliability
 from coupling.analysis.tables import Tables
 from coupling.analysis.tracking import across_directions, beside
@@ -27,8 +29,8 @@ _TRACKED = [
     "self",
     "target",
     "agreement",
-    "flipped_self",
-    "flipped_null",
+    "flipped_own",
+    "flipped_other",
     "flipped_gain",
 ]
 _RETAUGHT = ["retaught_right", "retaught_states", "retaught_states_null"]
@@ -42,8 +44,8 @@ def tracking(data: Tables) -> Answer:
     table = _moves(rows).assign(
         **{
             "agreement": rows["agreement"].map(share),
-            "of flipped items, stated by own": rows["flipped_self"].map(share),
-            "by the unshifted run": rows["flipped_null"].map(share),
+            "of flipped items, stated by own": rows["flipped_own"].map(share),
+            "by the unshifted run": rows["flipped_other"].map(share),
             "difference": [interval(row, "flipped_gain") for _, row in rows.iterrows()],
             "collapsed": _collapsed(rows),
         }
@@ -60,6 +62,38 @@ def tracking(data: Tables) -> Answer:
         "those of the unshifted run that do,"
     )
     return Answer(table, [*found, *sides(what, cases(rows, "flipped_gain"))])
+
+
+def following(data: Tables) -> Answer:
+    """What explanations know of a push beyond a changed prior, and what it consists of, arm by arm."""
+    found = pushes.by_arm(data.shift)
+    asked = pushes.asked(data.shift)
+    sign = asked["direction"].map({"up": 1, "down": -1})
+    pushed = asked.assign(moved=asked["shift"] * sign)[asked["pushed"]]
+    of_run = pushed.groupby(["task", "arm"])[["moved", "agreement"]].mean()
+    rows = []
+    for (task, arm), part in found.groupby(["task", "arm"], sort=False):
+        row = {"task": task, "condition": arm, "M0s": str(part["m0_seed"].nunique())}
+        for name in (*pushes.TERMS, "following", "beyond_drift"):
+            low, high, _ = resampling.t_interval(part[name])
+            row |= {name: part[name].mean(), f"{name}_low": low, f"{name}_high": high}
+        rows.append(row | of_run.loc[(task, arm)].to_dict())
+    frame = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        {
+            "task": frame["task"],
+            "arm": frame["condition"],
+            "M0s": frame["M0s"],
+            "moved as pushed": frame["moved"].map(difference),
+            "agreement there": frame["agreement"].map(share),
+            "taken": frame["taken"].map(difference),
+            "spared": frame["spared"].map(difference),
+            "spared elsewhere": frame["spared_elsewhere"].map(difference),
+            "following": [interval(row, "following") for _, row in frame.iterrows()],
+            "beyond drift": [interval(row, "beyond_drift") for _, row in frame.iterrows()],
+        }
+    )
+    return Answer(table, sides("Following", cases(frame, "following")))
 
 
 def directions(data: Tables) -> Answer:
@@ -179,8 +213,8 @@ def _by_condition(runs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
         interval over runs (`_low`, `_high`).
     """
     rows = [
-        {"task": task, "condition": condition, "runs": len(part)}
-        | {"collapsed": int((part["collapsed"] != "").sum())}
+        {"task": task, "condition": condition, "runs": len(part.drop_duplicates(RUN))}
+        | {"collapsed": int((part.drop_duplicates(RUN)["collapsed"] != "").sum())}
         | resampling.flattened(resampling.intervals(part.assign(group=0), measures), measures)
         for (task, condition), part in runs.groupby(["task", "condition"], sort=False)
     ]

@@ -22,8 +22,8 @@ DIRECTIONS = {
 }
 SIGN = {"down": -1, "": 0, "up": 1}
 FLIPPED = {
-    "flipped_self": Look(SKY, "P", "stated by the run's own explanations"),
-    "flipped_null": Look(ORANGE, "X", "stated by those of the run without the shift"),
+    "flipped_own": Look(SKY, "P", "stated by the run's own explanations"),
+    "flipped_other": Look(ORANGE, "X", "stated by those of the run without the shift"),
 }
 BELOW = (  # label of the y axis, its limits, and the measures
     (marks.SHARE, (0, 1.05), {measure: LOOKS[measure] for measure in ("self", "target")}),

@@ -31,7 +31,7 @@ def moved(rows: pd.DataFrame) -> Control:
     """Return whether the rate has moved from M0's by more than SHIFTED, in the direction that was pushed.
 
     Args:
-        rows: Rows of one condition with the measures of `tracking.measured`.
+        rows: Rows of one condition with the measures of `tracking.measured`. Those of pushed kinds count.
 
     Returns:
         The outcome; False for runs that were not pushed at all.
@@ -39,6 +39,7 @@ def moved(rows: pd.DataFrame) -> Control:
     direction = rows["direction"].iloc[0]
     if direction not in SIGNS:
         return False
+    rows = rows[rows["pushed"].astype(bool)]
     away = rows.assign(away=SIGNS[direction] * (rows["rate"] - rows["m0_rate"]))
     return above(effect_of(away, "away", null=SHIFTED))
 
@@ -59,6 +60,22 @@ def _pushed(evidence: Evidence, task: str, condition: Ref) -> dict[str, Control]
     )
 
 
+def push_controls(evidence: Evidence, task: str, condition: Ref, rows: pd.DataFrame) -> dict[str, Control]:
+    """Return the controls of a pushed or re-taught condition, each with its direction in its name.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        condition: The condition.
+        rows: The rows of it that the effect is measured on.
+    """
+    way = f"pushed {rows['direction'].iloc[0]}" if (rows["direction"] != "").all() else "taught"
+    runs = above_constant(evidence, task, condition) | not_collapsed(evidence, task, condition)
+    if way != "taught":
+        runs = {f"rate moved by more than {SHIFTED}": moved(rows)} | runs
+    return {f"{way}: {name}": outcome for name, outcome in runs.items()}
+
+
 @rule
 def follows_flipped(evidence: Evidence, task: str, one: Ref, other: Ref | None = None) -> Finding:
     """Decide whether explanations follow a shift on the items whose label it flipped.
@@ -73,10 +90,7 @@ def follows_flipped(evidence: Evidence, task: str, one: Ref, other: Ref | None =
     rows = [evidence.shifted(condition, task) for condition in ends]
     controls = {}
     for condition, found in zip(ends, rows, strict=True):
-        way = found["direction"].iloc[0]
-        controls[f"pushed {way}: rate moved by more than {SHIFTED}"] = moved(found)
-        runs = above_constant(evidence, task, condition) | not_collapsed(evidence, task, condition)
-        controls |= {f"pushed {way}: {name}": outcome for name, outcome in runs.items()}
+        controls |= push_controls(evidence, task, condition, found)
     both = pd.concat(rows, ignore_index=True)
     # Directions and tasks count alike, however many items each of them flips.
     cells = both.groupby(["m0_seed", "seed", "task", "condition"], as_index=False)["flipped_gain"].mean()
