@@ -74,7 +74,7 @@ QUESTIONS = (
     Question(
         "Do explanations follow a shift of behaviour?",
         (
-            Part("confirm_shift", "tracking"),
+            Part("confirm_shift", "following"),
             Part("shift", "tracking"),
             Part("shift", "directions"),
         ),
