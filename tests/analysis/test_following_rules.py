@@ -14,6 +14,7 @@ from made_shifts import ITEMS, kinds_study, shift_rows
 
 DOWN, UP, NONE = (Ref("s", condition) for condition in ("down", "up", "none"))
 M0S = range(5)
+ALIKE = "of the two, the smaller number of flipped {}s is at least 0.5 of the larger"
 
 
 def evidence(items, **others):
@@ -92,10 +93,10 @@ def test_facts_are_compared_with_a_policy_part_by_part(knows):
     made = evidence(items)
     flags = following.knowledge_over_policy(made, "aita", Ref("s", "facts"), Ref("s", "policy"), "flag")
     assert flags.effect.value == pytest.approx(0.0 if knows else 1.0)
-    assert all(flags.controls.values())
+    assert flags.controls[ALIKE.format("flag")] is True
     answer = following.knowledge_over_policy(made, "aita", Ref("s", "facts"), Ref("s", "policy"), "answer")
     assert pd.isna(answer.effect.value)  # no answer flipped
-    assert answer.controls["of the two, the smaller number of flipped answers is at least 0.5 of the larger"]
+    assert answer.controls[ALIKE.format("answer")] is False
 
 
 def test_the_bias_of_a_sensor_is_taken_off():
