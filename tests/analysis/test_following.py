@@ -57,10 +57,11 @@ def test_of_requests_a_push_asks_for_help_or_for_a_refusal():
 
 
 def test_re_taught_facts_are_taken_where_the_new_answer_stands_and_spared_where_the_old_one_does():
-    own = by_hand([1] * 5, [1] * 5, objective="reteach").assign(new_gold=[0, 0, -1, 1, 0], retaught=1)
-    own["answer"] = [0, 1, 0, 0, 0]
+    own = by_hand([1] * 6, [1] * 6, objective="reteach").assign(new_gold=[0, 0, -1, 1, 0, 0], retaught=1)
+    own["answer"] = [0, 1, 0, 0, 0, 0]
     own.loc[4, ["x", "cf"]] = 0
-    found = following.compared(own, by_hand([1] * 5, [1] * 5))
+    own.loc[5, "base_cf"] = 0  # M0 says the new fact already
+    found = following.compared(own, by_hand([1] * 6, [1] * 6))
     assert known(found, "spared_gain") == {0: 1, 1: 0}
     assert known(found, "taken_gain") == {4: 1}
 

@@ -115,7 +115,7 @@ def _asked_for(
     has, own, theirs = (code == wanted for code in (label_code(rows, ""), stated, other["stated"]))
     if "new_gold" in rows:
         told = (rows["objective"] == "reteach") & (rows["new_gold"] >= 0)
-        asked |= told
+        asked |= told & (rows["base_cf"] != rows["new_gold"])
         has, own, theirs = (
             says.where(~told, answer == rows["new_gold"])
             for says, answer in ((has, rows["cf"]), (own, rows["answer"]), (theirs, other["answer"]))
