@@ -1,4 +1,4 @@
-"""Do behaviour and explanation share circuits? Maps of sites, and how alike they are (docs/method.md, "Circuits").
+"""Shared circuits: maps of the sites that decide, and how alike they are (docs/method.md, "Circuits").
 
 A map gives each site the mean effect that a patch has on an output. Maps of behaviour and of explanation are
 compared over the sites that both can read, by Spearman's rank correlation. Intervals over items come from
@@ -32,8 +32,8 @@ def maps(sites: pd.DataFrame) -> pd.DataFrame:
         sites: Rows of `coupling.measure.circuits.by_site` with the columns of RUN.
 
     Returns:
-        One row a task, condition, M0, trained, region, way and site, with the mean of each of OUTPUTS over the
-        items of all its runs, float64, and items, their number.
+        One row a task, condition, M0, trained, region, way and site, with the mean of each of OUTPUTS over
+        the items of all its runs, float64, and items, their number.
     """
     by = [*(name for name in RUN if name != "seed"), "way", *SITE]
     weighted = sites.assign(**{name: sites[name].astype(float) * sites["items"] for name in OUTPUTS})
@@ -138,7 +138,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def by_m0(found: pd.DataFrame, measure: str) -> pd.Series:
-    """Average a measure over the explainers and then the tasks of each M0; an M0 that lacks a task is left out.
+    """Average a measure over the explainers and then the tasks of each M0. An M0 that lacks a task has none.
 
     Args:
         found: Rows of `similarity`.

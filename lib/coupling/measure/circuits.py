@@ -7,8 +7,8 @@ the same model has elsewhere. There are two ways:
     "cue"    the states of the same item without its cue, put into x, and those of x put into x without it
 
 What that does is read off all outputs of one pass: the choice on x ("x"), the choice on x without the cue
-("cf"), and of the explanation of x the stated answer ("answer") and whether it changes ("flag"). The effect of
-a patch on an output is by how much the log-odds fall of what the model said without the patch, against all
+("cf"), and of the explanation of x the stated answer ("answer") and whether it changes ("flag"). The effect
+of a patch on an output is by how much the log-odds fall of what the model said without the patch, against all
 else that it could have said. An answer's odds are summed over both flags, and a flag's over all answers.
 """
 
@@ -168,7 +168,7 @@ def odds(item: Item, said: Said, scores: np.ndarray) -> np.ndarray:
 
 
 def donors(items: Sequence[Prompted]) -> list[int]:
-    """Choose for each item another one whose states it is given: the next of the same layout, if there is one."""
+    """Choose for each item another one that gives its states: the next of its layout, if there is one."""
     of_layout: dict[tuple, list[int]] = {}
     for k, one in enumerate(items):
         of_layout.setdefault(one.layout, []).append(k)
@@ -183,7 +183,7 @@ def donors(items: Sequence[Prompted]) -> list[int]:
 def pairs_of(
     items: Sequence[Prompted], item: int, donor: int, way: Literal["other", "cue"], groups: Sequence[str]
 ) -> np.ndarray:
-    """Return the places of `Copy` for some groups; int64 [2, places], without places where nothing differs."""
+    """Return the places of `Copy` for some groups; int64 [2, places], empty where nothing is replaced."""
     one = items[item]
     found = beside(one, items[donor], groups) if way == "other" else without_cue(one, groups)
     return np.array([list(found), list(found.values())], np.int64).reshape(2, -1)
@@ -247,7 +247,7 @@ def _all_prompted(loaded: Loaded, items: Sequence[Item], label_format: str) -> l
 
 
 def _of_block(block: Block, chosen: Sequence[Site]) -> pd.DataFrame:
-    """Patch all sites of the items of a block, each with every group of tokens that has something to replace."""
+    """Patch all sites of the items of a block, at every group of tokens that has something to replace."""
     copies, names = [], []
     for item, donor in enumerate(donors(block.items)):
         for way in WAYS:

@@ -1,11 +1,11 @@
-"""Which tokens of a prompt belong to what: the question, its options or story, the cue, the request, the rest.
+"""Which tokens of a prompt belong to the question, its options or story, the cue, the request and the rest.
 
 Four texts are made of an item: x and x without its cue, each once to read a behaviour and once to ask for an
 explanation. They become one prefix tree (models/trees.py). Tokens that two texts share stand in it once.
 
-A `Prompted` item knows the place of each token in its tree, by text and by slot. A slot is a group and a place
-within it, counted from its end. So the tokens of two texts, or of two items, are put beside each other by
-their slots.
+A `Prompted` item knows the place of each token in its tree, by text and by slot. A slot is a group and a
+place within it, counted from its end. So the tokens of two texts, or of two items, are put beside each other
+by their slots.
 """
 
 from collections.abc import Collection, Sequence

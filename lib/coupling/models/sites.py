@@ -61,8 +61,8 @@ class Patch:
 def sites(model: nn.Module) -> dict[Site, nn.Module]:
     """Find the module of every site of a model, by the model's structure.
 
-    The layers are the members of the one outer list of modules that is as long as the model has layers. A layer's
-    attention and MLP are its children of the usual names. Adapters on a model change nothing of this.
+    The layers are the members of the one outer list of modules that is as long as the model has layers. The
+    attention and the MLP of a layer are its children of the usual names. Adapters change nothing of this.
 
     Raises:
         SiteError: If layers, attention or MLP cannot be told. The message says what there is.

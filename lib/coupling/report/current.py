@@ -16,8 +16,8 @@ from coupling.spec import key
 def batch_is_done(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> bool:
     """Tell whether the batch engine would find nothing to do; see `overview.plans` for the arguments.
 
-    These are the rules of notebooks/Snakefile without published records: every run, its circuits and its base are
-    complete, and tables and executed notebooks are whole and no older than what they are made from.
+    These are the rules of notebooks/Snakefile without published records: every run, its circuits and its base
+    are complete, and tables and executed notebooks are whole and no older than what they are made from.
     """
     plans = list(overview.plans(profile, sweep, task, m0_seeds))
     specs = dict.fromkeys(spec for _, plan in plans for _, spec in plan)

@@ -169,8 +169,8 @@ def said(found: Plan) -> str:
     return "\n".join(lines)
 
 
-NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers", "circuits": "explainers"}
-_TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train", "circuits": "to patch"}
+NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers", "circuits": "maps of circuits"}
+_TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train", "circuits": "to measure"}
 
 
 def _time(found: Plan) -> str:

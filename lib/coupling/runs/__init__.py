@@ -1,9 +1,9 @@
 """Runs: what a run needs before it, and how each part of it is made.
 
 `prepared` makes a prepared M0, `base` measures the behaviours of an M0, `explain` trains an explainer, and
-`circuits` patches the model that it trained. Each of them first makes what it needs. A complete result is read and never computed again, unless `force`
-is set. The public names are imported when they are first used, so that reading plans and records needs no
-torch.
+`circuits` patches the model that it trained. Each of them first makes what it needs. A complete result is
+read and never computed again, unless `force` is set. The public names are imported when they are first used,
+so that reading plans and records needs no torch.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The graph of what a run needs before it. The library and the batch engine both read it.
 
-A node is a prepared M0, a base (the behaviours of one M0 on the test items), an explainer, or the circuits of an
-explainer. This module reads specs alone: it opens no result and imports no torch.
+A node is a prepared M0, a base (the behaviours of one M0 on the test items), an explainer, or the circuits
+of an explainer. This module reads specs alone: it opens no result and imports no torch.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,8 +19,8 @@ class Node:
     """One thing that is made once and kept in a folder of its own.
 
     Attributes:
-        kind: "m0" is a prepared model, "base" is the behaviours of a model on the test items, "explainer" is an
-            explanation training, and "circuits" is what patches do to the model that it trained.
+        kind: "m0" is a prepared model, "base" is the behaviours of a model on the test items, "explainer" is
+            an explanation training, and "circuits" is what patches do to the model that it trained.
         spec: What is to be made. A base reads no field of explanation training, and an M0 reads no field of
             the items. Two specs that differ only in such fields give the same folder.
     """

@@ -24,7 +24,8 @@ class Job:
     Attributes:
         name: The name of the rule. It depends on the nodes' own specs alone, so that a cluster's node which
             reads the Snakefile in the middle of a batch finds the rule under the same name.
-        nodes: Bases, or explainers, or the circuits of explainers. A prepared M0 has no job: the first base that needs it prepares it.
+        nodes: Bases, or explainers, or the circuits of explainers. A prepared M0 has no job: the first base
+            that needs it prepares it.
     """
 
     name: str

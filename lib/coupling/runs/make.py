@@ -7,10 +7,10 @@ from coupling.models import Loaded
 from coupling.runs import folders, graph
 from coupling.runs.bases import make_base
 from coupling.runs.checks import check_run
-from coupling.runs.circuits import make_circuits
 from coupling.runs.explainers import make_explainer, trained
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models, make_m0
+from coupling.runs.patching import make_circuits
 from coupling.runs.result import Result, items_of, working
 from coupling.spec import Spec
 
@@ -59,7 +59,7 @@ def explain(spec: Spec, force: bool = False, models: Models | None = None) -> Re
 
 
 def circuits(spec: Spec, force: bool = False, models: Models | None = None) -> Result:
-    """The circuits of a spec's explainer; see `coupling.runs.circuits` and `made`."""
+    """The circuits of a spec's explainer; see `coupling.runs.patching` and `made`."""
     return made(graph.circuits(spec), force, models)
 
 

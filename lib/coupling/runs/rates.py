@@ -117,7 +117,7 @@ class Rates:
 
 
 def work(kind: str, spec: Spec) -> int:
-    """Return the amount of work of a node: items that are trained, evaluated or patched; of an M0 at the most."""
+    """Return the amount of work of a node: items that are trained, evaluated or patched; an M0's at most."""
     if kind == "m0":
         return max(1, spec.m0_steps * spec.m0_batch)
     if kind == "base":

@@ -8,7 +8,7 @@ from coupling.spec.section import Section, field
 
 
 class CircuitsSection(Section):
-    """Fields of the circuits (docs/method.md, "Circuits"). All were added after results had been committed."""
+    """Fields of the circuits (docs/method.md, "Circuits"). All were added when results had been committed."""
 
     patched_items: int = field(
         "circuits",

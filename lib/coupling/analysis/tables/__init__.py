@@ -13,8 +13,8 @@ those of the user's own runs. The folder of a sweep has:
 - teacher.csv: the explanations of each run against the behaviour of each run from the same label source.
 - base.csv: one row a task and M0, with the health of the M0.
 - shift.parquet and sensor.parquet, of sweeps with shifts: one row a run, and one row a run and evaluation.
-- circuits.parquet and similarity.parquet, of sweeps with patched items: the mean effect of each patch, and how
-  alike the maps of behaviour and explanation are, one row a run.
+- circuits.parquet and similarity.parquet, of sweeps with patched items: the mean effect of each patch, and
+  how alike the maps of behaviour and explanation are, one row a run.
 - keys.json: the runs that the tables come from.
 - SHA256SUMS: the checksums of all these, as `sha256sum -c` reads them.
 

@@ -12,10 +12,13 @@ from coupling.spec import Spec
 
 
 def circuit_tables(runs: list[tuple[Spec, dict[str, Any]]]) -> dict[str, pd.DataFrame]:
-    """Make the tables circuits and similarity of complete runs.
+    """Make the tables circuits and similarity of complete runs, without those that could not be patched.
 
     Args:
         runs: Each run's spec, and the columns that name it within its task.
+
+    Returns:
+        The tables by name; none where no run could be patched.
 
     Raises:
         StoreError: Where the circuits of a run are neither there nor published.
@@ -26,6 +29,9 @@ def circuit_tables(runs: list[tuple[Spec, dict[str, Any]]]) -> dict[str, pd.Data
         if not (place := records.find(folder)):
             raise files.StoreError(f"the circuits of a run are missing: {records.why_not(folder)}")
         sites = files.read_table(place / "sites.parquet")
-        found.append(sites.assign(**names, region=sites["held_out"].map(region_name)))
+        if len(sites):
+            found.append(sites.assign(**names, region=sites["held_out"].map(region_name)))
+    if not found:
+        return {}
     sites = pd.concat(found, ignore_index=True)
     return {"circuits": circuits.maps(sites), "similarity": circuits.similarity(sites)}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from coupling import files
-from coupling.measure.circuits import by_site, effects
+from coupling.measure.circuits import CircuitError, by_site, effects
 from coupling.models import Loaded
 from coupling.models.sites import sites
 from coupling.runs import folders
@@ -26,13 +26,13 @@ def make_circuits(node: Node, models: Models) -> None:
     """Patch the sites of the model that an explainer trained, and of its M0 beside the first explainer.
 
     The folder gets effects.parquet with one row for each item and patch, said.parquet with what the model
-    said without any patch, sites.parquet with means over items, and the manifest. Where the run diverged,
-    these tables are empty.
+    said without any patch, sites.parquet with means over items, and the manifest. Where the run diverged, or
+    where its replies are hardly ever choices, the tables are empty, and the status in the manifest is
+    "diverged" or "nothing to patch".
 
     Raises:
         SiteError: Where the model cannot be patched.
         GroupError: Where the tokens of an item cannot be put into groups.
-        CircuitError: Where fewer than two items can be patched.
     """
     spec, folder = node.spec, node.folder
     start = time.monotonic()
@@ -42,7 +42,11 @@ def make_circuits(node: Node, models: Models) -> None:
     tables = dict.fromkeys(("effects", "said", "sites"), pd.DataFrame())
     with trained(spec, models) as loaded:
         if status == "complete":
-            tables = _patched(spec, loaded, items, train)
+            try:
+                tables = _patched(spec, loaded, items, train)
+            except CircuitError as error:
+                status = "nothing to patch"
+                files.say(f"{folder}: {error}")
         about = manifest_of(spec, "circuits", loaded)
     for name, frame in tables.items():
         files.write_table(folder / f"{name}.parquet", frame)
