@@ -1,7 +1,7 @@
 """Which tokens of a prompt belong to the question, the options, the cue, the request and the rest."""
 
 import pytest
-from coupling.measure.token_groups import GROUPS, GroupError, beside, prompted, without_cue
+from coupling.measure.token_groups import GROUPS, TEXTS, GroupError, beside, prompted, without_cue
 from coupling.models import Loaded
 from coupling.spec import make_spec
 from coupling.tasks import load_items
@@ -50,7 +50,23 @@ def test_a_story_is_told_from_its_question_wherever_that_stands(task, m0):
     else:
         assert found["question"].startswith("How to ")
         assert "options" not in found
+        found["cue"] += found.pop("last")  # a reply is read behind the last word
     assert found["cue"].replace(" ", "") == item.cue.strip().replace(" ", "")
+
+
+def test_texts_that_begin_one_another_stand_apart(m0):
+    """Else a patch at the last token of one text would be one at the question or the cue of another."""
+    spec = make_spec("tiny", task="refusal", entities=24, test_items=8, train_items=8)
+    one = prompted(m0, load_items(spec, {})[1][0], "letter", ((5,), (6,)))
+    places = [set(one.slots[text].values()) for text in TEXTS]
+    assert sum(map(len, places)) == len(set().union(*places)) == len(one.tails.tree)
+    assert max(one.tails.tree.ids) < len(m0.tokenizer)
+    read = one.slots["cf"]["last", -1, 1]
+    assert m0.tokenizer.decode([one.tails.tree.ids[read]]) == "?"
+    assert read not in beside(one, one, ["question"])
+    swapped = without_cue(one, GROUPS)
+    assert swapped[one.slots["x"]["last", -1, 1]] == read
+    assert not without_cue(one, ["question"])  # the same states in both
 
 
 def test_groups_by_characters_where_tokens_are_bytes(tmp_path):

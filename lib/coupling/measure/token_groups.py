@@ -1,7 +1,9 @@
 """Which tokens of a prompt belong to the question, its options or story, the cue, the request and the rest.
 
 Four texts are made of an item: x and x without its cue, each once to read a behaviour and once to ask for an
-explanation. They become one prefix tree (models/trees.py). Tokens that two texts share stand in it once.
+explanation. They become one prefix tree (models/trees.py). Tokens that two texts share stand in it once. But
+where one text begins another, all of them have branches of their own from the root on: the token behind which
+one text is answered is then a token like others in the other text.
 
 A `Prompted` item knows the place of each token in its tree, by text and by slot. A slot is a group and a
 place within it, counted from its end. So the tokens of two texts, or of two items, are put beside each other
@@ -9,8 +11,9 @@ by their slots.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from coupling.errors import StudyError
@@ -29,6 +32,8 @@ WITHOUT = {
     "ask_cf": "ask",
 }  # each text with the cue put in or taken out
 
+_APART = 2**40  # added to token ids whose texts are to share no token with others
+
 Slot = tuple[str, int, int]  # a group, the number of a tail or -1 for the prompt, and a place
 
 
@@ -44,11 +49,13 @@ class Prompted:
         item: The item.
         tails: The tree, and where in it the choices and labels are predicted, text by text.
         slots: By text the place in the tree of each of its tokens, by slot.
+        shared: How many tokens x and x without its cue begin with that are the same.
     """
 
     item: Item
     tails: Tails
     slots: dict[str, dict[Slot, int]]
+    shared: int
 
     @property
     def layout(self) -> tuple:
@@ -63,8 +70,9 @@ def prompted(
 
     The groups are: "question", the first line that ends with a question mark, or else the first line;
     "options", all other lines without the cue, which are options or a story; "cue"; "request", the words that
-    ask for an explanation; "last", everything behind the words, up to the last token before which something
-    is predicted. What a chat template puts before the words is in no group.
+    ask for an explanation; "last", everything behind the words up to the last token behind which something is
+    predicted, or the last token of the words if nothing stands behind them. What a chat template puts before
+    the words is in no group.
 
     Args:
         loaded: The model.
@@ -87,20 +95,39 @@ def prompted(
         else seam(loaded.tokenizer, text, choices if k < 2 else labels)
         for k, text in enumerate(texts)
     ]
-    tails = find_tails(seams)
+    tails = _tails(seams)
     paths = iter(tails.tree.paths)
     slots = {
         name: _slots(_groups(loaded.tokenizer, item, text, said, s), s, [next(paths) for _ in s.tails])
         for name, text, said, s in zip(TEXTS, texts, words, seams, strict=True)
     }
-    return Prompted(item, tails, slots)
+    same = np.cumprod([a == b for a, b in zip(seams[0].prefix, seams[1].prefix, strict=False)])
+    return Prompted(item, tails, slots, int(same.sum()))
+
+
+def _tails(seams: Sequence[Seam]) -> Tails:
+    """Find the tails of the four texts in their tree. Texts of which one begins another stand apart."""
+    prefixes = [s.prefix for s in seams]
+    if not any(a is not b and b[: len(a)] == a for a in prefixes for b in prefixes):
+        return find_tails(seams)
+    found = find_tails([_moved(s, k * _APART) for k, s in enumerate(seams)])
+    tokens = found.tokens.copy()
+    tokens[0] %= _APART
+    return replace(found, tree=replace(found.tree, ids=[i % _APART for i in found.tree.ids]), tokens=tokens)
+
+
+def _moved(s: Seam, by: int) -> Seam:
+    """Return a seam with other token ids, which no other seam has."""
+    prefix, *tails = (tuple(i + by for i in ids) for ids in (s.prefix, *s.tails))
+    return Seam(prefix, tuple(tails))
 
 
 def _slots(groups: list[str], s: Seam, paths: list[list[int]]) -> dict[Slot, int]:
     """Return the place of each token of a text by its slot.
 
     Args:
-        groups: The group of each token of the prompt; empty for none.
+        groups: The group of each token of the prompt; empty for none. The last token is among the last ones,
+            whatever its group is.
         s: The prompt and what follows it.
         paths: For each tail the places of prompt and tail in the tree.
     """
@@ -108,7 +135,10 @@ def _slots(groups: list[str], s: Seam, paths: list[list[int]]) -> dict[Slot, int
     counts: dict[str, int] = {}
     for place, group in zip(paths[0][len(groups) - 1 :: -1], reversed(groups), strict=True):
         counts[group] = counts.get(group, 0) + 1
-        slots[group, -1, counts[group]] = place
+        if slots:
+            slots[group, -1, counts[group]] = place
+        else:
+            slots["last", -1, 1] = place
     for k, path in enumerate(paths):
         slots |= {("last", k, j): place for j, place in enumerate(path[len(s.prefix) :])}
     return {slot: place for slot, place in slots.items() if slot[0]}
@@ -169,9 +199,13 @@ def without_cue(one: Prompted, groups: Collection[str]) -> dict[int, int]:
         states in both and is left out, and so are those of the cue itself.
     """
     pairs: dict[int, int] = {}
+    depths, shared = one.tails.tree.depths, one.shared
     for text, counterpart in WITHOUT.items():
         theirs = one.slots[counterpart]
         for slot, place in one.slots[text].items():
-            if slot[0] in groups and theirs.get(slot, place) != place:
-                pairs.setdefault(place, theirs[slot])
+            if slot[0] not in groups or slot not in theirs:
+                continue
+            other = theirs[slot]
+            if depths[place] != depths[other] or depths[place] >= shared:
+                pairs.setdefault(place, other)
     return pairs
