@@ -103,9 +103,11 @@ def test_tasks_are_pooled_by_m0():
 def test_the_figure_shows_a_row_a_task_and_its_words_hold_the_numbers():
     sites = pd.concat([made_study(0.9, 0.2), made_study(0.8, 0.2).assign(task="aita")])
     maps, similarity = circuits.maps(sites), circuits.similarity(sites)
+    preferences = made_preferences(similarity)
     with style.styled():
-        drawn = figure.draw(maps, similarity)
-    assert len(drawn.axes) == 10
+        drawn = figure.draw(maps, similarity, preferences)
+    assert len(drawn.axes) == 11
+    assert len(drawn.axes[-1].lines) == 3  # two conditions, and the null
     alike = circuits.summary(similarity).groupby("condition")["answers"].mean()
     assert f"{alike['KL on']:.2f} with KL on" in drawn.alt
     assert f"{alike['imitator']:.2f} imitator" in drawn.alt
@@ -114,14 +116,40 @@ def test_the_figure_shows_a_row_a_task_and_its_words_hold_the_numbers():
     assert dark.max() == pytest.approx(
         of_task.groupby(["layer", "part", "group"])["answer"].mean().max(), abs=1e-3
     )
-    answer = answers.of_tables("circuits", _tables(maps, similarity))
+    answer = answers.of_tables("circuits", _tables(maps, similarity, preferences))
     assert len(answer.rows) == 6
     assert any("lies above zero for" in sentence for sentence in answer.found)
+    assert answer.found[-1].endswith("have a rank correlation of +1.000 (+1.000 to +1.000).")
 
 
-def _tables(maps, similarity):
+def _tables(maps, similarity, preference):
     every = dict.fromkeys(tables.Tables.__dataclass_fields__)
-    return tables.Tables(**every | {"circuits": maps, "similarity": similarity})
+    return tables.Tables(**every | {"circuits": maps, "similarity": similarity, "preference": preference})
+
+
+def made_preferences(similarity, sign=1):
+    """Preferences of one pair of runs a condition and M0, which rise or fall with the similarity."""
+    trained = similarity[similarity["trained"]]
+    rows = trained[["task", "condition", "m0_seed"]].assign(step=600, region="all")
+    return rows.assign(preference=0.5 + sign * 0.1 * trained["answers"])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_similarity_beside_preference_is_ranked_within_tasks(sign):
+    sites = pd.concat([made_study(0.9, 0.2), made_study(0.5, 0.1).assign(task="aita")])
+    similarity = circuits.similarity(sites)
+    preferences = made_preferences(similarity, sign)
+    shifted = preferences.assign(
+        preference=preferences["preference"] + 5 * sign * (preferences["task"] == "aita")
+    )
+    earlier = shifted.assign(step=300, preference=0.0)
+    parts = [shifted, earlier, shifted.assign(region="held out", preference=9.0)]
+    beside = circuits.beside_preference(similarity, pd.concat(parts))
+    assert len(beside) == 20
+    assert circuits.predicts(beside) == pytest.approx((sign, sign, sign))
+    labelled = shifted.assign(region="labelled", preference=0.25)
+    assert (circuits.beside_preference(similarity, pd.concat([*parts, labelled]))["preference"] == 0.25).all()
+    assert np.isnan(circuits.predicts(beside[:0])).all()
 
 
 def test_one_m0_with_one_explainer_has_the_interval_over_items():

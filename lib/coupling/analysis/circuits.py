@@ -177,3 +177,55 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             row |= {measure: by_m0(part, measure).mean(), f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def beside_preference(found: pd.DataFrame, preferences: pd.DataFrame) -> pd.DataFrame:
+    """Put the similarity of answers beside the preference for own behaviour.
+
+    Args:
+        found: Rows of `similarity`.
+        preferences: Rows of `preference.by_pair` with task and region.
+
+    Returns:
+        One row a task, condition and M0 that has both, with answers and preference, at the last evaluation
+        and over the items whose kinds have labels, where the condition has others.
+    """
+    by = ["task", "condition", "m0_seed"]
+    alike = (
+        found[found["trained"] & (found["region"] == "labelled")].groupby(by, sort=False)["answers"].mean()
+    )
+    last = preferences["step"] == preferences.groupby("task")["step"].transform("max")
+    pairs = preferences[last & preferences["preference"].notna()]
+    labelled = pairs["region"] == "labelled"
+    apart = labelled.groupby([pairs[name] for name in by]).transform("any")
+    own = pairs[np.where(apart, labelled, pairs["region"] == "all")].groupby(by)["preference"].mean()
+    return alike.to_frame().join(own, how="inner").reset_index()
+
+
+def predicts(beside: pd.DataFrame) -> tuple[float, float, float]:
+    """Compute the rank correlation of similarity and preference within tasks, with its 95 % interval.
+
+    Ranks are taken within each task, because tasks differ in both. The interval comes from drawing M0s anew.
+
+    Args:
+        beside: Rows of `beside_preference`.
+
+    Returns:
+        The correlation and the ends of its interval; NaN where it cannot be computed.
+    """
+    ranks = beside.assign(
+        **{name: beside.groupby("task")[name].rank(pct=True) for name in ("answers", "preference")}
+    )
+    parts = [part[["answers", "preference"]].to_numpy() for _, part in ranks.groupby("m0_seed")]
+
+    def between(some: list[np.ndarray]) -> float:
+        a, b = (np.concatenate(some) - np.concatenate(some).mean(0)).T
+        scale = np.sqrt((a**2).sum() * (b**2).sum())
+        return float((a * b).sum() / scale) if scale > 0 else float("nan")
+
+    if not parts:
+        return (float("nan"),) * 3
+    rng = np.random.default_rng(0)
+    drawn = [between([parts[k] for k in rng.integers(0, len(parts), len(parts))]) for _ in range(DRAWS)]
+    ends = interval(np.array(drawn)) if len(parts) > 1 else (float("nan"),) * 2
+    return between(parts), *ends

@@ -1,16 +1,28 @@
 """What the figure of circuits says."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from coupling.analysis import circuits as analysis
 from coupling.analysis.tables import Tables
 from coupling.report.answers.answer import Answer
-from coupling.report.answers.words import cases, interval, listed, named, share, sides
+from coupling.report.answers.words import cases, difference, interval, listed, named, share, sides
 
 
 def circuits(data: Tables) -> Answer:
     """How alike the sites of behaviour and explanation are, by condition, and before training."""
-    return of_similarity(data.similarity)
+    answer = of_similarity(data.similarity)
+    beside = analysis.beside_preference(data.similarity, data.preference)
+    value, low, high = analysis.predicts(beside)
+    if pd.isna(value):
+        return answer
+    ends = "" if pd.isna(low) else f" ({difference(low)} to {difference(high)})"
+    said = (
+        "Within tasks, over conditions and M0s, the similarity of answers and the preference for own behaviour "
+        f"have a rank correlation of {difference(value)}{ends}."
+    )
+    return replace(answer, found=[*answer.found, said])
 
 
 def of_similarity(similarity: pd.DataFrame) -> Answer:

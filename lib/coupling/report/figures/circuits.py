@@ -22,39 +22,50 @@ SIMILARITY = {
     "flags": Look(marks.VERMILION, "s", "with the cue, and the stated flag", filled=False),
     "whole": Look(marks.DARK, "^", "both behaviours, and the whole explanation"),
 }
+# How the conditions are told apart beside the preference, in the order of the sweep.
+_CONDITIONS = ((marks.GREEN, "D"), (marks.ORANGE, "v"), (marks.PURPLE, "X"), (marks.SKY, "P"))
 _PARTS = {"mlp": "MLP", "attention": "attention", "residual": "residual"}  # from the bottom up
 _GROUPS = ("question", "options", "cue", "request", "last")
 
 
 def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep with patched items."""
-    return draw(data.circuits, data.similarity)
+    return draw(data.circuits, data.similarity, data.preference)
 
 
-def draw(maps: pd.DataFrame, similarity: pd.DataFrame) -> style.StudyFigure:
-    """Draw a row of panels a task: the maps of the first condition, and the similarity of each condition.
+def draw(maps: pd.DataFrame, similarity: pd.DataFrame, preferences: pd.DataFrame) -> style.StudyFigure:
+    """Draw a row of panels a task, and below them the similarity of answers beside the preference.
+
+    The panels of a task are the maps of the first condition, and the similarity of each condition.
 
     Args:
         maps: Rows of `circuits.maps`.
         similarity: Rows of `circuits.similarity`.
+        preferences: Rows of `preference.by_pair` with task and region.
     """
     found = circuits.summary(similarity)
     tasks, condition = style.in_order(maps["task"]), maps["condition"].iloc[0]
     shown = maps[(maps["condition"] == condition) & maps["trained"] & (maps["way"] == "other")]
     heights = [max(1.5, 0.045 * _rows(shown), 0.27 * (found["task"] == task).sum()) for task in tasks]
     figure, axes = style.canvas(
-        len(tasks),
+        len(tasks) + 1,
         5,
-        (style.PAGE, sum(heights) + 0.5 * len(tasks)),
+        (style.PAGE, sum(heights) + 0.5 * len(tasks) + 1.5),
         squeeze=False,
-        gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.7], "height_ratios": heights},
+        gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.7], "height_ratios": [*heights, 1.2]},
     )
-    for k, (row, task) in enumerate(zip(axes, tasks, strict=True)):
+    for k, (row, task) in enumerate(zip(axes, tasks, strict=False)):
         draw_maps(row[:4], shown[shown["task"] == task])
         _similarities(row[4], found[found["task"] == task])
         titles = [*TITLES.values(), "similarity of maps"]
         style.panels(row, [f"{task}: {titles[0]}", *titles[1:]], 75, 5 * k)
-    axes[-1, 4].set_xlabel("rank correlation over sites")
+    axes[-2, 4].set_xlabel("rank correlation over sites")
+    for axis in axes[-1]:
+        axis.remove()
+    last = figure.add_subplot(axes[0, 0].get_gridspec()[-1, :])
+    beside = circuits.beside_preference(similarity, preferences)
+    _against_preference(last, beside)
+    style.panels([last], [_predicted(beside)], 440, 5 * len(tasks))
     return style.finish(figure, _found(found, condition), _caption(similarity, shown))
 
 
@@ -100,6 +111,25 @@ def _similarities(axis: Axes, found: pd.DataFrame) -> None:
     marks.rows(axis, series, names)
     marks.null(axis, lying=True)
     axis.set_xlim(right=1.02)
+
+
+def _against_preference(axis: Axes, beside: pd.DataFrame) -> None:
+    """Draw a mark for each task, condition and M0."""
+    for k, condition in enumerate(style.in_order(beside["condition"])):
+        colour, mark = _CONDITIONS[k % len(_CONDITIONS)]
+        rows = beside[beside["condition"] == condition]
+        axis.plot(rows["answers"], rows["preference"], mark, color=colour, ms=3.5, label=condition)
+    axis.axhline(0.5, color="black", lw=0.7, zorder=0.5)
+    axis.set(xlabel="similarity of answers", ylabel="preference\nfor own behaviour")
+
+
+def _predicted(beside: pd.DataFrame) -> str:
+    """Say how similarity and preference go together."""
+    value, low, high = circuits.predicts(beside)
+    if np.isnan(value):
+        return "similarity and preference"
+    ends = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    return f"similarity and preference, one mark a task, condition and M0: rank correlation {value:.2f}{ends}"
 
 
 def _kinds(row: pd.Series) -> str:
