@@ -19,8 +19,8 @@ def circuits(data: Tables) -> Answer:
         return answer
     ends = "" if pd.isna(low) else f" ({difference(low)} to {difference(high)})"
     said = (
-        "Within tasks, over conditions and M0s, the similarity of answers and the preference for own behaviour "
-        f"have a rank correlation of {difference(value)}{ends}."
+        "Within tasks, over conditions and M0s, the similarity of answers and the preference for own "
+        f"behaviour have a rank correlation of {difference(value)}{ends}."
     )
     return replace(answer, found=[*answer.found, said])
 
