@@ -49,6 +49,7 @@ def test_a_judge_is_reported_beside_and_changes_the_key_of_its_own_spec_alone(sp
         "base",
         "labels",
         "explain",
+        "circuits",
     ]
 
 

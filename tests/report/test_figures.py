@@ -34,8 +34,8 @@ SMALLEST = {  # of each figure of a sweep, a sweep whose tables are small
     "teacher_matrix": "teacher_matrix",
     "tracking": "shift",
 }
-# Has no committed tables yet; tests/analysis/test_following_rules.py draws it from made-up ones.
-NOT_RUN = ("following",)
+# No tables are committed of these: test_following_rules.py and test_circuit_maps.py draw made-up ones.
+NOT_RUN = ("circuits", "following")
 TOY = """
 from coupling.report.figures import style
 

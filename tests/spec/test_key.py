@@ -32,6 +32,7 @@ def stages_that_differ(one, other):
         ("seed", 1, "labels"),
         ("rank", 8, "explain"),
         ("shift", "up", "explain"),
+        ("patched_items", 8, "circuits"),
     ],
 )
 def test_a_field_enters_the_keys_of_its_stage_and_of_later_stages_alone(name, value, first):
@@ -70,7 +71,7 @@ def test_explainers_that_share_their_training_items_share_the_key_of_their_label
 
 
 def test_a_label_source_enters_by_the_key_of_its_m0():
-    assert stages_that_differ(keys(), keys(source="m0_seed=1")) == ["explain"]
+    assert stages_that_differ(keys(), keys(source="m0_seed=1")) == ["explain", "circuits"]
     assert keys(source="m0_seed=1") == keys(source="m0_seed=1,m0_learning_rate=0.001")  # the profile's own
     assert keys(source="m0_seed=1") != keys(source="m0_seed=2")
 
@@ -89,7 +90,7 @@ def declare(monkeypatch):
 def test_a_change_of_training_moves_explain_keys_of_the_specs_that_it_applies_to_alone(declare):
     before = {weight: keys(kl_weight=weight) for weight in (0.0, 1.0)}
     declare("training", lambda spec: spec.kl_weight == 0)
-    assert stages_that_differ(before[0.0], keys(kl_weight=0.0)) == ["explain"]
+    assert stages_that_differ(before[0.0], keys(kl_weight=0.0)) == ["explain", "circuits"]
     assert before[1.0] == keys(kl_weight=1.0)
 
 
@@ -103,6 +104,7 @@ def test_a_change_of_training_moves_explain_keys_of_the_specs_that_it_applies_to
         ("labels", "labels"),
         ("training", "explain"),
         ("shift", "explain"),
+        ("circuits", "circuits"),
     ],
 )
 def test_a_change_moves_the_keys_from_its_sections_first_stage_on(declare, section, first):
@@ -124,7 +126,7 @@ def test_a_section_has_the_highest_version_of_the_changes_that_apply(declare):
 def test_a_change_of_the_label_source_alone_moves_the_explain_key(declare):
     before = keys(source="m0_seed=1")
     declare("evaluation", lambda spec: spec.m0_seed == 1)
-    assert stages_that_differ(before, keys(source="m0_seed=1")) == ["explain"]
+    assert stages_that_differ(before, keys(source="m0_seed=1")) == ["explain", "circuits"]
 
 
 def test_a_change_must_be_above_the_schema_version():

@@ -203,3 +203,8 @@ def _other_runs(frame: pd.DataFrame, codes: _Codes) -> dict[str, np.ndarray]:
         by_others = said[asked * kinds + label + 2] - (codes.stated == label)
         out[name] = by_others / np.where(others > 0, others, np.nan)
     return out
+
+
+def region_name(held_out: bool) -> str:
+    """Name the region of items by whether their kind goes without labels."""
+    return "held out" if held_out else "labelled"

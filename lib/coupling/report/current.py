@@ -16,17 +16,17 @@ from coupling.spec import key
 def batch_is_done(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> bool:
     """Tell whether the batch engine would find nothing to do; see `overview.plans` for the arguments.
 
-    These are the rules of notebooks/Snakefile without published records: every run and every base is
-    complete, and tables and executed notebooks are whole and no older than what they are made from.
+    These are the rules of notebooks/Snakefile without published records: every run, its circuits and its base
+    are complete, and tables and executed notebooks are whole and no older than what they are made from.
     """
     plans = list(overview.plans(profile, sweep, task, m0_seeds))
     specs = dict.fromkeys(spec for _, plan in plans for _, spec in plan)
-    nodes = [node for spec in specs for node in (graph.base(spec), graph.explainer(spec))]
+    nodes = [node for spec in specs for node in (graph.base(spec), *graph.ends(spec))]
     if not all(map(folders.complete, dict.fromkeys(node.folder for node in nodes))):
         return False
     for name, plan in plans:
         keys = tables.folder(profile, name, own=True) / "keys.json"
-        manifests = [folders.run_folder(spec) / folders.MANIFEST for _, spec in plan]
+        manifests = [node.folder / folders.MANIFEST for _, spec in plan for node in graph.ends(spec)]
         if not _no_older(keys, manifests) or keys.name not in files.read_sums(keys.parent):
             return False
         try:

@@ -56,7 +56,7 @@ _EXPERIMENTS = (
     ("Appendix D.2: learning rate (claim 8)", "[B]", ["*/learning_rate-curve"]),
     ("A new behaviour, Jabberwocky (claim 9)", "[B]", ["*/new_behaviour-new_behaviour"]),
     ("Regions of input space without labels (claim 9)", "[A]", ["*/held_out-held_out"]),
-    ("Activation patching (claim 10)", "[B]", []),
+    ("Activation patching (claim 10)", "[B]", []),  # circuits-circuits, once it has been drawn
     ("Near-constant labels (claim 11)", "[B]", ["*/depth-depth"]),
 )
 

@@ -124,7 +124,8 @@ def left_to_make(profile: str, specs: Sequence[Spec], reuse: bool) -> list[tuple
         reuse: Whether published runs are not made again.
     """
     finished = records.find if reuse else folders.complete
-    wanted = [graph.explainer(spec) for spec in specs if not finished(folders.run_folder(spec))]
+    ends = (node for spec in specs for node in graph.ends(spec))
+    wanted = [node for node in ends if not finished(node.folder)]
     left = graph.order(wanted, lambda node: folders.complete(node.folder))
     rates = Rates(profile) if left else None
     return [(node, rates.expected(node)) for node in left]
@@ -168,8 +169,8 @@ def said(found: Plan) -> str:
     return "\n".join(lines)
 
 
-NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers"}
-_TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train"}
+NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers", "circuits": "maps of circuits"}
+_TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train", "circuits": "to measure"}
 
 
 def _time(found: Plan) -> str:

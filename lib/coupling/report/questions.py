@@ -120,6 +120,7 @@ QUESTIONS = (
         (Part("headline", "dynamics"), Part("confirm_dynamics", "dynamics")),
         ("own",),
     ),
+    Question("Do behaviour and explanation share circuits?", (Part("circuits", "circuits"),), ("10",)),
     Question("Does one explainer do for three tasks?", (Part("joint", "headline"),)),
     Question("At which setting does confirmation run?", (Part("regime", "regime"),)),
     Question(

@@ -40,7 +40,9 @@ def status(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -> Statu
     states = {spec: _state(folders.run_folder(spec)) for spec in specs}
     counts = {state: list(states.values()).count(state) for state in overview.STATES}
     left = [spec for spec, state in states.items() if state in ("started", "missing")]
-    found = [one for node in graph.order(map(graph.explainer, left)) if (one := _of_node(node))]
+    ends = [graph.explainer(spec) for spec in left]
+    ends += [node for spec in specs for node in graph.ends(spec)[1:] if records.find(node.folder) is None]
+    found = [one for node in graph.order(ends) if (one := _of_node(node))]
     found += [one for name, _ in named for one in _of_sweep(profile, name)]
     return Status(runs=len(specs), failures=found, **counts)
 

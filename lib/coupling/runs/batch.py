@@ -29,7 +29,7 @@ from coupling.errors import StudyError
 from coupling.models import PACKAGES, device, is_here
 from coupling.runs import folders, graph, records
 from coupling.runs.m0 import Models
-from coupling.runs.make import explain, items_of
+from coupling.runs.make import circuits, explain, items_of
 from coupling.runs.spec_list import Listed, commit_of, read_list
 from coupling.spec import Spec, key
 from coupling.tasks import needs
@@ -125,6 +125,8 @@ def run_all(runs: Sequence[Listed]) -> list[Failure]:
             start = time.monotonic()
             try:
                 result = explain(one.spec, models=models)
+                if one.spec.patched_items:
+                    circuits(one.spec, models=models)
                 records.publish(one.sweep, [one.spec])
             except Exception as error:  # whatever it is, the other runs are made all the same
                 failures.append(_failure(one, error))

@@ -2,11 +2,15 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file
 
 from coupling import files, seals
 from coupling.measure.behaviours import Behaviours, behaviours
@@ -14,7 +18,7 @@ from coupling.measure.evaluation import evaluate
 from coupling.measure.explanations import labels
 from coupling.measure.rows import score
 from coupling.models import Loaded, adapted
-from coupling.models.adapter import stack, update_norm
+from coupling.models.adapter import SECOND, stack, update_norm
 from coupling.runs import folders, graph
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
@@ -64,6 +68,19 @@ def make_explainer(node: Node, models: Models) -> None:
             "seconds": {"load": loaded - start, "train_and_evaluate": time.monotonic() - loaded},
         }
         folders.finish(folder, manifest_of(spec, "explain", model) | about)
+
+
+@contextmanager
+def trained(spec: Spec, models: Models) -> Iterator[Loaded]:
+    """Within the block, the model of a finished explainer: its M0, which must be there, with its adapter."""
+    with adapted(models.load(spec), spec) as loaded:
+        kept = folders.verified(folders.run_folder(spec), "adapter")
+        set_peft_model_state_dict(loaded.model, load_file(kept / "adapter_model.safetensors"))
+        if spec.shift_adapter == "own":
+            stack(loaded, spec)
+            second = load_file(kept / SECOND / "adapter_model.safetensors")
+            set_peft_model_state_dict(loaded.model, second, SECOND)
+        yield loaded
 
 
 def _part(work: Path, step: int) -> Path:

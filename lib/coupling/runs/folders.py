@@ -43,6 +43,7 @@ RESULT = {
     "m0": ("model/config.json", "model/model.safetensors", "model/tokenizer.json", "history.parquet"),
     "base": ("behaviours.parquet", "untrained.parquet"),
     "explain": ("adapter/adapter_model.safetensors", "history.parquet", "rows.parquet"),
+    "circuits": ("effects.parquet", "said.parquet", "sites.parquet"),
 }
 PACKAGES = (
     "torch",
@@ -71,8 +72,12 @@ def base_folder(spec: Spec) -> Path:
 
 def run_folder(spec: Spec) -> Path:
     """The folder of the explainer of a spec."""
-    slug = f"{_task_slug(spec)}-m{spec.m0_seed}-s{spec.seed}-kl{spec.kl_weight:g}-r{spec.rank}"
-    return _folder(spec, f"{slug}-{key(spec, 'explain')}")
+    return _folder(spec, f"{_run_slug(spec)}-{key(spec, 'explain')}")
+
+
+def circuits_folder(spec: Spec) -> Path:
+    """The folder of the circuits of the explainer of a spec."""
+    return _folder(spec, f"circuits-{_run_slug(spec)}-{key(spec, 'circuits')}")
 
 
 def shared_file(spec: Spec, suffix: str) -> Path:
@@ -95,6 +100,10 @@ def _folder(spec: Spec, name: str) -> Path:
 
 def _task_slug(spec: Spec) -> str:
     return short(Path(spec.task.removeprefix("file:")).stem if spec.items_file is not None else spec.task)
+
+
+def _run_slug(spec: Spec) -> str:
+    return f"{_task_slug(spec)}-m{spec.m0_seed}-s{spec.seed}-kl{spec.kl_weight:g}-r{spec.rank}"
 
 
 def _model_slug(spec: Spec) -> str:

@@ -45,7 +45,7 @@ def forget(specs: Iterable[Spec]) -> list[Path]:
 
 
 def _all(specs: Iterable[Spec]) -> list[graph.Node]:
-    return graph.order(graph.explainer(spec) for spec in specs)
+    return graph.order(node for spec in specs for node in graph.ends(spec))
 
 
 def _shared(spec: Spec) -> list[Path]:

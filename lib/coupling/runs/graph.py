@@ -1,7 +1,7 @@
 """The graph of what a run needs before it. The library and the batch engine both read it.
 
-A node is a prepared M0, a base (the behaviours of one M0 on the test items) or an explainer. This module
-reads specs alone: it opens no result and imports no torch.
+A node is a prepared M0, a base (the behaviours of one M0 on the test items), an explainer, or the circuits
+of an explainer. This module reads specs alone: it opens no result and imports no torch.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,19 +19,24 @@ class Node:
     """One thing that is made once and kept in a folder of its own.
 
     Attributes:
-        kind: "m0" is a prepared model, "base" is the behaviours of a model on the test items, and
-            "explainer" is an explanation training.
+        kind: "m0" is a prepared model, "base" is the behaviours of a model on the test items, "explainer" is
+            an explanation training, and "circuits" is what patches do to the model that it trained.
         spec: What is to be made. A base reads no field of explanation training, and an M0 reads no field of
             the items. Two specs that differ only in such fields give the same folder.
     """
 
-    kind: Literal["m0", "base", "explainer"]
+    kind: Literal["m0", "base", "explainer", "circuits"]
     spec: Spec
 
     @cached_property
     def folder(self) -> Path:
         """Where the result is kept. Two nodes with one folder are the same node."""
-        where = {"m0": folders.m0_folder, "base": folders.base_folder, "explainer": folders.run_folder}
+        where = {
+            "m0": folders.m0_folder,
+            "base": folders.base_folder,
+            "explainer": folders.run_folder,
+            "circuits": folders.circuits_folder,
+        }
         return where[self.kind](self.spec)
 
     @cached_property
@@ -47,6 +52,8 @@ class Node:
             return [m0(spec) for spec in teachers(self.spec)]
         if self.kind == "base":
             return _models(self.spec)
+        if self.kind == "circuits":
+            return [explainer(self.spec), *_models(self.spec)]
         source = self.spec.label_source
         alone = [explainer(self.spec.shifted_alone)] if self.spec.kl_to == "shifted" else []
         return [base(source), *_models(source), *alone, base(self.spec), *_models(self.spec)]
@@ -82,6 +89,16 @@ def base(spec: Spec) -> Node:
 def explainer(spec: Spec) -> Node:
     """The explainer of a spec."""
     return Node("explainer", spec)
+
+
+def circuits(spec: Spec) -> Node:
+    """The circuits of the explainer of a spec."""
+    return Node("circuits", spec)
+
+
+def ends(spec: Spec) -> list[Node]:
+    """The nodes that are wanted of a run: its explainer, and its circuits where the spec asks for them."""
+    return [explainer(spec), circuits(spec)] if spec.patched_items else [explainer(spec)]
 
 
 def order(nodes: Iterable[Node], done: Callable[[Node], bool] = lambda node: False) -> list[Node]:

@@ -13,7 +13,8 @@ from coupling.runs import folders
 from coupling.runs.graph import Node
 from coupling.spec import ORGANISMS, STAGES, Spec, given, key
 
-NOTEBOOKS = {"base": "01_base_model", "explainer": "02_train"}  # by kind: the notebook that makes a node
+# By kind: the notebook that makes a node.
+NOTEBOOKS = {"base": "01_base_model", "explainer": "02_train", "circuits": "05_circuits"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Job:
     Attributes:
         name: The name of the rule. It depends on the nodes' own specs alone, so that a cluster's node which
             reads the Snakefile in the middle of a batch finds the rule under the same name.
-        nodes: Bases, or explainers. A prepared M0 has no job: the first base that needs it prepares it.
+        nodes: Bases, or explainers, or the circuits of explainers. A prepared M0 has no job: the first base
+            that needs it prepares it.
     """
 
     name: str
@@ -70,8 +72,9 @@ def _name(node: Node) -> str:
         name = f"base_{folders.m0_folder(spec).name}"
     else:
         shared = "labels" if spec.model in ORGANISMS else "explain"
-        name = f"run_m{spec.m0_seed}_s{spec.seed}_{key(spec, shared)}"
-    usual = {"base": 0, "explainer": 1}[node.kind]
+        kind = {"explainer": "run", "circuits": "circuits"}[node.kind]
+        name = f"{kind}_m{spec.m0_seed}_s{spec.seed}_{key(spec, shared)}"
+    usual = {"base": 0, "explainer": 1, "circuits": 1}[node.kind]
     later = f"_generation_{node.generation}" if node.generation > usual else ""
     return re.sub(r"\W", "_", name + later)
 
@@ -82,7 +85,7 @@ def parameters(node: Node) -> dict[str, Any]:
     A base takes no field of the explanation training, unless its M0 is an explainer, whose training they
     describe.
     """
-    whole = node.kind == "explainer" or node.spec.explainer >= 0
+    whole = node.kind != "base" or node.spec.explainer >= 0
     return given(node.spec, *(STAGES if whole else STAGES[: STAGES.index("base") + 1]))
 
 

@@ -3,21 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
-
-from coupling.models import Loaded, adapted
-from coupling.models.adapter import SECOND, stack
+from coupling.models import Loaded
 from coupling.runs import folders, graph
 from coupling.runs.bases import make_base
 from coupling.runs.checks import check_run
-from coupling.runs.explainers import make_explainer
+from coupling.runs.explainers import make_explainer, trained
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models, make_m0
+from coupling.runs.patching import make_circuits
 from coupling.runs.result import Result, items_of, working
 from coupling.spec import Spec
 
-MAKERS = {"m0": make_m0, "base": make_base, "explainer": make_explainer}
+MAKERS = {"m0": make_m0, "base": make_base, "explainer": make_explainer, "circuits": make_circuits}
 
 
 def made(node: Node, force: bool = False, models: Models | None = None) -> Result:
@@ -61,18 +58,17 @@ def explain(spec: Spec, force: bool = False, models: Models | None = None) -> Re
     return made(graph.explainer(spec), force, models)
 
 
+def circuits(spec: Spec, force: bool = False, models: Models | None = None) -> Result:
+    """The circuits of a spec's explainer; see `coupling.runs.patching` and `made`."""
+    return made(graph.circuits(spec), force, models)
+
+
 @contextmanager
 def explainer(result: Result, models: Models | None = None) -> Iterator[Loaded]:
     """Within the block, the model of a finished explainer: M0 with the adapter that the run trained."""
     models = models or Models()
     _make_needs(graph.base(result.spec), models)
-    with adapted(models.load(result.spec), result.spec) as loaded:
-        kept = folders.verified(result.folder, "adapter")
-        set_peft_model_state_dict(loaded.model, load_file(kept / "adapter_model.safetensors"))
-        if result.spec.shift_adapter == "own":
-            stack(loaded, result.spec)
-            second = load_file(kept / SECOND / "adapter_model.safetensors")
-            set_peft_model_state_dict(loaded.model, second, SECOND)
+    with trained(result.spec, models) as loaded:
         yield loaded
 
 

@@ -20,7 +20,8 @@ from coupling.runs import folders, trial
 from coupling.runs.graph import Node
 from coupling.spec import Spec
 
-_KINDS = {"m0": "m0", "base": "base", "explain": "explainer"}  # by stage of a manifest: the kind of the node
+# By stage of a manifest: the kind of the node.
+_KINDS = {"m0": "m0", "base": "base", "explain": "explainer", "circuits": "circuits"}
 HERE = "measured on this machine"
 TRIAL = "from a short trial on this machine"
 UNKNOWN = "not measured"
@@ -116,11 +117,13 @@ class Rates:
 
 
 def work(kind: str, spec: Spec) -> int:
-    """Return the amount of work of a node: items that are trained or evaluated; for an M0 at the most."""
+    """Return the amount of work of a node: items that are trained, evaluated or patched; an M0's at most."""
     if kind == "m0":
         return max(1, spec.m0_steps * spec.m0_batch)
     if kind == "base":
         return spec.test_items
+    if kind == "circuits":
+        return spec.patched_items
     interim = (len(spec.evaluation_steps) - 1) * min(spec.interim_items, spec.test_items)
     return spec.final_step * spec.batch_size + interim + spec.test_items
 

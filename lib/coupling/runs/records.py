@@ -3,9 +3,10 @@
 With records, work that takes hours adds up over machines. `publish` writes them into
 figures/data/<profile>/<sweep>/records/, in folders of the same names as in results/. Of a run, a record
 holds the manifest, the rows and the history. Of the base of its M0, a record holds the manifest and the
-explanations before any training. Of a prepared M0 it holds the manifest alone, which says how long the
-preparation took. A record holds item ids and choices, and no text of items. What a model said is replaced by
-a digest. Tables are collected from results and, where a result is missing, from its record.
+explanations before any training. Of circuits it holds the means over items by site. Of a prepared M0 it
+holds the manifest alone, which says how long the preparation took. A record holds item ids and choices, and
+no text of items. What a model said is replaced by a digest. Tables are collected from results and, where a
+result is missing, from its record.
 """
 
 import hashlib
@@ -27,10 +28,11 @@ MOST_MB = 60.0  # of all records together, since every clone of the repository h
 _RUN: dict[str, str | None] = {"rows": "text", "history": None}
 _BASE: dict[str, str | None] = {"untrained": "free"}
 _M0: dict[str, str | None] = {}
+_CIRCUITS: dict[str, str | None] = {"sites": None}
 # By stage: the files that a record must have.
 RECORD = {
     stage: tuple(f"{name}.parquet" for name in tables)
-    for stage, tables in (("m0", _M0), ("base", _BASE), ("explain", _RUN))
+    for stage, tables in (("m0", _M0), ("base", _BASE), ("explain", _RUN), ("circuits", _CIRCUITS))
 }
 
 
@@ -99,6 +101,8 @@ def publish(sweep: str, runs: list[Spec]) -> list[Path]:
     check_devices(runs)
     wanted = {folders.base_folder(spec): _BASE for spec in done}
     wanted |= {folders.run_folder(spec): _RUN for spec in done}
+    patched = [folders.circuits_folder(spec) for spec in done if spec.patched_items]
+    wanted |= {folder: _CIRCUITS for folder in patched if folders.complete(folder)}
     wanted |= {m0: _M0 for m0 in map(folders.m0_folder, done) if folders.complete(m0)}
     at = files.tables_dir() / done[0].profile / sweep / "records"
     new = {source: tables for source, tables in wanted.items() if _is_wanted(at, source)}
@@ -153,8 +157,8 @@ def take_in(sweep: str, runs: list[Spec], top: Path) -> list[Path]:
 
 
 def _names(runs: Iterable[Spec]) -> list[str]:
-    """The names of the folders of runs, of the bases that they start from, and of their M0s, each once."""
-    kinds = (folders.base_folder, folders.run_folder, folders.m0_folder)
+    """The names of the folders of runs, of their bases, circuits and M0s, each once."""
+    kinds = (folders.base_folder, folders.run_folder, folders.circuits_folder, folders.m0_folder)
     return list(dict.fromkeys(kind(spec).name for kind in kinds for spec in runs))
 
 

@@ -2,8 +2,8 @@
 
 A specification is flat, so that a notebook parameter, a command-line option and a field are the same word.
 Its fields are declared by section, one file of this package each: world, m0, items, labels, training, shift,
-evaluation. Every field also belongs to one stage of a run, and the key of a stage hashes the fields of that
-stage and of all stages before it. Profiles are data: one YAML file each in `profiles/`.
+evaluation, circuits. Every field also belongs to one stage of a run, and the key of a stage hashes the fields
+of that stage and of all stages before it. Profiles are data: one YAML file each in `profiles/`.
 
 A change of code that changes results is declared in the section that it belongs to (`Change`). It moves the
 keys of the specifications that it applies to, from the section's first stage on, and no others.

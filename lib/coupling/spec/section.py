@@ -11,7 +11,7 @@ from coupling.errors import StudyError
 if TYPE_CHECKING:
     from coupling.spec.spec import Spec
 
-STAGES = ("m0", "items", "base", "labels", "explain")
+STAGES = ("m0", "items", "base", "labels", "explain", "circuits")
 
 # The version of the code as a whole. A higher number makes every committed result invalid. Declare a `Change`
 # in one section instead, wherever a change of code touches the results of that section alone.

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import ValidationError, model_validator
 
 from coupling.errors import suggest
+from coupling.spec.circuits import CircuitsSection
 from coupling.spec.evaluation import EvaluationSection
 from coupling.spec.items import ItemsSection
 from coupling.spec.labels import LabelsSection
@@ -24,6 +25,7 @@ SECTIONS: dict[str, type[Section]] = {
     "training": TrainingSection,
     "shift": ShiftSection,
     "evaluation": EvaluationSection,
+    "circuits": CircuitsSection,
 }
 
 
@@ -36,6 +38,7 @@ class ProfileField(Section):
 
 
 class Spec(  # pydantic lists the fields of the last base class first
+    CircuitsSection,
     EvaluationSection,
     ShiftSection,
     TrainingSection,

@@ -14,6 +14,8 @@ those of the user's own runs. The folder of a sweep has:
 - base.csv: one row a task and M0, with the health of the M0.
 - shift.parquet and sensor.parquet, of sweeps with shifts: one row a run and region (kinds with and without
   labels, pushed or not), and one row a run and evaluation.
+- circuits.parquet and similarity.parquet, of sweeps with patched items: the mean effect of each patch, and
+  how alike the maps of behaviour and explanation are, one row a run.
 - keys.json: the runs that the tables come from.
 - SHA256SUMS: the checksums of all these, as `sha256sum -c` reads them.
 

@@ -9,8 +9,10 @@ import pandas as pd
 from coupling import files
 from coupling.analysis import controls, measures, preference, summaries, tracking
 from coupling.analysis.lead_lag import lead_lag
+from coupling.analysis.measures import region_name
 from coupling.analysis.resampling import flattened, intervals
 from coupling.analysis.tables.committed import SUMMARY, Tables
+from coupling.analysis.tables.patched import circuit_tables
 from coupling.runs import folders, records
 from coupling.spec import Spec
 
@@ -43,11 +45,7 @@ ITEMS = [
 # Further columns of items in a sweep with shifts.
 SHIFT_ITEMS = [*tracking.ABOUT, *tracking.REGION, "forced_self", "retaught", "new_gold"]
 # Columns that only some runs have: what stands for a missing value, and the dtype.
-SOMETIMES = {
-    "retaught": (0, "int8"),
-    "new_gold": (-1, "int8"),
-    "forced_self": (float("nan"), "float32"),
-}
+SOMETIMES = {"retaught": (0, "int8"), "new_gold": (-1, "int8"), "forced_self": (float("nan"), "float32")}
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,8 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
             name: frame.assign(profile=profile, sweep=sweep)
             for name, frame in _shift_tables(rows, complete).items()
         }
+    if patched := [run for run in complete if run.spec.patched_items]:
+        joined |= circuit_tables([(run.spec, run.names) for run in patched])
     return Tables(**joined, base=_base_table(bases), keys=keys)
 
 
@@ -213,11 +213,6 @@ def preferences(shared: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
             for held_out, rows in final.groupby("held_out")
         ]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-def region_name(held_out: bool) -> str:
-    """Name the region of items by whether their kind goes without labels in any run."""
-    return "held out" if held_out else "labelled"
 
 
 def summary_of(final: pd.DataFrame, teacher: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:

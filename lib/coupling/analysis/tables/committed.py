@@ -44,6 +44,8 @@ SUMMARY = [
 COMPARED = ("self", "target", "base", "gap", "preference", "excess", "agreement")
 _ROUNDING = 1e-9  # by so much a number may lie beside an end of an interval without lying outside
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
+CIRCUIT_TABLES = ("circuits", "similarity")  # the tables that only a sweep with patched items has
+_SOMETIMES = (*SHIFT_TABLES, *CIRCUIT_TABLES)
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")
 
@@ -69,6 +71,8 @@ class Tables:
         shift: Rows of `tracking.per_run`, one a run and region, with kl_paid, profile and sweep; None for a
             sweep without shifts.
         sensor: Rows of `tracking.estimates`, with profile and sweep; None for a sweep without shifts.
+        circuits: Rows of `circuits.maps`; None for a sweep without patched items.
+        similarity: Rows of `circuits.similarity`; None for a sweep without patched items.
     """
 
     items: pd.DataFrame
@@ -83,6 +87,8 @@ class Tables:
     keys: dict[str, Any]
     shift: pd.DataFrame | None = None
     sensor: pd.DataFrame | None = None
+    circuits: pd.DataFrame | None = None
+    similarity: pd.DataFrame | None = None
 
 
 def folder(profile: str, sweep: str, own: bool = False) -> Path:
@@ -107,7 +113,7 @@ def write(tables: Tables, where: Path) -> None:
         (where / files.SUMS).unlink(missing_ok=True)
     for name in _CSV:
         _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
-    for name in ("items", *SHIFT_TABLES):
+    for name in ("items", *_SOMETIMES):
         if (frame := getattr(tables, name)) is not None:
             files.write_table(where / f"{name}.parquet", frame)
     files.write_json(where / "keys.json", tables.keys)
@@ -183,12 +189,12 @@ def _read(where: Path, profile: str, sweep: str, own: bool, state: tuple) -> Tab
     keys = read_keys(profile, sweep, own)
     csv = {name: _read_csv(where / f"{name}.csv") for name in _CSV}
     csv["runs"]["collapsed"] = csv["runs"]["collapsed"].fillna("")
-    shifts = {name: where / f"{name}.parquet" for name in SHIFT_TABLES}
+    sometimes = {name: where / f"{name}.parquet" for name in _SOMETIMES}
     return Tables(
         items=files.read_table(where / "items.parquet"),
         keys=keys,
         **csv,
-        **{name: files.read_table(path) for name, path in shifts.items() if path.exists()},
+        **{name: files.read_table(path) for name, path in sometimes.items() if path.exists()},
     )
 
 

@@ -69,6 +69,8 @@ def from_items(old: Tables, specs: list[Spec]) -> Tables:
         preference=new["preference"],
         shift=shift,
         sensor=old.sensor,
+        circuits=old.circuits,
+        similarity=old.similarity,
     )
 
 

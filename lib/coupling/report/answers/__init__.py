@@ -12,7 +12,7 @@ import pandas as pd
 
 from coupling.analysis import tables
 from coupling.report import study as sweeps
-from coupling.report.answers import conditions, regions, shifts, study
+from coupling.report.answers import circuits, conditions, regions, shifts, study
 from coupling.report.answers.answer import Answer
 from coupling.spec import SpecError, suggest
 
@@ -34,6 +34,7 @@ _OF_SWEEP = {
         shifts.sensor,
         regions.new_behaviour,
         regions.held_out,
+        circuits.circuits,
         study.regime,
     )
 }

@@ -1,0 +1,101 @@
+"""Circuits of an explainer: which sites of the trained model decide what it does and what it says."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from coupling import files
+from coupling.measure.circuits import CircuitError, by_site, effects
+from coupling.models import Loaded
+from coupling.models.sites import sites
+from coupling.runs import folders
+from coupling.runs.explainers import trained
+from coupling.runs.graph import Node
+from coupling.runs.m0 import Models
+from coupling.runs.result import items_of, manifest_of
+from coupling.spec import Spec
+from coupling.tasks import Item
+
+FOLDS = 5  # parts that the items are dealt into, for intervals over items
+FIRST = 0  # the seed of the explainer beside which M0 is patched; beside the others it would be the same
+
+
+def make_circuits(node: Node, models: Models) -> None:
+    """Patch the sites of the model that an explainer trained, and of its M0 beside the first explainer.
+
+    The folder gets effects.parquet with one row for each item and patch, said.parquet with what the model
+    said without any patch, sites.parquet with means over items, and the manifest. Where the run diverged, or
+    where its replies are hardly ever choices, the tables are empty, and the status in the manifest is
+    "diverged" or "nothing to patch".
+
+    Raises:
+        SiteError: Where the model cannot be patched.
+        GroupError: Where the tokens of an item cannot be put into groups.
+    """
+    spec, folder = node.spec, node.folder
+    start = time.monotonic()
+    status = folders.read_manifest(folders.run_folder(spec))["status"]
+    train, test = items_of(spec)
+    items = [i for task in spec.tasks for i in _of_task(test, task)[: spec.patched_items]]
+    tables = dict.fromkeys(("effects", "said", "sites"), pd.DataFrame())
+    with trained(spec, models) as loaded:
+        if status == "complete":
+            try:
+                tables = _patched(spec, loaded, items, train)
+            except CircuitError as error:
+                status = "nothing to patch"
+                files.say(f"{folder}: {error}")
+        about = manifest_of(spec, "circuits", loaded)
+    for name, frame in tables.items():
+        files.write_table(folder / f"{name}.parquet", frame)
+    seconds = {"patch": time.monotonic() - start}
+    folders.finish(folder, about | {"status": status, "items": len(items), "seconds": seconds})
+
+
+def _of_task(items: Sequence[Item], task: str) -> list[Item]:
+    return [item for item in items if item.task == task.split(":")[0]]
+
+
+def _patched(
+    spec: Spec, loaded: Loaded, items: Sequence[Item], train: Sequence[Item]
+) -> dict[str, pd.DataFrame]:
+    """The tables of a trained model, and of its M0 where it is the first explainer."""
+    rows, said = _of_model(spec, loaded, items)
+    if spec.seed == FIRST:
+        with loaded.model.disable_adapter():
+            before, said_before = _of_model(spec, loaded, items)
+        rows = pd.concat([rows.assign(trained=True), before.assign(trained=False)], ignore_index=True)
+        said = pd.concat([said.assign(trained=True), said_before.assign(trained=False)], ignore_index=True)
+    else:
+        rows, said = rows.assign(trained=True), said.assign(trained=True)
+    labelled = {(i.task, i.kind) for i in train}
+    about = pd.DataFrame(
+        {
+            "id": [i.id for i in items],
+            "task": [i.task for i in items],
+            "held_out": [spec.held_out > 0 and (i.task, i.kind) not in labelled for i in items],
+            "fold": np.arange(len(items), dtype=np.int8) % FOLDS,
+        }
+    )
+    changed = said.assign(changed=said["x"] != said["cf"])[["id", "trained", "changed"]]
+    rows = rows.merge(about, on="id").merge(changed, on=["id", "trained"])
+    return {"effects": rows, "said": said, "sites": by_site(rows)}
+
+
+def _of_model(spec: Spec, loaded: Loaded, items: Sequence[Item]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `effects` finds on the items of each task."""
+    tasks = dict.fromkeys(item.task for item in items)
+    chosen = _layers(loaded, spec.patched_layers)
+    found = [effects(loaded, _of_task(items, task), spec.label_format, chosen) for task in tasks]
+    rows, said = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
+    return rows, said
+
+
+def _layers(loaded: Loaded, number: int) -> list[int]:
+    """The layers that are patched: all, or so many of them, evenly spaced with the last among them."""
+    last = max(site.layer for site in sites(loaded.model))
+    if not 0 < number <= last:
+        return list(range(last + 1))
+    return sorted({last - round(k * (last + 1) / number) for k in range(number)})
