@@ -78,8 +78,8 @@ def test_a_sweep_of_shifts_has_its_tables_and_they_are_read_as_they_were_made(sm
     assert down["kl_paid"] >= 0
     last = again.runs["step"] == again.runs.groupby("condition")["step"].transform("max")
     finals = again.runs[last].set_index("condition")
-    weighted = again.shift.assign(self=again.shift["self"] * again.shift["items"]).groupby("condition")
-    whole = weighted["self"].sum() / weighted["items"].sum()
+    matched = (again.shift["self"] * again.shift["items"]).groupby(again.shift["condition"]).sum()
+    whole = matched / again.shift.groupby("condition")["items"].sum()
     assert whole.to_dict() == pytest.approx(finals["self"].to_dict())
 
 

@@ -147,5 +147,5 @@ def test_the_figure_of_following_can_be_read_and_says_where_it_is(knows):
     assert geometry.outside(figure, found) == []
     data = tables.Tables(**(dict.fromkeys(tables.Tables.__dataclass_fields__) | {"shift": shift}))
     answer = answers.of_tables("following", data)
-    assert len(answer.table) == 10
-    assert answer.table["following"].iloc[0].startswith("+1.000" if knows else "+0.000")
+    assert len(answer.rows) == 10
+    assert answer.rows["following"].iloc[0].startswith("+1.000" if knows else "+0.000")

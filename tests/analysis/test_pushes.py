@@ -76,7 +76,7 @@ def test_every_arm_has_a_row_for_each_region_and_can_be_drawn_and_decided(pushed
         found["arm"]
     )
     assert draw(pushed.shift).axes
-    assert len(answers.of_tables("following", pushed).table) == len(found)
+    assert len(answers.of_tables("following", pushed).rows) == len(found)
     evidence = Evidence("tiny", lambda profile, sweep: pushed)
     ends = Ref("shift", "labels on half, down"), Ref("shift", "labels on half, up")
     for decided in (
