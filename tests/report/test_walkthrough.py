@@ -29,9 +29,9 @@ def test_what_is_ticked_off_is_what_the_texts_say(pair):
 
 
 def test_the_gap_by_hand_is_that_of_the_table_of_runs(pair):
-    runs = tables.read("tiny", "headline").runs
+    runs = tables.read("tiny", "confirm").runs
     for seed in walkthrough.PAIR:
-        mine = runs[(runs["task"] == "hint_qa") & (runs["condition"] == "KL on") & (runs["m0_seed"] == 0)]
+        mine = runs[(runs["task"] == "hint_qa") & (runs["condition"] == "KL on") & (runs["m0_seed"] == 10)]
         last = mine[(mine["seed"] == seed)].sort_values("step").iloc[-1]
         ticked = walkthrough.ticked(pair, seed)
         assert ticked["self"].mean() - ticked["target"].mean() == pytest.approx(last["gap"])
@@ -41,8 +41,8 @@ def test_the_gap_by_hand_is_that_of_the_table_of_runs(pair):
 def test_the_preference_by_hand_is_the_measured_one(pair):
     halves = walkthrough.halves(pair)
     assert halves["share"].mean() == pytest.approx(walkthrough.measured_preference(pair))
-    pairs = tables.read("tiny", "headline").preference
-    mine = pairs[(pairs["task"] == "hint_qa") & (pairs["condition"] == "KL on") & (pairs["m0_seed"] == 0)]
+    pairs = tables.read("tiny", "confirm").preference
+    mine = pairs[(pairs["task"] == "hint_qa") & (pairs["condition"] == "KL on") & (pairs["m0_seed"] == 10)]
     row = mine[mine["region"] == "all"].iloc[0]
     assert halves["items"].tolist() == [row["first_items"], row["second_items"]]
     assert halves["share"].tolist() == pytest.approx([row["first_half"], row["second_half"]])
@@ -67,11 +67,11 @@ def test_items_of_the_made_up_tasks_are_shown_with_their_cue():
 
 def test_tables_of_other_runs_are_no_example(monkeypatch):
     assert not walkthrough.is_there()
-    where = files.tables_dir() / "tiny" / "headline"
+    where = files.tables_dir() / "tiny" / "confirm"
     where.mkdir(parents=True)
-    files.write_json(where / "keys.json", {"profile": "tiny", "sweep": "headline", "base": [], "runs": []})
+    files.write_json(where / "keys.json", {"profile": "tiny", "sweep": "confirm", "base": [], "runs": []})
     assert not walkthrough.is_there()
-    with pytest.raises(files.StoreError, match="has no explainers 0 and 1 of M0 0 on hint_qa"):
+    with pytest.raises(files.StoreError, match="has no explainers 0 and 1 of M0 10 on hint_qa"):
         walkthrough.example()
     monkeypatch.delenv("COUPLING_FIGURES")
     assert walkthrough.is_there()

@@ -17,7 +17,8 @@ from coupling.spec import Spec, key, make_spec
 from coupling.sweep import plan
 from coupling.tasks import Item, load_items
 
-PROFILE, SWEEP, TASK, CONDITION = "tiny", "headline", "hint_qa", "KL on"
+PROFILE, SWEEP, TASK, CONDITION = "tiny", "confirm", "hint_qa", "KL on"
+M0_SEED = 10  # the first M0 of the sweep
 PAIR = (0, 1)  # the explainer seeds of the two runs
 TICK, CROSS = "✓", "✗"
 
@@ -47,11 +48,11 @@ class Example:
         return render_label(item, Statement(bool(row["changes"]), int(row["answer"])), self.label_format)
 
 
-def example(m0_seed: int = 0) -> Example:
-    """Read the two explainers of one M0 from the committed tables of the headline.
+def example(m0_seed: int = M0_SEED) -> Example:
+    """Read the two explainers of one M0 from the committed tables of the confirmation.
 
     Raises:
-        StoreError: Where there are no such tables, or where they are of other runs than the headline's.
+        StoreError: Where there are no such tables, or where they are of other runs than the sweep's.
     """
     keys = {run["key"] for run in tables.read_keys(PROFILE, SWEEP)["runs"]}
     specs = list(_specs(m0_seed))
@@ -71,12 +72,12 @@ def is_there() -> bool:
     if (PROFILE, SWEEP) not in tables.collected():
         return False
     keys = {run["key"] for run in tables.read_keys(PROFILE, SWEEP)["runs"]}
-    return all(key(spec, "explain") in keys for spec in _specs(0))
+    return all(key(spec, "explain") in keys for spec in _specs(M0_SEED))
 
 
 def _specs(m0_seed: int) -> Iterator[Spec]:
     """The specs of the two explainers."""
-    for condition, spec in plan(PROFILE, SWEEP, TASK, m0_seed + 1):
+    for condition, spec in plan(PROFILE, SWEEP, TASK):
         if condition == CONDITION and spec.m0_seed == m0_seed and spec.seed in PAIR:
             yield spec
 
