@@ -46,7 +46,7 @@ def test_the_method_is_shown_where_its_example_is_and_is_asked_for(monkeypatch):
 
 @pytest.fixture
 def small_study(tmp_path, monkeypatch):
-    """A study of one sweep with tables, and no notebook, with this folder at its top."""
+    """A study of two sweeps with tables, and no notebook, with this folder at its top."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lib" / "coupling").mkdir(parents=True)
     (tmp_path / "docs").mkdir()
@@ -54,7 +54,8 @@ def small_study(tmp_path, monkeypatch):
         (tmp_path / page).write_text("Head\n\n" + "\n\n".join(pages.MARKS) + "\n\nTail\n")
     where = files.tables_dir() / "tiny"
     where.mkdir(parents=True)
-    (where / "headline").symlink_to(ROOT / "figures/data/tiny/headline")
+    for sweep in ("headline", "confirm"):
+        (where / sweep).symlink_to(ROOT / "figures/data/tiny" / sweep)
 
 
 def test_a_figure_of_all_sweeps_has_its_table_made_first_and_the_pages_are_written(small_study, tmp_path):

@@ -43,7 +43,8 @@ def test_the_preference_by_hand_is_the_measured_one(pair):
     assert halves["share"].mean() == pytest.approx(walkthrough.measured_preference(pair))
     pairs = tables.read("tiny", "confirm").preference
     mine = pairs[(pairs["task"] == "hint_qa") & (pairs["condition"] == "KL on") & (pairs["m0_seed"] == 10)]
-    row = mine[mine["region"] == "all"].iloc[0]
+    last = mine[(mine["region"] == "all") & (mine["step"] == mine["step"].max())]
+    row = last.set_index(["first", "second"]).loc[walkthrough.PAIR]
     assert halves["items"].tolist() == [row["first_items"], row["second_items"]]
     assert halves["share"].tolist() == pytest.approx([row["first_half"], row["second_half"]])
 
