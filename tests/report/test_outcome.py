@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from coupling import cli, files
 from coupling.analysis import tables
+from coupling.analysis.tables import renewal
 from coupling.report import answers, batches, outcome
 from coupling.spec import SpecError
-from coupling.sweep import read_sweep
+from coupling.sweep import plan, read_sweep
 from own_sweeps import own_sweep
 from typer.testing import CliRunner
 
@@ -33,10 +35,10 @@ def own(committed):
 
 
 def test_own_numbers_stand_beside_the_committed_ones_with_what_the_figures_show(own):
-    mine = own(runs=4)
+    mine = own()
     said = outcome.said("tiny", "rank")
-    assert f"rank, your runs: 4 runs of 2 M0s; tables in {tables.folder('tiny', 'rank', own=True)}" in said
-    assert "beside the committed results: 15 runs of 5 M0s" in said
+    assert f"rank, your runs: 15 runs of 5 M0s; tables in {tables.folder('tiny', 'rank', own=True)}" in said
+    assert "beside the committed runs of the same seeds: 15 runs of 5 M0s" in said
     row = mine.summary.iloc[0]
     shown = f"{row['gap']:.3f} +{row['gap']:.3f} {row['gap_low']:.3f} to {row['gap_high']:.3f} +yes"
     assert any(_matches(shown, line) for line in said.splitlines())
@@ -50,12 +52,26 @@ def _matches(columns, line):
     return columns.replace(" +", " ") in " ".join(line.split())
 
 
+def test_runs_of_fewer_seeds_are_compared_with_the_committed_runs_of_these_seeds(committed):
+    whole = tables.read("tiny", "teacher_matrix")
+    specs = [spec for _, spec in plan("tiny", "teacher_matrix")]
+    keys = pd.DataFrame(whole.keys["runs"])
+    mine = renewal.part(whole, keys[keys["m0_seed"] < 2], specs)
+    tables.write(mine, tables.folder("tiny", "teacher_matrix", own=True))
+    held, said = outcome.verified("tiny", "teacher_matrix")
+    assert held
+    assert "14 runs of 2 M0s against 14 runs of 2 M0s committed, of the same seeds" in said
+    assert not tables.compare(mine.summary, whole.summary)["within"].all()  # it would fail beside all runs
+    again = renewal.part(whole, keys, specs).summary
+    pd.testing.assert_frame_equal(again[tables.SUMMARY], whole.summary[tables.SUMMARY])
+
+
 def test_a_part_is_compared_with_the_sweep_that_it_is_a_part_of(own, monkeypatch):
     part, mine = "quick", own(gap=[0.5, 0.0, 0.0])
     of_rank = read_sweep(part).model_copy(update={"part_of": "rank"})
     monkeypatch.setattr(outcome.study, "load", lambda name: of_rank)
     tables.write(mine, tables.folder("tiny", part, own=True))
-    assert "beside the committed results: 15 runs of 5 M0s" in outcome.said("tiny", part)
+    assert "beside the committed runs of the same seeds: 15 runs of 5 M0s" in outcome.said("tiny", part)
     held, said = outcome.verified("tiny", part)
     assert not held
     assert f"{part}, hint_qa, 4: gap 0.500 is not in" in said

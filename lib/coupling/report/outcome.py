@@ -6,6 +6,7 @@ import pandas as pd
 
 from coupling import sweep as sweeps
 from coupling.analysis import tables
+from coupling.analysis.tables import renewal
 from coupling.report import answers, study
 from coupling.spec import SpecError
 
@@ -20,7 +21,8 @@ def said(profile: str, sweep: str) -> str:
 
 
 def _of_sweep(profile: str, name: str) -> str:
-    own, then = tables.read(profile, name, own=True), _committed(profile, name)
+    own = tables.read(profile, name, own=True)
+    then = _comparable(profile, name, own)
     lines = [
         f"{sweeps.stem(name)}, your runs: {_size(own)}; tables in {tables.folder(profile, name, own=True)}"
     ]
@@ -28,7 +30,11 @@ def _of_sweep(profile: str, name: str) -> str:
         lines += ["nothing is committed of it to compare with", _alone(own.summary)]
     else:
         found = tables.compare(own.summary, then.summary)
-        lines += [f"beside the committed results: {_size(then)}", _beside(found), *_not_there(own, then)]
+        lines += [
+            f"beside the committed runs of the same seeds: {_size(then)}",
+            _beside(found),
+            *_not_there(own, then),
+        ]
         lines += [counted(found)] if len(found) else []
     for figure in study.load(name).at(profile).figures:
         lines += ["", f"{study.figure_place(figure, profile, name, own=True)}.png"]
@@ -44,8 +50,21 @@ def _committed(profile: str, name: str) -> tables.Tables | None:
     return None if sweeps.is_path(name) or not (where / "keys.json").exists() else tables.read(profile, name)
 
 
+def _comparable(profile: str, name: str, own: tables.Tables) -> tables.Tables | None:
+    """The committed tables of the runs that the user has, or None where nothing of the sweep is committed.
+
+    A part of the committed runs has means of its own, for which the interval of all runs is too narrow.
+    """
+    whole = _committed(profile, name)
+    if whole is None:
+        return None
+    keys = pd.DataFrame(own.keys["runs"])
+    runs = keys.assign(task=keys["task"].str.split("+")).explode("task")
+    return renewal.part(whole, runs, [spec for _, spec in sweeps.plan(profile, name)])
+
+
 def _size(data: tables.Tables) -> str:
-    runs = pd.DataFrame(data.keys["runs"])
+    runs = pd.DataFrame(data.keys["runs"], columns=["m0_seed"])
     return f"{len(runs)} runs of {runs['m0_seed'].nunique()} M0s"
 
 
@@ -124,9 +143,10 @@ def verified(profile: str, sweep: str) -> tuple[bool, str]:
     """
     lines, outside, judged = [], [], 0
     for name, *_ in sweeps.members(sweep, profile):
-        own, then = tables.read(profile, name, own=True), _committed(profile, name)
+        own = tables.read(profile, name, own=True)
+        then = _comparable(profile, name, own)
         found = tables.compare(own.summary, then.summary)
-        lines += [f"{name}: {_size(own)} against the committed {_size(then)}", _beside(found)]
+        lines += [f"{name}: {_size(own)} against {_size(then)} committed, of the same seeds", _beside(found)]
         lines += [*_not_there(own, then), *_made_twice(own, then), ""]
         judged += int(found["within"].notna().sum())
         outside += list(_outside(name, found))
@@ -150,10 +170,9 @@ def _outside(name: str, found: pd.DataFrame) -> Iterator[str]:
 def _meaning(judged: int) -> str:
     chance = f"1 in {1 / CHANCE:.0f} by chance, here about {CHANCE * judged:.1f} of {judged}"
     return (
-        f"What this means: a 95 % interval leaves out {chance}, and more of them where your runs are of "
-        "fewer M0s than the committed ones. A few numbers just outside are no failure to reproduce. Many, or "
-        "one far outside, say that something differs: the machine, the packages or the code. Runs of the "
-        "same spec and seeds (above) tell which."
+        f"What this means: a 95 % interval leaves out {chance}. A few numbers just outside are no failure to "
+        "reproduce. Many, or one far outside, say that something differs: the machine, the packages or the "
+        "code. Runs of the same spec and seeds (above) tell which."
     )
 
 

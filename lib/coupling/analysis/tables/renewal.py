@@ -7,6 +7,7 @@ probabilities, earlier evaluations) stays as it was committed, and new measures 
 missing.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,42 @@ def from_items(old: Tables, specs: list[Spec]) -> Tables:
         circuits=old.circuits,
         similarity=old.similarity,
     )
+
+
+def part(whole: Tables, runs: pd.DataFrame, specs: list[Spec]) -> Tables:
+    """Restrict the committed tables of a sweep to some of its runs, whose summary is computed anew.
+
+    Args:
+        whole: The committed tables.
+        runs: The runs, one a row: task, condition, m0_seed and seed. What is not committed is left out.
+        specs: The specs of the sweep's runs; see `from_items`.
+
+    Returns:
+        Tables whose items, runs (at the final step), summary, regions, preference and keys are of these runs.
+        The others are still those of the whole. There are no rows where none of the runs is committed.
+    """
+    names = ["task", *measures.RUN]
+    wanted = runs[names].drop_duplicates()
+    items = whole.items.merge(wanted)
+    if items.empty:
+        return replace(whole, items=items, summary=whole.summary[:0], keys=whole.keys | {"runs": []})
+    conditions = items[["task", "condition"]].drop_duplicates()
+    last = whole.runs["step"] == whole.runs.groupby(names)["step"].transform("max")
+    known = set(wanted.itertuples(index=False, name=None))
+    kept = [
+        run
+        for run in whole.keys["runs"]
+        if any((task, *(run[name] for name in measures.RUN)) in known for task in run["task"].split("+"))
+    ]
+    restricted = replace(
+        whole,
+        items=items,
+        runs=whole.runs[last].merge(wanted),
+        summary=whole.summary.merge(conditions),
+        regions=whole.regions.merge(conditions),
+        keys=whole.keys | {"runs": kept},
+    )
+    return from_items(restricted, specs)
 
 
 def _of_task(
