@@ -66,6 +66,16 @@ def test_runs_of_fewer_seeds_are_compared_with_the_committed_runs_of_these_seeds
     pd.testing.assert_frame_equal(again[tables.SUMMARY], whole.summary[tables.SUMMARY])
 
 
+def test_a_part_of_a_sweep_of_shifts_has_the_summary_of_its_own_runs(committed):
+    whole = tables.read("tiny", "shift")
+    keys = pd.DataFrame(whole.keys["runs"])
+    mine = renewal.part(whole, keys[keys["m0_seed"] < 2], [spec for _, spec in plan("tiny", "shift")])
+    rows = mine.items.groupby(["task", "condition"])["self"].mean()
+    found = mine.summary.set_index(["task", "condition"])["self"]
+    assert found.to_dict() == pytest.approx(rows.to_dict())
+    assert set(mine.runs["m0_seed"]) == {0, 1}
+
+
 def test_a_part_is_compared_with_the_sweep_that_it_is_a_part_of(own, monkeypatch):
     part, mine = "quick", own(gap=[0.5, 0.0, 0.0])
     of_rank = read_sweep(part).model_copy(update={"part_of": "rank"})

@@ -85,7 +85,8 @@ def part(whole: Tables, runs: pd.DataFrame, specs: list[Spec]) -> Tables:
 
     Returns:
         Tables whose items, runs (at the final step), summary, regions, preference and keys are of these runs.
-        The others are still those of the whole. There are no rows where none of the runs is committed.
+        There is no table shift, and the others are still those of the whole. There are no rows where none of
+        the runs is committed.
     """
     names = ["task", *measures.RUN]
     wanted = runs[names].drop_duplicates()
@@ -107,6 +108,7 @@ def part(whole: Tables, runs: pd.DataFrame, specs: list[Spec]) -> Tables:
         summary=whole.summary.merge(conditions),
         regions=whole.regions.merge(conditions),
         keys=whole.keys | {"runs": kept},
+        shift=None,  # is compared with nothing, and would be computed anew
     )
     return from_items(restricted, specs)
 
