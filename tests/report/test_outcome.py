@@ -62,8 +62,14 @@ def test_runs_of_fewer_seeds_are_compared_with_the_committed_runs_of_these_seeds
     assert held
     assert "14 runs of 2 M0s against 14 runs of 2 M0s committed, of the same seeds" in said
     assert not tables.compare(mine.summary, whole.summary)["within"].all()  # it would fail beside all runs
-    again = renewal.part(whole, keys, specs).summary
-    pd.testing.assert_frame_equal(again[tables.SUMMARY], whole.summary[tables.SUMMARY])
+
+
+def test_all_runs_of_a_sweep_as_a_part_of_it_have_its_summary(committed):
+    whole = tables.read("tiny", "confirm")
+    specs = [spec for _, spec in plan("tiny", "confirm")]
+    again = renewal.part(whole, pd.DataFrame(whole.keys["runs"]), specs).summary
+    columns = [*tables.SUMMARY, "collapsed"]
+    pd.testing.assert_frame_equal(again[columns], whole.summary[columns])
 
 
 def test_a_part_of_a_sweep_of_shifts_has_the_summary_of_its_own_runs(committed):

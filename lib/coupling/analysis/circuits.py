@@ -116,18 +116,15 @@ def _between(means: np.ndarray, behaviour: tuple[str, ...], explanation: tuple[s
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Compute Spearman's rank correlation of two arrays row by row, [draws, sites] to [draws]."""
-    a, b = (ranks - ranks.mean(-1, keepdims=True) for ranks in (_ranks(a), _ranks(b)))
+    """Compute Spearman's rank correlation of two arrays row by row, [draws, sites] to [draws].
+
+    It is NaN for a row with NaN.
+    """
+    from scipy.stats import rankdata  # takes a second to import, and reading tables needs none of it
+
+    a, b = (ranks - ranks.mean(-1, keepdims=True) for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1)))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Rank the values of each row; equal ones share the mean of their ranks. NaN makes the row NaN."""
-    below = (values[..., None, :] < values[..., :, None]).sum(-1)
-    equal = (values[..., None, :] == values[..., :, None]).sum(-1)
-    ranks = below + (equal - 1) / 2
-    return np.where(np.isnan(values).any(-1, keepdims=True), np.nan, ranks)
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
