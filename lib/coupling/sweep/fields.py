@@ -132,8 +132,8 @@ class Sweep(BaseModel):
         figures: Names of the figures that are drawn, modules of `coupling.report.figures`.
         axis: Field of the spec that the conditions vary, for a curve; "source_agreement" is measured instead.
         in_all: What is run as a part of SWEEP=all. None: the sweep is no part of it.
-        part_of: A sweep of the study whose runs include all of this one's. What comes out is compared with
-            the committed results of that sweep. "": none.
+        part_of: A sweep of the study that has all runs of this one. Own results are compared with its
+            committed runs of the same seeds. "": none.
         scale: How the sweep appears in the figure of model sizes. None: it does not appear.
         claims: The claims that rest on this sweep.
         profiles: By profile, what it replaces of the fields above. A profile that is not named runs the
