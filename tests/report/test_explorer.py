@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[2]
 def committed():
     """Of what is committed: the tables of one sweep, and the records of another for one M0 and task."""
     where = files.tables_dir() / "tiny"
-    (where / "regime" / "records").mkdir(parents=True)
+    (where / "confirm" / "records").mkdir(parents=True)
     (where / "rank").symlink_to(ROOT / "figures/data/tiny/rank")
-    found = sorted((ROOT / "figures/data/tiny/regime/records").glob("aita-m5-*"))[:3]
+    found = sorted((ROOT / "figures/data/tiny/confirm/records").glob("aita-m10-*-kl1-*"))[:3]
     assert len(found) == 3
     for record in found:
-        (where / "regime" / "records" / record.name).symlink_to(record)
+        (where / "confirm" / "records" / record.name).symlink_to(record)
     return found
 
 
@@ -34,8 +34,8 @@ def label(choices):
 
 
 def test_records_are_shown_with_every_evaluation_as_their_rows_have_them(committed):
-    (found,) = explorer.datasets("tiny", "regime")
-    assert (found["task"], found["sweep"], len(found["runs"])) == ("aita", "regime", 3)
+    (found,) = explorer.datasets("tiny", "confirm")
+    assert (found["task"], found["sweep"], len(found["runs"])) == ("aita", "confirm", 3)
     (items,) = found["items"]
     assert len(items) == explorer.ITEMS
     for run in found["runs"]:
@@ -65,7 +65,7 @@ def test_records_are_shown_with_every_evaluation_as_their_rows_have_them(committ
 
 
 def test_texts_are_those_of_the_items_that_the_rows_are_of(committed):
-    (found,) = explorer.datasets("tiny", "regime")
+    (found,) = explorer.datasets("tiny", "confirm")
     record = folders.read_manifest(committed[0], records.RECORD)
     known = {item.id: item for item in runs.items_of(making.Spec(**record["spec"]))[1]}
     for item in found["items"][0]:
@@ -115,12 +115,12 @@ def test_rows_that_do_not_fit_their_items_are_an_error(committed, monkeypatch):
         making, "texts_of", lambda spec: runs.items_of(spec.model_copy(update={"world_seed": 9}))[1]
     )
     with pytest.raises(files.StoreError, match="as it is made now, is not the one"):
-        explorer.datasets("tiny", "regime")
+        explorer.datasets("tiny", "confirm")
 
 
 def test_what_is_not_there_is_named(committed):
     with pytest.raises(
-        files.StoreError, match="nothing is published of headline at tiny: choose one of tiny/regime"
+        files.StoreError, match="nothing is published of headline at tiny: choose one of tiny/confirm"
     ):
         explorer.datasets("tiny", "headline")
     with pytest.raises(SpecError, match="unknown sweep 'headlin'"):
@@ -128,7 +128,7 @@ def test_what_is_not_there_is_named(committed):
 
 
 def test_a_notebook_shows_the_page_whole_and_loads_nothing(committed):
-    shown = explorer.show("tiny", "regime")
+    shown = explorer.show("tiny", "confirm")
     assert shown.page.count('couplingExplorer.take(0, {"profile":"tiny"') == 1
     assert "src=" not in shown.page.replace("{ src: entry.file", "")
     assert "@import" not in shown.page
@@ -138,7 +138,7 @@ def test_a_notebook_shows_the_page_whole_and_loads_nothing(committed):
 
 
 def test_what_is_shown_is_counted_as_the_rows_have_it(committed):
-    counts = explorer.show("tiny", "regime").counts.iloc[0]
+    counts = explorer.show("tiny", "confirm").counts.iloc[0]
     rows = [files.read_table(path / "rows.parquet") for path in committed]
     last = pd.concat(frame[frame["step"] == frame["step"].max()].head(explorer.ITEMS) for frame in rows)
     codes = [(last[x] != last[cf]) + 2 * last[cf] for x, cf in (("x", "cf"), ("target_x", "target_cf"))]
@@ -146,7 +146,7 @@ def test_what_is_shown_is_counted_as_the_rows_have_it(committed):
     assert (counts["runs"], counts["items"], counts["divergent"]) == (3, len(last), len(divergent))
     assert (counts["own"], counts["source"]) == (divergent["self"].sum(), divergent["target"].sum())
     assert counts["own"] + counts["source"] + counts["neither"] == len(divergent)
-    assert f"on {len(divergent)} of {len(last)} items of 3 runs" in explorer.show("tiny", "regime").text.data
+    assert f"on {len(divergent)} of {len(last)} items of 3 runs" in explorer.show("tiny", "confirm").text.data
 
 
 def test_a_call_can_stand_in_a_page():
@@ -156,4 +156,4 @@ def test_a_call_can_stand_in_a_page():
 
 
 def test_the_site_shows_sweeps_that_are_there(committed):
-    assert explorer.shown() == [("tiny", "regime")]
+    assert explorer.shown() == [("tiny", "confirm")]

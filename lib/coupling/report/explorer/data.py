@@ -43,7 +43,7 @@ from coupling.spec.world import WorldSection
 from coupling.tasks import Item, load_items, load_taught, needs, task_of
 
 ITEMS = 200  # so many test items of a task are shown, the first ones
-SWEEPS = ("confirm", "headline", "regime")  # the sweeps that the site shows, at each profile that has them
+SWEEPS = ("confirm", "headline")  # the sweeps that the site shows, at each profile that has them
 _MAY_BE_SHOWN = (None, "mmlu")  # sources of items: the made-up world, and questions under the MIT licence
 _CURVE = ["step", "self", "target"]
 
