@@ -73,7 +73,8 @@ def test_all_sweeps_are_those_that_name_the_profile():
     for profile in profile_names():
         names = [name for name, *_ in sweeps.members("all", profile)]
         assert len(set(names)) == len(names)
-        assert {"headline", "sources"} <= set(names)
+        assert "headline" in names
+        assert "sources" in names or profile == "small"  # no checkpoints of large M0s are kept
         assert all(profile in sweeps.read_sweep(name).profiles for name in names)
         assert "quick" not in names  # one run is no evidence of anything
     tiny, medium = (dict.fromkeys(n for n, *_ in sweeps.members("all", p)) for p in ("tiny", "medium"))

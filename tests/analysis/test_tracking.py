@@ -130,6 +130,25 @@ def test_re_taught_entities_are_told_from_the_others():
     assert found.loc[found["condition"] == "none", tracking.RETEACHING].isna().all(axis=None)
 
 
+def test_runs_of_several_models_are_compared_with_runs_of_their_own_model_alone():
+    told, new = np.ones(ITEMS, int), np.zeros(ITEMS, int)
+    parts = []
+    for model, stated in (
+        ("organism", 1),
+        ("organism-4m", 0),
+    ):  # the second says the new fact without any lesson
+        plain = shift_rows(f"{model}, none", BASE_X, BASE_X, model=model)
+        taught = shift_rows(f"{model}, facts", BASE_X, BASE_X, model=model, objective="reteach", strength=1.0)
+        parts += [
+            plain.assign(retaught=0, new_gold=-1, answer=stated),
+            taught.assign(retaught=told, new_gold=new),
+        ]
+    found = tracking.measured(pd.concat(parts, ignore_index=True))
+    means = found.groupby("condition")["retaught_states_null"].mean()
+    assert means["organism, facts"] == 0
+    assert means["organism-4m, facts"] == 1
+
+
 def test_about_names_every_shift():
     about = tracking.about(make_spec("tiny", task="refusal", shift="up", shift_weight=0.3))
     assert (about["objective"], about["direction"], about["strength"], about["order"]) == (

@@ -18,7 +18,7 @@ import pandas as pd
 from coupling import sweep
 from coupling.analysis import tables
 from coupling.analysis.flags import LEARNT
-from coupling.spec import make_spec
+from coupling.spec import Spec, make_spec
 
 SWEEP = "regime"
 PROFILE = "tiny"
@@ -62,14 +62,16 @@ LADDER = (
 )
 
 
-def cells(runs: pd.DataFrame) -> pd.DataFrame:
+def cells(runs: pd.DataFrame, wanted: pd.Series | None = None) -> pd.DataFrame:
     """Measure what the rule asks of each setting, for each task and M0.
 
     Args:
         runs: The table `runs` of the sweep; see `coupling.analysis.tables.Tables`.
+        wanted: The target-faithfulness that settings are compared with, by task and m0_seed. None: that of
+            REFERENCE.
 
     Returns:
-        One row a setting (condition), task and m0_seed. float64: lost (target-faithfulness of REFERENCE less
+        One row a setting (condition), task and m0_seed. float64: lost (the wanted target-faithfulness less
             its own), agreement, flag and divergent (each at the last step), lowest (the lowest agreement from
             half of the steps on), dip (by how much self lies below its final value at the lowest, from half
             of the steps on, at least 0). collapsed (bool): at the last step.
@@ -78,7 +80,8 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     ends = runs.groupby(names)["step"].transform("max")
     last = runs[runs["step"] == ends].set_index(names)
     later = runs[runs["step"] >= ends / 2].groupby(names)
-    reference = last.xs(REFERENCE)["target"].reindex(last.index.droplevel("condition")).to_numpy()
+    wanted = last.xs(REFERENCE)["target"] if wanted is None else wanted
+    reference = wanted.reindex(last.index.droplevel("condition")).to_numpy()
     found = pd.DataFrame(
         {
             "lost": reference - last["target"],
@@ -118,12 +121,16 @@ def allowed(found: pd.DataFrame, limits: Limits) -> list[str]:
     return [name for name, held in holds.items() if held and name != REFERENCE]
 
 
-def choose(found: pd.DataFrame, ladder: Sequence[Limits] = LADDER) -> tuple[str, Limits] | None:
+def choose(
+    found: pd.DataFrame, ladder: Sequence[Limits] = LADDER, profile: str = PROFILE, of: str = SWEEP
+) -> tuple[str, Limits] | None:
     """Choose the setting for confirmation.
 
     Args:
         found: What `cells` returns.
         ladder: Limits in the order in which they are tried.
+        profile: Name of the profile of the search.
+        of: Name of the sweep of the search, whose conditions are the settings.
 
     Returns:
         The setting and the limits that it keeps; None where no setting keeps any of them. Of two settings
@@ -133,13 +140,13 @@ def choose(found: pd.DataFrame, ladder: Sequence[Limits] = LADDER) -> tuple[str,
     for limits in ladder:
         if names := allowed(found, limits):
             share = found.groupby("condition")["divergent"].mean()
-            return min(names, key=lambda name: (round(abs(share[name] - WANTED), 3), *_tie(name))), limits
+            ties = {name: _tie(make_spec(profile, **sweep.read_sweep(of).conditions[name])) for name in names}
+            return min(names, key=lambda name: (round(abs(share[name] - WANTED), 3), *ties[name])), limits
     return None
 
 
-def _tie(name: str) -> tuple[float, float, int]:
+def _tie(spec: Spec) -> tuple[float, float, int]:
     """What decides between settings that are equally good."""
-    spec = make_spec(PROFILE, **sweep.read_sweep(SWEEP).conditions[name])
     return abs(spec.kl_weight - 1), spec.learning_rate, spec.rank
 
 

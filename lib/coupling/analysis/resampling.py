@@ -153,7 +153,38 @@ def t_interval(
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
     if error == 0:
         return float(mean), float(mean), float(mean == null)
+    return _student(mean, error, len(values) - 1, null, level)
+
+
+def slope_interval(x: np.ndarray, y: np.ndarray, level: float = LEVEL) -> tuple[float, float, float, float]:
+    """Fit a line by least squares. Compute the t interval of its slope, and the two-sided p against zero.
+
+    Args:
+        x: Places, float [values].
+        y: One value a cluster, for instance the mean of each M0, float [values].
+        level: What share of such intervals holds the true slope.
+
+    Returns:
+        Slope, lower end, upper end and p. All are NaN with fewer than three values, and where all places are
+        the same. Values that lie on a line have an interval without width.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    spread = ((x - x.mean()) ** 2).sum() if len(x) else 0.0
+    if len(x) < 3 or spread == 0:
+        return (float("nan"),) * 4
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / spread
+    left = y - y.mean() - slope * (x - x.mean())
+    error = np.sqrt((left**2).sum() / (len(x) - 2) / spread)
+    if error == 0:
+        return float(slope), float(slope), float(slope), float(slope == 0)
+    return float(slope), *_student(slope, error, len(x) - 2, 0.0, level)
+
+
+def _student(
+    value: float, error: float, freedom: int, null: float, level: float
+) -> tuple[float, float, float]:
+    """Return the ends of a t interval, and p against the null, of a value with its standard error."""
     # These are scipy.stats.t.ppf and .sf, without the second that importing scipy.stats takes.
-    reach = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
-    p = 2 * special.stdtr(len(values) - 1, -abs(mean - null) / error)
-    return float(mean - reach), float(mean + reach), float(p)
+    reach = special.stdtrit(freedom, (1 + level) / 2) * error
+    p = 2 * special.stdtr(freedom, -abs(value - null) / error)
+    return float(value - reach), float(value + reach), float(p)

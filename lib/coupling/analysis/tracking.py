@@ -18,7 +18,7 @@ from coupling.spec import Spec
 from coupling.tasks import task_of
 
 # Columns of ABOUT that tables of older runs lack, and what holds of these runs.
-LATER = {"labels": "all kinds", "reach": "labelled", "adapter": "same", "kl_to": "m0"}
+LATER = {"labels": "all kinds", "reach": "labelled", "adapter": "same", "kl_to": "m0", "model": ""}
 ABOUT = ["objective", "direction", "strength", "order", "replay", "explained", "relabelled", *LATER]
 DIRECTIONS = {"down": 0, "": 1, "up": 2}
 RETEACHING = [
@@ -67,7 +67,7 @@ def about(spec: Spec) -> dict[str, Any]:
         replay: the weight of explanation training during a later shift. explained: whether explanations were
         trained. relabelled: whether their labels were made anew during training. labels: a key of
         `following.LABELS`. reach, adapter and kl_to: what the shift acts on, which adapter it trains, and
-        whose behaviours the KL term holds (the fields shift_reach, shift_adapter and kl_to).
+        whose behaviours the KL term holds (the fields shift_reach, shift_adapter and kl_to). model: M0's.
     """
     pushed = spec.shift in ("down", "up")
     push = task_of(spec.tasks[0]).objective if len(spec.tasks) == 1 else "sycophancy"
@@ -85,13 +85,15 @@ def about(spec: Spec) -> dict[str, Any]:
         "reach": spec.shift_reach,
         "adapter": spec.shift_adapter,
         "kl_to": spec.kl_to,
+        "model": spec.model,
     }
 
 
 def described(frame: pd.DataFrame) -> pd.DataFrame:
     """Fill in what rows of older tables do not say: the columns of LATER and REGION.
 
-    In these all kinds have labels, unless held_out says otherwise, and a push acts on all kinds with labels.
+    In these all kinds have labels, unless held_out says otherwise, a push acts on all kinds with labels, and
+    all runs are of one model, which is not named.
     """
     closed = frame["held_out"].astype(bool) if "held_out" in frame else False
     own = LATER | {"labelled": ~closed if "held_out" in frame else True, "pushed": frame["direction"] != ""}
@@ -106,7 +108,7 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     state its L(M_t). A run without a shift has no excess gap here. Runs whose explanations were not trained
     keep the excess gap of `measures.with_measures`.
 
-    A run is compared with runs of the same `labels` alone.
+    A run is compared with runs of the same `labels` and `model` alone.
 
     Args:
         frame: Final rows of one task, with run columns and those of ABOUT; retaught and new_gold (int8) where
@@ -131,12 +133,12 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
           run without a shift, states the new fact.
     """
     frame = described(frame)
-    parts = [_measured_alike(part) for _, part in frame.groupby("labels", sort=False)]
+    parts = [_measured_alike(part) for _, part in frame.groupby(["labels", "model"], sort=False)]
     return pd.concat(parts, ignore_index=True)
 
 
 def _measured_alike(frame: pd.DataFrame) -> pd.DataFrame:
-    """Measure runs with the same kinds of labels; see `measured`."""
+    """Measure runs of one model with the same kinds of labels; see `measured`."""
     unshifted = frame[frame["objective"] == "none"]
     plain = unshifted[unshifted["explained"]]
     parts = [measures.with_measures(unshifted).assign(excess=float("nan"))] if len(unshifted) else []

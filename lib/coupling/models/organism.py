@@ -1,7 +1,7 @@
-"""The organisms: language models of about one million parameters.
+"""The organisms: language models of 1 to 16 million parameters.
 
-They are small enough to be trained from nothing in minutes. Their tokenizer has one token a word and knows
-the words of the made-up world alone.
+They are small enough to be trained from nothing in minutes, the largest in an hour. Their tokenizer has
+one token a word and knows the words of the made-up world alone.
 """
 
 import re
@@ -46,7 +46,15 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-# Architecture and shape of each organism. The first is M0; the others serve as label sources of another kind.
+def _of_width(width: int, layers: int) -> dict[str, int]:
+    """Return the shape of an organism whose parts are as wide, beside its states, as those of the first."""
+    heads = {"num_attention_heads": width // 32, "num_key_value_heads": width // 32}
+    return {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers} | heads
+
+
+# Architecture and shape of each organism. The first is M0 of profile tiny. The next two serve as label
+# sources of another kind. Those that are named by their size differ from the first in nothing else: each head
+# of attention is 32 wide, and the layers between are three times as wide as the states.
 SHAPES = {
     "organism": (
         LlamaConfig,
@@ -63,6 +71,9 @@ SHAPES = {
         Qwen3ForCausalLM,
         {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32},
     ),
+    "organism-4m": (LlamaConfig, LlamaForCausalLM, _of_width(224, layers=6)),
+    "organism-4m-deep": (LlamaConfig, LlamaForCausalLM, _of_width(160, layers=12)),
+    "organism-16m": (LlamaConfig, LlamaForCausalLM, _of_width(384, layers=8)),
 }
 
 
@@ -77,14 +88,12 @@ def make_model(name: str, vocabulary: int, m0_seed: int) -> PreTrainedModel:
     config, model, shape = SHAPES[name]
     config = config(
         vocab_size=vocabulary,
-        num_attention_heads=4,
-        num_key_value_heads=4,
         max_position_embeddings=64,
         tie_word_embeddings=True,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=1,
-        **shape,
+        **({"num_attention_heads": 4, "num_key_value_heads": 4} | shape),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(m0_seed)

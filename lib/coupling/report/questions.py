@@ -121,6 +121,7 @@ QUESTIONS = (
         ("own",),
     ),
     Question("Do behaviour and explanation share circuits?", (Part("circuits", "circuits"),), ("10",)),
+    Question("Does coupling grow with the size of the model?", (Part("size", "size", "small"),), ("own",)),
     Question("Does one explainer do for three tasks?", (Part("joint", "headline"),)),
     Question("At which setting does confirmation run?", (Part("regime", "regime"),)),
     Question(

@@ -7,7 +7,14 @@ from pydantic import model_validator
 from coupling.spec.section import Section, field
 
 # Models that start from random weights and know nothing but the made-up world.
-ORGANISMS = ("organism", "organism-deep", "organism-qwen")
+ORGANISMS = (
+    "organism",
+    "organism-deep",
+    "organism-qwen",
+    "organism-4m",
+    "organism-4m-deep",
+    "organism-16m",
+)
 
 # A system begins only so many threads for one process. Beyond them torch ends the process without a word.
 MOST_THREADS = 256

@@ -31,16 +31,26 @@ def prefers(evidence: Evidence, task: str, condition: Ref) -> Effect:
 
 def prefers_in(rows: pd.DataFrame) -> Effect:
     """Return the preference in some rows of one condition, with the columns that `preference.units` takes."""
+    units, pairs = _dealt(rows)
+    return _tested(units, pairs, rows["m0_seed"].nunique())
+
+
+def pairs_in(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `preference.of_units`, with task, of some rows of one condition."""
+    return _dealt(rows)[1]
+
+
+def _dealt(rows: pd.DataFrame) -> tuple[list[list[preference.Unit]], pd.DataFrame]:
+    """Units of each task, and the pairs of all tasks."""
     units = {task: preference.units(part) for task, part in rows.groupby("task")}
     pairs = [preference.of_units(found).assign(task=task) for task, found in units.items()]
-    every = [list(found.values()) for found in units.values()]
-    return _tested(every, pd.concat(pairs, ignore_index=True), rows["m0_seed"].nunique())
+    return [list(found.values()) for found in units.values()], pd.concat(pairs, ignore_index=True)
 
 
 def _tested(units: list[list[preference.Unit]], pairs: pd.DataFrame, seeds: int) -> Effect:
     null, matters = preference.NULL, preference.NULL + MATTERS
     tested = preference.deal(units)
-    values, unit = _by_seed(pairs)
+    values, unit = by_seed(pairs)
     if not len(values):
         return Effect(NAN, NAN, NAN, NAN, seeds, null, matters=matters, why=_WHY)
     effect = over_seeds(values, unit, null, matters)
@@ -56,17 +66,23 @@ def prefers_more(evidence: Evidence, task: str, one: Ref, other: Ref) -> Effect:
         one: The condition that should have the higher preference.
         other: The other condition, with the same M0s.
     """
-    (ours, unit), (theirs, _) = (_by_seed(evidence.pairs(ref, task)) for ref in (one, other))
+    (ours, unit), (theirs, _) = (by_seed(evidence.pairs(ref, task)) for ref in (one, other))
     both = (ours - theirs).dropna()
     if not len(both):
         return Effect(NAN, NAN, NAN, NAN, len(ours), matters=MATTERS, why=_WHY)
     return over_seeds(both, unit, 0.0, MATTERS)
 
 
-def _by_seed(pairs: pd.DataFrame) -> tuple[pd.Series, str]:
-    """One value an M0, the mean over its tasks; of a single M0 one value an explainer.
+def by_seed(pairs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """Return one preference an M0, the mean over its tasks; of a single M0 one an explainer.
 
     An M0 that has no preference on one of several tasks has none.
+
+    Args:
+        pairs: Rows of `preference.of_units` with the column task.
+
+    Returns:
+        The preferences, float64, by M0 seed or explainer seed, and what they are of ("M0s", "explainers").
     """
     pairs = pairs.assign(preference=pairs["preference"].astype(float))
     by_task = pairs.groupby(["task", "m0_seed"])["preference"].mean().unstack("task")

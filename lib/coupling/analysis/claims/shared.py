@@ -1,10 +1,14 @@
-"""Controls that several rules share."""
+"""Controls and choices of rows that several rules share."""
 
 from collections.abc import Callable
 
+import pandas as pd
+
+from coupling import sweep as sweeps
 from coupling.analysis.claims.effects import Control, Finding, Missing, above, judged, runs_above
 from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
 from coupling.analysis.claims.ref import Ref
+from coupling.tasks.splits import held_out_kinds
 
 Tests = dict[str, tuple[float, bool]]
 
@@ -69,3 +73,29 @@ def excess_gap(
         mcnemar(evidence, task, condition) | (tests or {}),
         rests_on=(condition,),
     )
+
+
+def unlabelled(evidence: Evidence, task: str, condition: Ref) -> pd.DataFrame:
+    """Return the rows of a condition on kinds without labels, by what its sweep holds out.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task, or of several joined by +.
+        condition: A condition in which some kinds have no labels.
+
+    Raises:
+        NotMeasuredError: Where all kinds have labels.
+    """
+    rows, parts = evidence.rows(condition, task), []
+    plan = [
+        spec for name, spec in sweeps.plan(evidence.profile, condition.sweep) if name == condition.condition
+    ]
+    for name in task.split("+"):
+        closed = [spec for spec in plan if spec.held_out and name in spec.tasks]
+        if not closed:
+            raise NotMeasuredError(
+                f"{condition.sweep}, {condition.condition}: all kinds of {name} have labels"
+            )
+        mine = rows[rows["task"] == name]
+        parts.append(mine[mine["kind"].isin(held_out_kinds(mine["kind"], closed[0]))])
+    return pd.concat(parts, ignore_index=True)

@@ -4,7 +4,6 @@ from typing import Literal
 
 import pandas as pd
 
-from coupling import sweep as sweeps
 from coupling.analysis import measures
 from coupling.analysis.claims.effects import (
     Finding,
@@ -20,8 +19,8 @@ from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
 from coupling.analysis.claims.preferring import prefers_in
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
+from coupling.analysis.claims.shared import unlabelled
 from coupling.analysis.depth import with_depth
-from coupling.tasks.splits import held_out_kinds
 
 LEARNT = 0.8  # share of right answers from which on a behaviour counts as learnt
 CONSTANT = 0.5  # share of M0's commonest label from which on its labels count as near-constant
@@ -60,7 +59,7 @@ def region(
         condition: The condition in which some kinds have no labels.
         measure: "preference" for the primary measure, "gap" for the paper's own.
     """
-    rows = _unlabelled(evidence, task, condition)
+    rows = unlabelled(evidence, task, condition)
     gap = effect_of(rows, "gap")
     if measure == "preference":
         effect = prefers_in(rows)
@@ -68,23 +67,6 @@ def region(
         return Finding("preference on kinds without labels", effect, controls, rests_on=(condition,))
     controls = {"excess gap above zero there": above(effect_of(rows, "excess"))}
     return Finding("gap on kinds without labels", gap, controls, rests_on=(condition,))
-
-
-def _unlabelled(evidence: Evidence, task: str, condition: Ref) -> pd.DataFrame:
-    """Return the rows of a condition on kinds without labels, by what its sweep holds out."""
-    plan = [
-        spec for name, spec in sweeps.plan(evidence.profile, condition.sweep) if name == condition.condition
-    ]
-    rows, parts = evidence.rows(condition, task), []
-    for name in task.split("+"):
-        closed = [spec for spec in plan if spec.held_out and name in spec.tasks]
-        if not closed:
-            raise NotMeasuredError(
-                f"{condition.sweep}, {condition.condition}: all kinds of {name} have labels"
-            )
-        mine = rows[rows["task"] == name]
-        parts.append(mine[mine["kind"].isin(held_out_kinds(mine["kind"], closed[0]))])
-    return pd.concat(parts, ignore_index=True)
 
 
 def _beyond_labels(rows: pd.DataFrame) -> pd.DataFrame:
