@@ -19,8 +19,10 @@ CONTROLS = {
     ("confirm", "KL off"): "control: trained without the KL term",
     ("headline", "KL off"): "control: trained without the KL term",
     ("headline", "KL on"): "exploration: the first runs, at a lower rank",
-    ("label_noise", "shuffled, 1"): "control: shuffled labels",
+    ("confirm_controls", "labels by content"): "labels by content, which share no word with the behaviour",
+    ("confirm_controls", "shuffled, 1"): "control: shuffled labels",
     ("controls", "shuffled labels"): "control: shuffled labels",
+    ("confirm_controls", "sibling"): "control: labels of another M0",
     ("shift", "down, 1"): "behaviour pushed down, labels fixed",
     ("shift", "up, 1"): "behaviour pushed up, labels fixed",
 }
