@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from coupling.measure.circuits import OUTPUTS
+from coupling.measure.outputs import OUTPUTS
 from coupling.models.sites import PARTS
 
 GROUPS = ("question", "options", "cue", "request", "last")

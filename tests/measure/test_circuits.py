@@ -3,16 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
-from coupling.measure import circuits
+from coupling.measure import circuits, patches
 from coupling.measure.behaviours import behaviours
-from coupling.measure.circuits import OUTPUTS, Block, CircuitError, Copy, effects, odds, pairs_of
+from coupling.measure.circuits import CircuitError, effects, move_of, prepared
 from coupling.measure.explanations import forced_choice
-from coupling.measure.token_groups import GROUPS, prompted
+from coupling.measure.outputs import GROUPS, OUTPUTS
+from coupling.measure.patches import Block, Copy, Move, Said, odds
+from coupling.measure.token_groups import prompted
 from coupling.measure.wording import parse
 from coupling.models.sites import Site, sites
 from coupling.spec import make_spec
 from coupling.tasks import load_items
 from made_circuit import CIRCUIT, follower, hinted
+
+
+def patched(loaded, items):
+    """What patches of all sites do to a model on some items."""
+    return effects(loaded, prepared(loaded, items, "letter"))
 
 
 @pytest.fixture(params=["hint_qa", "aita", "refusal"])
@@ -29,15 +36,14 @@ def block(request, m0):
 def everywhere(block, way, donor):
     every = tuple(sites(block.model.model))
     return [
-        Copy(k, donor(k), every, pairs_of(block.items, k, donor(k), way, GROUPS))
-        for k in range(len(block.items))
+        Copy(k, (move_of(block.items, k, donor(k), way, GROUPS, every),)) for k in range(len(block.items))
     ]
 
 
 def test_patching_nothing_changes_nothing(block):
     tokens = np.arange(len(block.items[0].tails.tree))
     every = tuple(sites(block.model.model))
-    copies = [Copy(0, 0, every, np.stack([tokens, tokens])), Copy(0, 0, (), np.stack([tokens, tokens]))]
+    copies = [Copy(0, (Move(every, tokens, (0,), tokens[None]),)), Copy(0, ())]
     for scores in block.patched(copies):
         np.testing.assert_allclose(scores, block.scores[0], atol=1e-5)
 
@@ -56,10 +62,12 @@ def test_patching_everything_from_another_item_gives_what_the_model_does_on_that
 
 
 def test_patches_in_one_pass_are_those_of_passes_of_their_own(block, monkeypatch):
-    pairs = pairs_of(block.items, 0, 1, "other", ["question", "options"])
-    copies = [Copy(0, 1, (site,), pairs) for site in sites(block.model.model)]
+    copies = [
+        Copy(0, (move_of(block.items, 0, 1, "other", ["question", "options"], (site,)),))
+        for site in sites(block.model.model)
+    ]
     together = block.patched(copies)
-    monkeypatch.setattr(circuits, "TOKENS", 1)
+    monkeypatch.setattr(patches, "TOKENS", 1)
     np.testing.assert_allclose(block.patched(copies), together, atol=1e-5)
     assert np.ptp(together[:, 0, 0]) > 0.01
 
@@ -80,7 +88,7 @@ def test_what_is_read_without_a_patch_is_what_the_study_measures(block):
 
 
 def test_a_known_circuit_is_found_and_nothing_else():
-    rows, said = effects(follower(), [hinted("A"), hinted("B")], "letter")
+    rows, said = patched(follower(), [hinted("A"), hinted("B")])
     assert said["x"].tolist() == said["answer"].tolist() == [0, 1]
     moved = rows[rows["way"] == "other"]
     for output in ("x", "answer"):
@@ -93,7 +101,7 @@ def test_a_known_circuit_is_found_and_nothing_else():
 
 
 def test_the_cue_is_taken_out_at_the_site_that_has_read_it():
-    rows, _ = effects(follower(), [hinted("A"), hinted("B")], "letter")
+    rows, _ = patched(follower(), [hinted("A"), hinted("B")])
     moved = rows[(rows["way"] == "cue") & (rows["x"] > 0.5)]
     assert {(Site(r.layer, r.part), r.group) for r in moved.itertuples()} == {
         (Site(1, "attention"), "last"),
@@ -102,7 +110,7 @@ def test_the_cue_is_taken_out_at_the_site_that_has_read_it():
 
 
 def test_odds_are_summed_over_what_is_not_asked():
-    item, said = hinted("A"), circuits.Said(x=0, cf=1, answer=1, flag=1)
+    item, said = hinted("A"), Said(x=0, cf=1, answer=1, flag=1)
     labels = np.log([0.1, 0.2, 0.3, 0.4])  # stays at A, stays at B, changes to A, changes to B
     scores = np.full((4, 4), -np.inf)
     scores[0, :2], scores[1, :2], scores[2] = np.log([0.75, 0.25]), np.log([0.5, 0.5]), labels
@@ -118,12 +126,12 @@ def test_replies_of_each_choice_are_compared(m0, monkeypatch):
     heads = circuits.reply_heads(m0, items)
     assert set(heads) == {i.id for i in items}
     assert {tuple(map(len, pair)) for pair in heads.values()} == {(circuits.REPLY_HEAD, circuits.REPLY_HEAD)}
-    rows, _ = effects(m0, items, "letter")
+    rows, _ = patched(m0, items)
     assert rows[list(OUTPUTS)].notna().all(axis=None)
     assert (rows.loc[rows["group"] == "last", "x"] != 0).any()
     monkeypatch.setattr(circuits, "generated", lambda loaded, prompts, tokens: [yes] * len(prompts))
     with pytest.raises(CircuitError, match="0 of 4 items can be patched"):
-        effects(m0, items, "letter")
+        patched(m0, items)
 
 
 def test_means_over_items_leave_out_items_without_a_change():

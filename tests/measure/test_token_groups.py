@@ -1,7 +1,8 @@
 """Which tokens of a prompt belong to the question, the options, the cue, the request and the rest."""
 
 import pytest
-from coupling.measure.token_groups import GROUPS, TEXTS, GroupError, beside, prompted, without_cue
+from coupling.measure.outputs import GROUPS
+from coupling.measure.token_groups import TEXTS, GroupError, beside, prompted, without_cue
 from coupling.models import Loaded
 from coupling.spec import make_spec
 from coupling.tasks import load_items

@@ -35,7 +35,7 @@ SMALLEST = {  # of each figure of a sweep, a sweep whose tables are small
     "tracking": "shift",
 }
 # No tables are committed of these: test_following_rules.py and test_circuit_maps.py draw made-up ones.
-NOT_RUN = ("circuits", "following", "size")
+NOT_RUN = ("circuits", "following", "interventions", "size")
 TOY = """
 from coupling.report.figures import style
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import SMALL
 from coupling import files, runs
 from coupling.analysis import tables
-from coupling.measure.circuits import OUTPUTS
+from coupling.measure.outputs import OUTPUTS
 from coupling.report import one_circuit
 from coupling.runs import folders, graph, jobs, records
 from coupling.runs.rates import work
@@ -65,6 +65,25 @@ def test_a_trained_model_is_patched_and_so_is_m0_beside_the_first_explainer(resu
     assert set(first.table("sites")["fold"]) == set(range(5))
 
 
+def test_a_trained_model_is_changed_on_every_second_item_and_the_second_takes_halves_of_the_first(results):
+    first, second = (one.table("interventions") for one in results)
+    rows = runs.explain(results[0].spec).table("rows")
+    patched = list(rows[rows["step"] == rows["step"].max()]["id"][:6])
+    assert set(first["id"]) == set(second["id"]) == set(patched[1::2])
+    assert set(first["task"]) == {"hint_qa"}
+    said = results[0].table("said").query("trained").set_index("id")
+    before = first[first["intervention"] == "none"].set_index("id")
+    assert (
+        before[list(OUTPUTS)].to_numpy().tolist() == said.loc[before.index, list(OUTPUTS)].to_numpy().tolist()
+    )
+    mixed = {f"{half} half of another run" for half in ("lower", "upper")}
+    assert set(second["intervention"]) - set(first["intervention"]) == mixed
+    assert [node.spec.seed for node in graph.circuits(results[1].spec).needs if node.kind == "explainer"] == [
+        1,
+        0,
+    ]
+
+
 def test_what_is_said_without_a_patch_is_what_the_evaluation_found(results):
     said = results[0].table("said").query("trained").set_index("id")
     rows = runs.explain(results[0].spec).table("rows")
@@ -76,13 +95,17 @@ def test_records_hold_means_alone_and_tables_are_collected_from_them(results, tm
     first = results[0]
     records.publish("circuits", [first.spec])
     record = records.published(first.folder)
-    assert sorted(path.name for path in record.iterdir()) == ["manifest.json", "sites.parquet"]
+    assert sorted(path.name for path in record.iterdir()) == [
+        "interventions.parquet",
+        "manifest.json",
+        "sites.parquet",
+    ]
     plan = [("KL on", one.spec) for one in results]
     found = tables.collect("circuits", plan)
     assert set(found.similarity["trained"]) == {True, False}
     assert len(found.similarity) == 3  # two trained models, and one M0
     tables.write(found, tmp_path / "tiny" / "circuits")
-    for name in ("circuits", "similarity"):
+    for name in ("circuits", "similarity", "interventions"):
         frame = files.read_table(tmp_path / "tiny" / "circuits" / f"{name}.parquet")
         pd.testing.assert_frame_equal(frame, getattr(found, name))
     folders.clear(results[1].folder)

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from coupling.analysis.resampling import interval, t_interval
+from coupling.measure.outputs import OUTPUTS, SHARED
 
-OUTPUTS = ["x", "cf", "answer", "flag"]
 SITE = ["layer", "part", "group"]
 RUN = ["task", "condition", "m0_seed", "seed", "trained", "region"]
-SHARED = ("question", "options", "cue", "last")  # groups that both outputs can read; none reads the request
 # What is compared: outputs of the behaviour, and outputs of the explanation.
 COMPARED = {
     "whole": (("x", "cf"), ("answer", "flag")),

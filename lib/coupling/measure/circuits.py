@@ -13,9 +13,8 @@ else that it could have said. An answer's odds are summed over both flags, and a
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,148 +22,21 @@ import torch
 
 from coupling.errors import StudyError
 from coupling.measure.behaviours import REPLY_TOKENS, batches, behaviour_texts, check_finite
-from coupling.measure.token_groups import GROUPS, Prompted, beside, prompted, without_cue
-from coupling.models import Loaded, TailReader, encode, generated, pack
-from coupling.models.sites import Patch, Site, patched_logits, read_states, sites
+from coupling.measure.outputs import GROUPS, OUTPUTS
+from coupling.measure.patches import BLOCK, Block, Copy, Move, odds
+from coupling.measure.token_groups import Prompted, beside, prompted, without_cue
+from coupling.models import Loaded, encode, generated
+from coupling.models.sites import Site, sites
 from coupling.tasks import Item
 from coupling.tasks.detector import detect
 
 WAYS = ("other", "cue")
-OUTPUTS = ("x", "cf", "answer", "flag")
 REPLY_HEAD = 6  # so many tokens of a reply are compared with those of the other reply
-BLOCK = 16  # items whose states are held at once; the other item is one of them
-TOKENS = 6000  # tokens of a pass
 DIGITS = 4  # of an effect; what lies below is rounding
 
 
 class CircuitError(StudyError, ValueError):
     """Nothing can be patched on these items; the message says why."""
-
-
-class Copy(NamedTuple):
-    """One patch, on a copy of an item's tree.
-
-    Attributes:
-        item: The item, by its place in the block.
-        donor: The item whose states are taken.
-        sites: The sites.
-        pairs: The places in the item's tree, and those in the donor's tree; int64 [2, places].
-    """
-
-    item: int
-    donor: int
-    sites: tuple[Site, ...]
-    pairs: np.ndarray
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a model chose and stated without any patch.
-
-    Attributes:
-        x: Its choice on x.
-        cf: Its choice on x without the cue.
-        answer: The answer that its likeliest label states.
-        flag: 1 if that label says that the answer changes, else 0.
-    """
-
-    x: int
-    cf: int
-    answer: int
-    flag: int
-
-
-class Block:
-    """Some items with the states of all sites, as the model has them without any patch.
-
-    Attributes:
-        model: The model.
-        items: The items.
-        scores: Log-probabilities of choices and labels, float64 [items, texts, most tails].
-        said: What the model chose and stated, item by item.
-    """
-
-    def __init__(self, model: Loaded, items: Sequence[Prompted]):
-        """Run the model over the items."""
-        self.model, self.items = model, list(items)
-        found = [one.tails for one in items]
-        self._row = pack([tails.tree for tails in found], model.device)
-        reader = TailReader(self._row, found)
-        logits, self._states = read_states(model, self._row, reader.picked)
-        self.scores = reader.read(logits).double().cpu().numpy()
-        self.said = [_said(one.item, scores) for one, scores in zip(items, self.scores, strict=True)]
-
-    def patched(self, copies: Sequence[Copy]) -> np.ndarray:
-        """Run the model with patches, as many in a pass as fit into it.
-
-        Returns:
-            What `scores` holds, for each copy; float64 [copies, texts, most tails].
-        """
-        out = np.full((len(copies), *self.scores.shape[1:]), -np.inf)
-        for part in _passes([len(self.items[copy.item].tails.tree) for copy in copies]):
-            found = self._pass(copies[part])
-            out[part, :, : found.shape[2]] = found
-        return out
-
-    def _pass(self, copies: Sequence[Copy]) -> np.ndarray:
-        device = self.model.device
-        found = [self.items[copy.item].tails for copy in copies]
-        row = pack([tails.tree for tails in found], device)
-        reader = TailReader(row, found)
-        moved: dict[Site, list[np.ndarray]] = {}
-        for k, copy in enumerate(copies):
-            to, taken = copy.pairs
-            where = np.stack([row.place(k, to), self._row.place(copy.donor, taken)])
-            for site in copy.sites:
-                moved.setdefault(site, []).append(where)
-        patches = {}
-        for site, where in moved.items():
-            to, taken = torch.from_numpy(np.concatenate(where, 1)).to(device)
-            patches[site] = Patch(to, self._states[site][taken])
-        return reader.read(patched_logits(self.model, row, reader.picked, patches)).double().cpu().numpy()
-
-
-def _passes(sizes: Sequence[int]) -> Iterator[slice]:
-    """Cut copies of these numbers of tokens into passes."""
-    start, tokens = 0, 0
-    for k, size in enumerate(sizes):
-        if tokens and tokens + size > TOKENS:
-            yield slice(start, k)
-            start, tokens = k, 0
-        tokens += size
-    if sizes:
-        yield slice(start, len(sizes))
-
-
-def _said(item: Item, scores: np.ndarray) -> Said:
-    choices = len(item.choices)
-    label = int(scores[2, : 2 * choices].argmax())
-    x, cf = (int(scores[k, :choices].argmax()) for k in (0, 1))
-    return Said(x, cf, label % choices, label // choices)
-
-
-def odds(item: Item, said: Said, scores: np.ndarray) -> np.ndarray:
-    """Compute the log-odds of what a model said, against all else that it could have said.
-
-    Args:
-        item: The item.
-        said: What the model said.
-        scores: Log-probabilities of choices and labels, [..., texts, most tails].
-
-    Returns:
-        The log-odds of each of OUTPUTS, float64 [..., outputs].
-    """
-    choices = len(item.choices)
-    labels = scores[..., 2, : 2 * choices].reshape(*scores.shape[:-2], 2, choices)
-    answers = np.logaddexp(labels[..., 0, :], labels[..., 1, :])
-    flags = np.logaddexp.reduce(labels, -1)
-    chances = (scores[..., 0, :choices], scores[..., 1, :choices], answers, flags)
-    chosen = (said.x, said.cf, said.answer, said.flag)
-    each = [
-        some[..., k] - np.logaddexp.reduce(np.delete(some, k, -1), -1)
-        for some, k in zip(chances, chosen, strict=True)
-    ]
-    return np.stack(each, -1)
 
 
 def donors(items: Sequence[Prompted]) -> list[int]:
@@ -180,42 +52,52 @@ def donors(items: Sequence[Prompted]) -> list[int]:
     return chosen
 
 
-def pairs_of(
-    items: Sequence[Prompted], item: int, donor: int, way: Literal["other", "cue"], groups: Sequence[str]
-) -> np.ndarray:
-    """Return the places of `Copy` for some groups; int64 [2, places], empty where nothing is replaced."""
+def move_of(
+    items: Sequence[Prompted],
+    item: int,
+    donor: int,
+    way: Literal["other", "cue"],
+    groups: Sequence[str],
+    at: tuple[Site, ...],
+) -> Move:
+    """Return the move that patches an item at the tokens of some groups.
+
+    Args:
+        items: The items of a block.
+        item: The item that is patched.
+        donor: The item whose states are taken, if the way is "other".
+        way: One of WAYS.
+        groups: The groups of tokens.
+        at: The sites.
+    """
     one = items[item]
     found = beside(one, items[donor], groups) if way == "other" else without_cue(one, groups)
-    return np.array([list(found), list(found.values())], np.int64).reshape(2, -1)
+    pairs = np.array([list(found), list(found.values())], np.int64).reshape(2, -1)
+    return Move(at, pairs[0], (donor if way == "other" else item,), pairs[1:])
 
 
 @torch.no_grad()
 def effects(
-    loaded: Loaded, items: Sequence[Item], label_format: str, layers: Sequence[int] | None = None
+    loaded: Loaded, made: Sequence[Prompted], layers: Sequence[int] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Patch every site of a model at every group of tokens, and measure what that does to its outputs.
 
     Args:
         loaded: The model. It must take prefix trees.
-        items: The items.
-        label_format: What labels call choices, "letter" or "content".
+        made: The items, as `prepared` makes them.
         layers: The layers that are patched. None: all.
 
     Returns:
         One row an item and patch: id, way (one of WAYS), layer, part and group, and the effect on each of
         OUTPUTS, float32. And one row an item: id and what the model said without any patch, in the columns of
-        OUTPUTS, with the log-odds of it, odds_x and so on. Items whose two replies cannot be told apart are
-        left out.
+        OUTPUTS, with the log-odds of it, odds_x and so on.
 
     Raises:
         SiteError: If the model cannot be patched.
-        GroupError: If the tokens of an item cannot be put into groups.
-        CircuitError: If no item, or only one, can be patched.
         NotFinite: If what the model computes are no numbers.
     """
     check_finite(loaded)
     chosen = [site for site in sites(loaded.model) if layers is None or site.layer in layers]
-    made = _all_prompted(loaded, items, label_format)
     rows, about = [], []
     for part in batches(len(made), BLOCK):
         block = Block(loaded, made[part])
@@ -230,8 +112,18 @@ def _named(prefix: str, values: np.ndarray) -> dict[str, float]:
     return {prefix + name: float(value) for name, value in zip(OUTPUTS, values, strict=True)}
 
 
-def _all_prompted(loaded: Loaded, items: Sequence[Item], label_format: str) -> list[Prompted]:
-    """Make the texts of all items. Items of one layout stand together, and no block has one item alone."""
+def prepared(loaded: Loaded, items: Sequence[Item], label_format: str) -> list[Prompted]:
+    """Make the texts of some items. Items of one layout stand together, and no block has one item alone.
+
+    Args:
+        loaded: The model. Where behaviour is a reply, its own replies are the choices.
+        items: The items. Those whose two replies cannot be told apart are left out.
+        label_format: What labels call choices, "letter" or "content".
+
+    Raises:
+        GroupError: If the tokens of an item cannot be put into groups.
+        CircuitError: If no item, or only one, can be patched.
+    """
     replies = reply_heads(loaded, [i for i in items if i.replies])
     made = [
         prompted(loaded, i, label_format, replies.get(i.id, ()))
@@ -252,11 +144,9 @@ def _of_block(block: Block, chosen: Sequence[Site]) -> pd.DataFrame:
     for item, donor in enumerate(donors(block.items)):
         for way in WAYS:
             for group in GROUPS:
-                pairs = pairs_of(block.items, item, donor, way, [group])
-                if pairs.size:
-                    copies += [
-                        Copy(item, donor if way == "other" else item, (site,), pairs) for site in chosen
-                    ]
+                move = move_of(block.items, item, donor, way, [group], ())
+                if move.to.size:
+                    copies += [Copy(item, (move._replace(sites=(site,)),)) for site in chosen]
                     names += [(block.items[item].item.id, way, *site, group) for site in chosen]
     scores = block.patched(copies)
     falls = np.empty((len(copies), len(OUTPUTS)), np.float32)

@@ -23,7 +23,6 @@ from coupling.measure.wording import OPENING, possible_labels
 from coupling.models import Loaded, Seam, Tails, encode, find_tails, render, seam
 from coupling.tasks import Item
 
-GROUPS = ("question", "options", "cue", "request", "last")
 TEXTS = ("x", "cf", "ask", "ask_cf")  # behaviour on x and on x without its cue; explanation asked on each
 WITHOUT = {
     "x": "cf",

@@ -120,7 +120,11 @@ QUESTIONS = (
         (Part("headline", "dynamics"), Part("confirm_dynamics", "dynamics")),
         ("own",),
     ),
-    Question("Do behaviour and explanation share circuits?", (Part("circuits", "circuits"),), ("10",)),
+    Question(
+        "Do behaviour and explanation share circuits?",
+        (Part("circuits", "circuits"), Part("circuits", "interventions")),
+        ("10",),
+    ),
     Question("Does coupling grow with the size of the model?", (Part("size", "size", "small"),), ("own",)),
     Question("Does one explainer do for three tasks?", (Part("joint", "headline"),)),
     Question("At which setting does confirmation run?", (Part("regime", "regime"),)),

@@ -43,7 +43,7 @@ RESULT = {
     "m0": ("model/config.json", "model/model.safetensors", "model/tokenizer.json", "history.parquet"),
     "base": ("behaviours.parquet", "untrained.parquet"),
     "explain": ("adapter/adapter_model.safetensors", "history.parquet", "rows.parquet"),
-    "circuits": ("effects.parquet", "said.parquet", "sites.parquet"),
+    "circuits": ("effects.parquet", "interventions.parquet", "said.parquet", "sites.parquet"),
 }
 PACKAGES = (
     "torch",

@@ -13,6 +13,8 @@ from typing import Literal
 from coupling.runs import folders
 from coupling.spec import Spec
 
+FIRST = 0  # the seed of the explainer beside which M0 is patched, and whose adapter others are compared with
+
 
 @dataclass(frozen=True)
 class Node:
@@ -46,14 +48,15 @@ class Node:
         An explainer needs the base of its label source S and the base of its M0, and also the models
         themselves, because it asks them about the training items. One whose KL term holds the behaviours of a
         shift alone needs that run. S comes first and M0 last. A process that holds one model in memory then
-        still holds M0 when the training starts.
+        still holds M0 when the training starts. Circuits need the first explainer of their M0, too.
         """
         if self.kind == "m0":
             return [m0(spec) for spec in teachers(self.spec)]
         if self.kind == "base":
             return _models(self.spec)
         if self.kind == "circuits":
-            return [explainer(self.spec), *_models(self.spec)]
+            first = first_explainer(self.spec)
+            return [explainer(self.spec), *([explainer(first)] if first else []), *_models(self.spec)]
         source = self.spec.label_source
         alone = [explainer(self.spec.shifted_alone)] if self.spec.kl_to == "shifted" else []
         return [base(source), *_models(source), *alone, base(self.spec), *_models(self.spec)]
@@ -94,6 +97,16 @@ def explainer(spec: Spec) -> Node:
 def circuits(spec: Spec) -> Node:
     """The circuits of the explainer of a spec."""
     return Node("circuits", spec)
+
+
+def first_explainer(spec: Spec) -> Spec | None:
+    """Return the first explainer of the same M0, whose adapter is exchanged for parts of this one's.
+
+    None where the spec's own explainer is the first, and where it has two adapters.
+    """
+    if spec.seed == FIRST or spec.shift_adapter == "own":
+        return None
+    return spec.model_copy(update={"seed": FIRST})
 
 
 def ends(spec: Spec) -> list[Node]:

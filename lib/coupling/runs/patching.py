@@ -1,16 +1,19 @@
 """Circuits of an explainer: which sites of the trained model decide what it does and what it says."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
+from safetensors.torch import load_file
 
 from coupling import files
-from coupling.measure.circuits import CircuitError, by_site, effects
+from coupling.measure.circuits import CircuitError, by_site, effects, prepared
+from coupling.measure.interventions import interventions
 from coupling.models import Loaded
 from coupling.models.sites import sites
-from coupling.runs import folders
+from coupling.runs import folders, graph
 from coupling.runs.explainers import trained
 from coupling.runs.graph import Node
 from coupling.runs.m0 import Models
@@ -19,16 +22,16 @@ from coupling.spec import Spec
 from coupling.tasks import Item
 
 FOLDS = 5  # parts that the items are dealt into, for intervals over items
-FIRST = 0  # the seed of the explainer beside which M0 is patched; beside the others it would be the same
 
 
 def make_circuits(node: Node, models: Models) -> None:
     """Patch the sites of the model that an explainer trained, and of its M0 beside the first explainer.
 
     The folder gets effects.parquet with one row for each item and patch, said.parquet with what the model
-    said without any patch, sites.parquet with means over items, and the manifest. Where the run diverged, or
-    where its replies are hardly ever choices, the tables are empty, and the status in the manifest is
-    "diverged" or "nothing to patch".
+    said without any patch, sites.parquet with means over items, interventions.parquet with what the trained
+    model said on every second item while it was changed, and the manifest. Where the run diverged, or where
+    its replies are hardly ever choices, the tables are empty, and the status in the manifest is "diverged" or
+    "nothing to patch".
 
     Raises:
         SiteError: Where the model cannot be patched.
@@ -39,7 +42,7 @@ def make_circuits(node: Node, models: Models) -> None:
     status = folders.read_manifest(folders.run_folder(spec))["status"]
     train, test = items_of(spec)
     items = [i for task in spec.tasks for i in _of_task(test, task)[: spec.patched_items]]
-    tables = dict.fromkeys(("effects", "said", "sites"), pd.DataFrame())
+    tables = dict.fromkeys(("effects", "said", "sites", "interventions"), pd.DataFrame())
     with trained(spec, models) as loaded:
         if status == "complete":
             try:
@@ -62,10 +65,12 @@ def _patched(
     spec: Spec, loaded: Loaded, items: Sequence[Item], train: Sequence[Item]
 ) -> dict[str, pd.DataFrame]:
     """The tables of a trained model, and of its M0 where it is the first explainer."""
-    rows, said = _of_model(spec, loaded, items)
-    if spec.seed == FIRST:
+    every_second = {item.id for item in items[::2]}
+    changed = (every_second, _another(spec))
+    rows, said, under = _of_model(spec, loaded, items, changed)
+    if spec.seed == graph.FIRST:  # beside the others it would be the same
         with loaded.model.disable_adapter():
-            before, said_before = _of_model(spec, loaded, items)
+            before, said_before, _ = _of_model(spec, loaded, items)
         rows = pd.concat([rows.assign(trained=True), before.assign(trained=False)], ignore_index=True)
         said = pd.concat([said.assign(trained=True), said_before.assign(trained=False)], ignore_index=True)
     else:
@@ -79,18 +84,43 @@ def _patched(
             "fold": np.arange(len(items), dtype=np.int8) % FOLDS,
         }
     )
-    changed = said.assign(changed=said["x"] != said["cf"])[["id", "trained", "changed"]]
-    rows = rows.merge(about, on="id").merge(changed, on=["id", "trained"])
-    return {"effects": rows, "said": said, "sites": by_site(rows)}
+    flips = said.assign(changed=said["x"] != said["cf"])[["id", "trained", "changed"]]
+    rows = rows.merge(about, on="id").merge(flips, on=["id", "trained"])
+    return {
+        "effects": rows,
+        "said": said,
+        "sites": by_site(rows),
+        "interventions": under.merge(about[["id", "task", "held_out"]], on="id"),
+    }
 
 
-def _of_model(spec: Spec, loaded: Loaded, items: Sequence[Item]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What `effects` finds on the items of each task."""
-    tasks = dict.fromkeys(item.task for item in items)
+def _of_model(
+    spec: Spec,
+    loaded: Loaded,
+    items: Sequence[Item],
+    changed: tuple[set[str], Mapping[str, torch.Tensor] | None] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What `effects`, and `interventions` where the model is to be changed, find on each task's items."""
     chosen = _layers(loaded, spec.patched_layers)
-    found = [effects(loaded, _of_task(items, task), spec.label_format, chosen) for task in tasks]
-    rows, said = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
-    return rows, said
+    found = []
+    for task in dict.fromkeys(item.task for item in items):
+        made = prepared(loaded, _of_task(items, task), spec.label_format)
+        rows, said = effects(loaded, made, chosen)
+        under = pd.DataFrame()
+        if changed:
+            chosen_on, other = changed
+            under = interventions(loaded, made, rows, chosen_on, spec.seed, other)
+        found.append((rows, said, under))
+    rows, said, under = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
+    return rows, said, under
+
+
+def _another(spec: Spec) -> dict[str, torch.Tensor] | None:
+    """The adapter of the first explainer of the same M0, if it is another one."""
+    first = graph.first_explainer(spec)
+    if first is None:
+        return None
+    return load_file(folders.verified(folders.run_folder(first), "adapter") / "adapter_model.safetensors")
 
 
 def _layers(loaded: Loaded, number: int) -> list[int]:

@@ -3,10 +3,10 @@
 With records, work that takes hours adds up over machines. `publish` writes them into
 figures/data/<profile>/<sweep>/records/, in folders of the same names as in results/. Of a run, a record
 holds the manifest, the rows and the history. Of the base of its M0, a record holds the manifest and the
-explanations before any training. Of circuits it holds the means over items by site. Of a prepared M0 it
-holds the manifest alone, which says how long the preparation took. A record holds item ids and choices, and
-no text of items. What a model said is replaced by a digest. Tables are collected from results and, where a
-result is missing, from its record.
+explanations before any training. Of circuits it holds the means over items by site, and what was said under
+interventions. Of a prepared M0 it holds the manifest alone, which says how long the preparation took. A
+record holds item ids and choices, and no text of items. What a model said is replaced by a digest. Tables are
+collected from results and, where a result is missing, from its record.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ MOST_MB = 100.0  # of all records together, since every clone of the repository 
 _RUN: dict[str, str | None] = {"rows": "text", "history": None}
 _BASE: dict[str, str | None] = {"untrained": "free"}
 _M0: dict[str, str | None] = {}
-_CIRCUITS: dict[str, str | None] = {"sites": None}
+_CIRCUITS: dict[str, str | None] = {"sites": None, "interventions": None}
 # By stage: the files that a record must have.
 RECORD = {
     stage: tuple(f"{name}.parquet" for name in tables)

@@ -14,8 +14,9 @@ those of the user's own runs. The folder of a sweep has:
 - base.csv: one row a task and M0, with the health of the M0.
 - shift.parquet and sensor.parquet, of sweeps with shifts: one row a run and region (kinds with and without
   labels, pushed or not), and one row a run and evaluation.
-- circuits.parquet and similarity.parquet, of sweeps with patched items: the mean effect of each patch, and
-  how alike the maps of behaviour and explanation are, one row a run.
+- circuits.parquet, similarity.parquet and interventions.parquet, of sweeps with patched items: the mean
+  effect of each patch, how alike the maps of behaviour and explanation are, one row a run, and what ablation,
+  steering and surgery do, one row an M0 and intervention.
 - keys.json: the runs that the tables come from.
 - SHA256SUMS: the checksums of all these, as `sha256sum -c` reads them.
 

@@ -110,7 +110,7 @@ def collect(sweep: str, runs: list[tuple[str, Spec]]) -> Tables:
             for name, frame in _shift_tables(rows, complete).items()
         }
     if patched := [run for run in complete if run.spec.patched_items]:
-        joined |= circuit_tables([(run.spec, run.names) for run in patched])
+        joined |= circuit_tables([(run.spec, run.names) for run in patched], joined["items"])
     return Tables(**joined, base=_base_table(bases), keys=keys)
 
 

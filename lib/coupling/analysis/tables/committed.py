@@ -44,7 +44,11 @@ SUMMARY = [
 COMPARED = ("self", "target", "base", "gap", "preference", "excess", "agreement")
 _ROUNDING = 1e-9  # by so much a number may lie beside an end of an interval without lying outside
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
-CIRCUIT_TABLES = ("circuits", "similarity")  # the tables that only a sweep with patched items has
+CIRCUIT_TABLES = (
+    "circuits",
+    "similarity",
+    "interventions",
+)  # the tables that only a sweep with patched items has
 _SOMETIMES = (*SHIFT_TABLES, *CIRCUIT_TABLES)
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")
@@ -73,6 +77,7 @@ class Tables:
         sensor: Rows of `tracking.estimates`, with profile and sweep; None for a sweep without shifts.
         circuits: Rows of `circuits.maps`; None for a sweep without patched items.
         similarity: Rows of `circuits.similarity`; None for a sweep without patched items.
+        interventions: Rows of `interventions.by_m0`; None for a sweep without patched items.
     """
 
     items: pd.DataFrame
@@ -89,6 +94,7 @@ class Tables:
     sensor: pd.DataFrame | None = None
     circuits: pd.DataFrame | None = None
     similarity: pd.DataFrame | None = None
+    interventions: pd.DataFrame | None = None
 
 
 def folder(profile: str, sweep: str, own: bool = False) -> Path:

@@ -72,6 +72,7 @@ def from_items(old: Tables, specs: list[Spec]) -> Tables:
         sensor=old.sensor,
         circuits=old.circuits,
         similarity=old.similarity,
+        interventions=old.interventions,
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from coupling.analysis import tables
 from coupling.report import study as sweeps
-from coupling.report.answers import circuits, conditions, regions, shifts, size, study
+from coupling.report.answers import circuits, conditions, interventions, regions, shifts, size, study
 from coupling.report.answers.answer import Answer
 from coupling.spec import SpecError, suggest
 
@@ -35,6 +35,7 @@ _OF_SWEEP = {
         regions.new_behaviour,
         regions.held_out,
         circuits.circuits,
+        interventions.interventions,
         size.size,
         study.regime,
     )
