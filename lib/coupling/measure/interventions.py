@@ -3,7 +3,7 @@
 Ablation asks whether the sites that decide the behaviour also decide the explanation. Attention and MLP at
 some tokens are given their mean over other items of the same layout. Four sets of equally many sites are
 compared: those that matter most for the behaviour, those that matter most for the explanation, those that
-matter least for the behaviour, and sites drawn at random.
+matter least for the behaviour, and sites drawn at random for each item.
 
 Steering asks whether an explanation moves with a behaviour. The direction that tells items on which the model
 chooses a content without the cue from other items is added to the residual stream, at a site before the two
@@ -15,7 +15,7 @@ adapter is weakened, halves and single layers are taken out, or exchanged for th
 Sites and directions are chosen on every second item, and all effects are measured on the others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -32,7 +32,7 @@ from coupling.models.sites import Site
 from coupling.models.surgery import adapter_parts, exchanged, scaled
 
 NONE = "none"  # what rows without any intervention are called
-TOP = 0.2  # the share of the sites that a set for ablation has
+TOP = 0.1  # the share of the sites that a set for ablation has
 ABLATED = ("most for behaviour", "most for explanation", "least for behaviour", "at random")
 STEERED = ("question", "options", "cue")  # tokens that behaviour and explanation read alike
 AMOUNTS = (1.0, 2.0)  # lengths of the direction that is added
@@ -108,30 +108,37 @@ def _untouched(block: Block, chosen_on: set[str]) -> list[Row]:
     ]
 
 
-def _sets(effects: pd.DataFrame, rng: np.random.Generator) -> dict[str, list[Place]]:
-    """Choose the sets of ABLATED among attentions and MLPs of all layers, at tokens that both can read."""
+def _sets(effects: pd.DataFrame, rng: np.random.Generator) -> dict[str, Callable[[], list[Place]]]:
+    """Choose the sets of ABLATED among attentions and MLPs of all layers, at tokens that both can read.
+
+    Returns:
+        By name what gives the set of an item. It is the same for all items, but for sites drawn at random,
+        which are drawn anew each time.
+    """
     rows = effects[(effects["part"] != "residual") & effects["group"].isin(SHARED)]
     means = rows.groupby(["layer", "part", "group"], observed=True)[list(OUTPUTS)].mean()
     places = [(Site(int(layer), part), group) for layer, part, group in means.index]
     number = max(1, round(TOP * len(places)))
     behaviour, explanation = (means[list(names)].mean(axis=1) for names in (OUTPUTS[:2], OUTPUTS[2:]))
-    orders = (
-        np.argsort(-behaviour.to_numpy(), kind="stable"),
-        np.argsort(-explanation.to_numpy(), kind="stable"),
-        np.argsort(behaviour.to_numpy(), kind="stable"),
-        rng.permutation(len(places)),
-    )
-    return {name: [places[k] for k in order[:number]] for name, order in zip(ABLATED, orders, strict=True)}
+
+    def first(of: pd.Series) -> Callable[[], list[Place]]:
+        chosen = [places[k] for k in np.argsort(of.to_numpy(), kind="stable")[:number]]
+        return lambda: chosen
+
+    def drawn() -> list[Place]:
+        return [places[k] for k in rng.permutation(len(places))[:number]]
+
+    return dict(zip(ABLATED, (first(-behaviour), first(-explanation), first(behaviour), drawn), strict=True))
 
 
-def _ablated(block: Block, name: str, places: Sequence[Place], chosen_on: set[str]) -> list[Row]:
+def _ablated(block: Block, name: str, places: Callable[[], list[Place]], chosen_on: set[str]) -> list[Row]:
     """Give some sites of each item their mean over the items of its layout in the block."""
     next_to = donors(block.items)
     measured, copies = _measured(block, chosen_on), []
     for k in measured:
         one = block.items[k]
         alike = [j for j, two in enumerate(block.items) if j != k and two.layout == one.layout]
-        copies.append(Copy(k, tuple(_means(block, k, alike or [next_to[k]], places))))
+        copies.append(Copy(k, tuple(_means(block, k, alike or [next_to[k]], places()))))
     return [
         _row(block.items[k], name, scores, block.said[k], block.scores[k])
         for k, scores in zip(measured, block.patched(copies), strict=True)
