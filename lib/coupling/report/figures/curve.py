@@ -1,5 +1,7 @@
 """Curve: what explanations state, against what a sweep varies."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -8,11 +10,20 @@ from coupling.report.figures import marks, style
 from coupling.report.figures.marks import DIFFERENCE, LOOKS, SHARE
 from coupling.sweep import Sweep
 
-WHAT = "Self- and target-faithfulness, gap, excess gap and agreement against what the sweep varies"
+WHAT = (
+    "Self- and target-faithfulness, gap, excess gap, preference and agreement against what the sweep varies"
+)
 MEASURED = "source_agreement"  # the axis that no spec fixes: it is measured in each run
 MEASURED_NAME = "agreement of label source and M0"
-PANELS = ("what explanations state", "gap and excess gap", "labels and current behaviour")
-AGREEMENT = "share that agrees"
+MEASURED_LABEL = "source and M0 agree"  # the same, below an axis
+PANELS = {  # titles by the first measure of a panel
+    "self": "what explanations state",
+    "gap": "gap and excess gap",
+    "preference": "preference",
+    "agreement": "labels and behaviour",
+}
+AGREEMENT, DECIDED = "share that agrees", "share of decided"
+WIDTH = 450  # points that all panels of a row have together
 NAMED = 3  # so many conditions at most are named in a title
 
 
@@ -23,7 +34,9 @@ def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
 
 
 def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> style.StudyFigure:
-    """Draw self and target, the gaps, and agreement, with 95 % intervals.
+    """Draw self and target, the gaps, preference and agreement, with 95 % intervals.
+
+    Without two explainers of an M0 there is no preference, and no panel of it.
 
     Conditions that differ in degree alone are joined by lines, at evenly spaced places where the values are
     those of the sweep. A grid of two fields has a panel for each value of the first. Conditions that differ
@@ -45,7 +58,7 @@ def draw(summary: pd.DataFrame, axis: str, places: dict[str, float] | None) -> s
     elif kind.nunique() > 1 or _unnamed(names, places):
         figure = _rows(summary)
     else:
-        figure = _lines(summary, called, measured=places is None)
+        figure = _lines(summary, MEASURED_LABEL if places is None else called, measured=places is None)
     return style.finish(figure, _found(summary, called), _caption(summary))
 
 
@@ -66,81 +79,92 @@ def _is_grid(summary: pd.DataFrame) -> bool:
 
 
 def _lines(summary: pd.DataFrame, called: str, measured: bool) -> style.StudyFigure:
-    """Draw a line for each measure, three panels a task."""
-    tasks = style.in_order(summary["task"])
-    figure, axes = style.canvas(len(tasks), 3, (style.PAGE, 1.75 * len(tasks)), squeeze=False)
+    """Draw a line for each measure, a row of panels a task."""
+    tasks, shown = style.in_order(summary["task"]), _measures(summary)
+    figure, axes = style.canvas(len(tasks), len(shown), (style.PAGE, 1.75 * len(tasks)), squeeze=False)
     for k, (row, task) in enumerate(zip(axes, tasks, strict=True)):
         mine = summary[summary["task"] == task].sort_values("at")
         x = mine["at"] if measured else range(len(mine))
-        for panel, measures in zip(row, _measures(mine), strict=True):
+        for panel, measures in zip(row, shown, strict=True):
             for measure in measures:
-                mean = "" if measure in mine else "_mean"
-                marks.line(panel, x, mine, measure, LOOKS[measure], mean)
+                if mine[measure if measure in mine else f"{measure}_mean"].notna().any():
+                    mean = "" if measure in mine else "_mean"
+                    marks.line(panel, x, mine, measure, LOOKS[measure], mean)
             panel.set_xlabel(called if k == len(tasks) - 1 else "")
             if not measured:
                 panel.set_xticks(range(len(mine)), [f"{value:g}" for value in mine["at"]])
                 panel.margins(x=0.08)
-        _dress(row)
-        prefix = f"{task}: " if len(tasks) > 1 else ""
-        style.panels(row, [f"{prefix}{PANELS[0]}", *PANELS[1:]], 150, 3 * k)
+            _dress(panel, measures[0])
+        _name(row, shown, task if len(tasks) > 1 else "", k, WIDTH)
     return figure
 
 
-def _measures(rows: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """The measures of the three panels. Where S is M0, base and target are the same."""
+def _measures(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    """The measures of each panel. Where S is M0, base and target are the same."""
     apart = (rows["source_agreement_mean"] < 1).any()
     gaps = ["gap", *(["excess"] if rows["excess"].notna().any() else []), *(["self_base"] if apart else [])]
-    return ("self", "target"), tuple(gaps), ("agreement",)
+    preference = [("preference",)] if rows["preference"].notna().any() else []
+    return [("self", "target"), tuple(gaps), *preference, ("agreement",)]
 
 
-def _dress(row: list[Axes]) -> None:
-    """Give the three panels their scales."""
-    row[0].set(ylim=(0, 1.02), ylabel=SHARE)
-    marks.null(row[1])
-    row[1].set(ylabel=DIFFERENCE)
-    row[2].set(ylim=(0, 1.02), ylabel=AGREEMENT)
+def _dress(panel: Axes, measure: str, lying: bool = False) -> None:
+    """Give a panel the scale of its first measure, upright or lying."""
+    along, label = ("xlim", "xlabel") if lying else ("ylim", "ylabel")
+    if measure == "gap":
+        marks.null(panel, lying=lying)
+        panel.set(**{label: DIFFERENCE})
+        return
+    if measure == "preference":
+        marks.null(panel, 0.5, lying=lying)
+    named = {"self": SHARE, "preference": DECIDED, "agreement": AGREEMENT}
+    panel.set(**{along: (0, 1.02), label: named[measure]})
+
+
+def _name(row: Sequence[Axes], shown: Sequence[tuple[str, ...]], task: str, k: int, width: float) -> None:
+    """Write the titles of the k-th row of panels; task: what stands in front of the first, if anything."""
+    titles = [PANELS[measures[0]] for measures in shown]
+    first = f"{task}: {titles[0]}" if task else titles[0]
+    style.panels(row, [first, *titles[1:]], width / len(shown), len(shown) * k)
 
 
 def _grid(summary: pd.DataFrame, called: str) -> style.StudyFigure:
     """Draw a column of two panels for each kind, over the values of the axis."""
-    kinds = style.in_order(summary["kind"])
-    figure, axes = style.canvas(2, len(kinds), (style.PAGE, 3.0), squeeze=False, sharex=True, sharey="row")
+    kinds, shown = style.in_order(summary["kind"]), _measures(summary)[:-1]  # agreement has no room
+    size = (style.PAGE, 1.5 * len(shown))
+    figure, axes = style.canvas(len(shown), len(kinds), size, squeeze=False, sharex=True, sharey="row")
     for column, kind in zip(axes.T, kinds, strict=True):
         mine = summary[summary["kind"] == kind].sort_values("at")
-        for panel, measures in zip(column, _measures(mine), strict=False):
+        for panel, measures in zip(column, shown, strict=True):
             for measure in measures:
                 marks.line(
                     panel, range(len(mine)), mine, measure, LOOKS[measure], "" if measure in mine else "_mean"
                 )
             panel.set_xticks(range(len(mine)), [f"{value:g}" for value in mine["at"]])
             panel.margins(x=0.12)
-        marks.null(column[1])
-    axes[0, 0].set(ylim=(0, 1.02), ylabel=SHARE)
-    axes[1, 0].set(ylabel=DIFFERENCE)
-    axes[1, len(kinds) // 2].set_xlabel(called)
-    style.panels(axes.flat, [*kinds, *[""] * len(kinds)], 90)
+    for row, measures in zip(axes, shown, strict=True):
+        for panel in row:
+            _dress(panel, measures[0])
+            panel.label_outer()
+    axes[-1, len(kinds) // 2].set_xlabel(called)
+    style.panels(axes.flat, [*kinds, *[""] * (len(kinds) * (len(shown) - 1))], 90)
     return figure
 
 
 def _rows(summary: pd.DataFrame) -> style.StudyFigure:
-    """Draw a row for each condition, in the order of agreement where that differs, three panels a task."""
-    tasks = style.in_order(summary["task"])
+    """Draw a row for each condition, in the order of agreement where that differs, some panels a task."""
+    tasks, shown = style.in_order(summary["task"]), _measures(summary)
     count = summary.groupby("task").size().max()
     size = (style.PAGE, len(tasks) * (0.55 + 0.24 * count))
-    figure, axes = style.canvas(len(tasks), 3, size, squeeze=False, sharey="row")
+    figure, axes = style.canvas(len(tasks), len(shown), size, squeeze=False, sharey="row")
     for k, (row, task) in enumerate(zip(axes, tasks, strict=True)):
         mine = summary[summary["task"] == task]
         if mine["source_agreement_mean"].nunique() > 1:
             mine = mine.sort_values("source_agreement_mean", ascending=False)
-        for panel, measures in zip(row, _measures(mine), strict=True):
+        for panel, measures in zip(row, shown, strict=True):
             series = [(LOOKS[m], _ends(mine, m)) for m in measures]
             marks.rows(panel, series, list(mine["condition"]))
-        marks.null(row[1], lying=True)
-        row[0].set(xlim=(0, 1.02), xlabel=SHARE)
-        row[1].set(xlabel=DIFFERENCE)
-        row[2].set(xlim=(0, 1.02), xlabel=AGREEMENT)
-        prefix = f"{task}: " if len(tasks) > 1 else ""
-        style.panels(row, [f"{prefix}{PANELS[0]}", *PANELS[1:]], 115, 3 * k)
+            _dress(panel, measures[0], lying=True)
+        _name(row, shown, task if len(tasks) > 1 else "", k, 345)
     return figure
 
 
@@ -176,7 +200,8 @@ def _caption(summary: pd.DataFrame) -> str:
     return (
         f"{', '.join(style.in_order(summary['task']))}, final step; {style.number(first['seeds'], 'M0')}, "
         f"{style.span(summary['runs'])} run(s) a point, {style.span(summary['items'])} test items a run. "
-        f"Intervals: 95 % two-way bootstrap over {style.seeds_of(first['seeds'])} and groups."
-        f"{' No excess gap where one run stands for an M0.' if lacking else ''} "
+        f"Intervals: 95 %, of preference t, else two-way bootstrap over {style.seeds_of(first['seeds'])} and "
+        "groups."
+        f"{' No excess gap and no preference where one run stands for an M0.' if lacking else ''} "
         f"Collapsed runs: {fallen or 'none'}."
     )
