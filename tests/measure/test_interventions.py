@@ -6,8 +6,8 @@ import pytest
 import torch
 from coupling.measure import interventions as interfering
 from coupling.measure.circuits import effects, prepared
-from coupling.measure.interventions import AMOUNTS, NONE, SCALES, interventions
-from coupling.measure.outputs import OUTPUTS
+from coupling.measure.interventions import AMOUNTS, SCALES, interventions
+from coupling.measure.outputs import NONE, OUTPUTS
 from coupling.measure.patches import Block, Copy, Move
 from coupling.models import adapted
 from coupling.models.sites import Site

@@ -10,9 +10,8 @@ import pandas as pd
 from coupling.analysis import preference
 from coupling.analysis.measures import label_code
 from coupling.analysis.resampling import t_interval
-from coupling.measure.outputs import OUTPUTS
+from coupling.measure.outputs import NONE, OUTPUTS
 
-NONE = "none"  # what rows without any intervention are called
 RUN = ["task", "condition", "m0_seed", "seed"]
 SHARES = ["behaviour_kept", "explanation_kept", "self", "target", "divergent"]
 RISES = [f"rise_{name}" for name in OUTPUTS]

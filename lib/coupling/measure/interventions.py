@@ -6,7 +6,7 @@ compared: those that matter most for the behaviour, those that matter most for t
 matter least for the behaviour, and sites drawn at random for each item.
 
 Steering asks whether an explanation moves with a behaviour. The direction that tells items on which the model
-chooses a content without the cue from other items is added to the residual stream, at a site before the two
+makes a choice without the cue from other items is added to the residual stream, at a site before the two
 part. A direction of the same length that is drawn at random stands beside it.
 
 Surgery asks which parts of the adapter make behaviour drift, and which make explanations true. The whole
@@ -15,7 +15,7 @@ adapter is weakened, halves and single layers are taken out, or exchanged for th
 Sites and directions are chosen on every second item, and all effects are measured on the others.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -24,18 +24,17 @@ import torch
 
 from coupling.measure.behaviours import batches
 from coupling.measure.circuits import donors
-from coupling.measure.outputs import OUTPUTS, SHARED
+from coupling.measure.outputs import NONE, OUTPUTS, SHARED
 from coupling.measure.patches import BLOCK, Block, Copy, Move, Said, odds, said
 from coupling.measure.token_groups import TEXTS, Prompted, Slot, beside
 from coupling.models import Loaded
 from coupling.models.sites import Site
 from coupling.models.surgery import adapter_parts, exchanged, scaled
 
-NONE = "none"  # what rows without any intervention are called
 TOP = 0.1  # the share of the sites that a set for ablation has
 ABLATED = ("most for behaviour", "most for explanation", "least for behaviour", "at random")
 STEERED = ("question", "options", "cue")  # tokens that behaviour and explanation read alike
-AMOUNTS = (1.0, 2.0)  # lengths of the direction that is added
+AMOUNTS = (1.0, 2.0)  # so many times the direction is added
 SCALES = (0.0, 0.25, 0.5, 0.75)  # of the whole adapter
 DIGITS = 3  # of a change of log-odds
 
@@ -69,21 +68,27 @@ def interventions(
         before, or, of steering, of the choice that it is steered to: rise_x and so on, float32. Rows of the
         intervention NONE say what it said before.
     """
-    blocks = [Block(loaded, made[part]) for part in batches(len(made), BLOCK)]
-    rng = np.random.default_rng([seed, 0])
     on_chosen = effects[effects["id"].isin(chosen_on) & (effects["way"] == "other")]
-    sets = _sets(on_chosen, rng)
+    sets = _sets(on_chosen, np.random.default_rng([seed, 0]))
+    directions = _Directions(_blocks(loaded, made), _shared_place(on_chosen), chosen_on)
+    noise = torch.Generator().manual_seed(seed)
     rows: list[Row] = []
-    for block in blocks:
+    for block in _blocks(loaded, made):
         rows += _untouched(block, chosen_on)
         for name, places in sets.items():
             rows += _ablated(block, f"ablated, {name}", places, chosen_on)
-    rows += _steered(blocks, on_chosen, chosen_on, seed)
-    rows += _operated(loaded, blocks, chosen_on, other)
+        rows += _steered(block, directions, chosen_on, noise)
+        rows += _operated(loaded, block, chosen_on, other)
     found = pd.DataFrame(rows)
     changes = [f"rise_{name}" for name in OUTPUTS]
     whole = dict.fromkeys(OUTPUTS, "int8") | dict.fromkeys(changes, "float32")
     return found.assign(**{name: found[name].round(DIGITS) for name in changes}).astype(whole)
+
+
+def _blocks(loaded: Loaded, made: Sequence[Prompted]) -> Iterator[Block]:
+    """The items in blocks, one after the other: the states of all of them would not fit in memory."""
+    for part in batches(len(made), BLOCK):
+        yield Block(loaded, made[part])
 
 
 def _row(one: Prompted, name: str, scores: np.ndarray, wanted: Said, before: np.ndarray) -> Row:
@@ -180,8 +185,8 @@ class _Directions:
     Items whose texts have other slots count for the slots that they have.
     """
 
-    def __init__(self, blocks: Sequence[Block], place: Place, chosen_on: set[str]):
-        site, self.group = place
+    def __init__(self, blocks: Iterable[Block], place: Place, chosen_on: set[str]):
+        self.site, self.group = place
         sums: dict[tuple, torch.Tensor] = {}
         counts: dict[tuple, int] = {}
         for block in blocks:
@@ -189,7 +194,7 @@ class _Directions:
                 if one.item.id not in chosen_on:
                     continue
                 slots = _slots(one, self.group)
-                states = block.states(site, k, np.array(list(slots), np.int64))
+                states = block.states(self.site, k, np.array(list(slots), np.int64))
                 for state, slot in zip(states, slots.values(), strict=True):
                     name = slot, block.said[k].cf
                     sums[name] = sums[name] + state if name in sums else state.clone()
@@ -209,47 +214,40 @@ class _Directions:
         return np.array(places, np.int64), torch.stack(found) if found else None
 
 
-def _steered(blocks: Sequence[Block], effects: pd.DataFrame, chosen_on: set[str], seed: int) -> list[Row]:
+def _steered(block: Block, directions: _Directions, chosen_on: set[str], noise: torch.Generator) -> list[Row]:
     """Steer each item towards the choice behind the one that the model makes without the cue."""
-    place = _shared_place(effects)
-    directions, rows = _Directions(blocks, place, chosen_on), []
-    noise = torch.Generator().manual_seed(seed)
-    for block in blocks:
-        copies, about = [], []
-        for k in _measured(block, chosen_on):
-            one, before = block.items[k], block.said[k]
-            choice = (before.cf + 1) % len(one.item.choices)
-            to, toward = directions.toward(one, choice)
-            if toward is None:
-                continue
-            drawn = torch.randn(toward.shape, generator=noise).to(toward)
-            drawn *= toward.norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True)
-            wanted = Said(choice, choice, choice, before.flag)
-            ways = {f"steered by {amount:g}": amount * toward for amount in AMOUNTS}
-            for name, added in (ways | {"steered at random": AMOUNTS[-1] * drawn}).items():
-                copies.append(Copy(k, (Move((place[0],), to, (k,), to[None], added),)))
-                about.append((one, name, wanted, block.scores[k]))
-        for (one, name, wanted, clean), scores in zip(about, block.patched(copies), strict=True):
-            rows.append(_row(one, name, scores, wanted, clean))
-    return rows
+    copies, about = [], []
+    for k in _measured(block, chosen_on):
+        one, before = block.items[k], block.said[k]
+        choice = (before.cf + 1) % len(one.item.choices)
+        to, toward = directions.toward(one, choice)
+        if toward is None:
+            continue
+        drawn = torch.randn(toward.shape, generator=noise).to(toward)
+        drawn *= toward.norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True)
+        wanted = Said(choice, choice, choice, before.flag)
+        ways = {f"steered by {amount:g}": amount * toward for amount in AMOUNTS}
+        for name, added in (ways | {"steered at random": AMOUNTS[-1] * drawn}).items():
+            copies.append(Copy(k, (Move((directions.site,), to, (k,), to[None], added),)))
+            about.append((one, name, wanted, block.scores[k]))
+    return [
+        _row(one, name, scores, wanted, clean)
+        for (one, name, wanted, clean), scores in zip(about, block.patched(copies), strict=True)
+    ]
 
 
 def _operated(
-    loaded: Loaded,
-    blocks: Sequence[Block],
-    chosen_on: set[str],
-    other: Mapping[str, torch.Tensor] | None,
+    loaded: Loaded, block: Block, chosen_on: set[str], other: Mapping[str, torch.Tensor] | None
 ) -> list[Row]:
-    """Look at all items with parts of the adapter weakened, taken out or exchanged."""
+    """Look at the items with parts of the adapter weakened, taken out or exchanged."""
     rows: list[Row] = []
     for name, operation in _operations(loaded, other):
         with operation:
-            for block in blocks:
-                now = Block(loaded, block.items)
-                rows += [
-                    _row(block.items[k], name, now.scores[k], block.said[k], block.scores[k])
-                    for k in _measured(block, chosen_on)
-                ]
+            now = Block(loaded, block.items)
+        rows += [
+            _row(block.items[k], name, now.scores[k], block.said[k], block.scores[k])
+            for k in _measured(block, chosen_on)
+        ]
     return rows
 
 

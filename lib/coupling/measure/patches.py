@@ -53,7 +53,7 @@ class Copy(NamedTuple):
 
 @dataclass(frozen=True)
 class Said:
-    """What a model chose and stated without any patch.
+    """What a model chose and stated.
 
     Attributes:
         x: Its choice on x.

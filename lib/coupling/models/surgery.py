@@ -4,7 +4,7 @@ A part of an adapter is what it adds within the attention, or the MLP, of one la
 are changed in place within a block, and are as they were when it ends.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -33,16 +33,13 @@ def scaled(loaded: Loaded, factors: Mapping[Site, float]) -> Iterator[None]:
         factors: By part the factor. Other parts stay as they are.
     """
     parts = adapter_parts(loaded.model)
-    weights = [
+    found = [
         (layer.lora_B[name].weight, factor)
         for site, factor in factors.items()
         for layer in parts[site].values()
         for name in layer.active_adapters
     ]
-    with _restored([weight for weight, _ in weights]):
-        with torch.no_grad():
-            for weight, factor in weights:
-                weight.mul_(factor)
+    with _put((weight, weight.detach() * factor) for weight, factor in found):
         yield
 
 
@@ -56,27 +53,27 @@ def exchanged(loaded: Loaded, other: Mapping[str, torch.Tensor], chosen: Collect
         chosen: The parts that are exchanged.
     """
     parts = adapter_parts(loaded.model)
-    weights = [
+    with _put(
         (getattr(layer, low)[adapter].weight, other[f"{name}.{low}.weight"])
         for site in chosen
         for name, layer in parts[site].items()
         for low in ("lora_A", "lora_B")
         for adapter in layer.active_adapters
-    ]
-    with _restored([weight for weight, _ in weights]):
-        with torch.no_grad():
-            for weight, theirs in weights:
-                weight.copy_(theirs)
+    ):
         yield
 
 
 @contextmanager
-def _restored(weights: list[torch.Tensor]) -> Iterator[None]:
-    """Give weights their values back when the block ends."""
-    kept = [weight.detach().clone() for weight in weights]
+def _put(values: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[None]:
+    """Within the block, give each of some weights another value."""
+    pairs = list(values)
+    kept = [weight.detach().clone() for weight, _ in pairs]
     try:
+        with torch.no_grad():
+            for weight, value in pairs:
+                weight.copy_(value)
         yield
     finally:
         with torch.no_grad():
-            for weight, value in zip(weights, kept, strict=True):
+            for (weight, _), value in zip(pairs, kept, strict=True):
                 weight.copy_(value)

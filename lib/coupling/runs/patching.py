@@ -1,7 +1,7 @@
 """Circuits of an explainer: which sites of the trained model decide what it does and what it says."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from coupling import files
 from coupling.measure.circuits import CircuitError, by_site, effects, prepared
 from coupling.measure.interventions import interventions
+from coupling.measure.token_groups import Prompted
 from coupling.models import Loaded
 from coupling.models.sites import sites
 from coupling.runs import folders, graph
@@ -65,12 +66,12 @@ def _patched(
     spec: Spec, loaded: Loaded, items: Sequence[Item], train: Sequence[Item]
 ) -> dict[str, pd.DataFrame]:
     """The tables of a trained model, and of its M0 where it is the first explainer."""
-    every_second = {item.id for item in items[::2]}
-    changed = (every_second, _another(spec))
-    rows, said, under = _of_model(spec, loaded, items, changed)
+    found, every_second, other = _of_model(spec, loaded, items), {i.id for i in items[::2]}, _another(spec)
+    under = [interventions(loaded, made, rows, every_second, spec.seed, other) for made, rows, _ in found]
+    rows, said = _joined(found)
     if spec.seed == graph.FIRST:  # beside the others it would be the same
         with loaded.model.disable_adapter():
-            before, said_before, _ = _of_model(spec, loaded, items)
+            before, said_before = _joined(_of_model(spec, loaded, items))
         rows = pd.concat([rows.assign(trained=True), before.assign(trained=False)], ignore_index=True)
         said = pd.concat([said.assign(trained=True), said_before.assign(trained=False)], ignore_index=True)
     else:
@@ -90,29 +91,26 @@ def _patched(
         "effects": rows,
         "said": said,
         "sites": by_site(rows),
-        "interventions": under.merge(about[["id", "task", "held_out"]], on="id"),
+        "interventions": pd.concat(under).merge(about[["id", "task", "held_out"]], on="id"),
     }
 
 
-def _of_model(
-    spec: Spec,
-    loaded: Loaded,
-    items: Sequence[Item],
-    changed: tuple[set[str], Mapping[str, torch.Tensor] | None] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What `effects`, and `interventions` where the model is to be changed, find on each task's items."""
-    chosen = _layers(loaded, spec.patched_layers)
-    found = []
+_Found = tuple[list[Prompted], pd.DataFrame, pd.DataFrame]  # of a task: its items, effects, what was said
+
+
+def _of_model(spec: Spec, loaded: Loaded, items: Sequence[Item]) -> list[_Found]:
+    """What `effects` finds on the items of each task."""
+    chosen, found = _layers(loaded, spec.patched_layers), []
     for task in dict.fromkeys(item.task for item in items):
         made = prepared(loaded, _of_task(items, task), spec.label_format)
-        rows, said = effects(loaded, made, chosen)
-        under = pd.DataFrame()
-        if changed:
-            chosen_on, other = changed
-            under = interventions(loaded, made, rows, chosen_on, spec.seed, other)
-        found.append((rows, said, under))
-    rows, said, under = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
-    return rows, said, under
+        found.append((made, *effects(loaded, made, chosen)))
+    return found
+
+
+def _joined(found: Sequence[_Found]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The effects of all tasks, and what was said."""
+    _, rows, said = zip(*found, strict=True)
+    return pd.concat(rows, ignore_index=True), pd.concat(said, ignore_index=True)
 
 
 def _another(spec: Spec) -> dict[str, torch.Tensor] | None:

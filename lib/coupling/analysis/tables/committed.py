@@ -44,11 +44,8 @@ SUMMARY = [
 COMPARED = ("self", "target", "base", "gap", "preference", "excess", "agreement")
 _ROUNDING = 1e-9  # by so much a number may lie beside an end of an interval without lying outside
 SHIFT_TABLES = ("shift", "sensor")  # the tables that only a sweep with shifts has
-CIRCUIT_TABLES = (
-    "circuits",
-    "similarity",
-    "interventions",
-)  # the tables that only a sweep with patched items has
+# The tables that only a sweep with patched items has.
+CIRCUIT_TABLES = ("circuits", "similarity", "interventions")
 _SOMETIMES = (*SHIFT_TABLES, *CIRCUIT_TABLES)
 SIZES = ("tiny", "small", "medium", "paper")  # profiles in the order in which they are shown
 _CSV = ("runs", "summary", "dynamics", "regions", "lead_lag", "teacher", "preference", "base")

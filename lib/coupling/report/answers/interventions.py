@@ -11,7 +11,7 @@ _PAIRS = (
     ("ablated, most for behaviour", "ablated, at random", "explanation_kept"),
     ("ablated, most for explanation", "ablated, at random", "behaviour_kept"),
 )
-_CALLED = {"explanation_kept": "The explanation", "behaviour_kept": "The behaviour"}
+_CALLED = {"explanation_kept": "the explanation", "behaviour_kept": "the behaviour"}
 
 
 def interventions(data: Tables) -> Answer:
@@ -44,15 +44,15 @@ def _ablated(rows: pd.DataFrame) -> list[str]:
             task for task in rows.index.unique("task") if {(task, one), (task, other)} <= set(rows.index)
         ]
         each = [
-            f"{task} ({share(rows.loc[(task, one), measure])} of the items against "
-            f"{share(rows.loc[(task, other), measure])})"
+            f"{share(rows.loc[(task, one), measure])} of the items of {task} "
+            f"(random sites: {share(rows.loc[(task, other), measure])})"
             for task in tasks
         ]
         if each:
             which = one.removeprefix("ablated, ")
             said.append(
-                f"{_CALLED[measure]} is what it was where the sites that matter {which} are ablated, "
-                f"against random sites, for {listed(each)}."
+                f"Where the sites that matter {which} are ablated, {_CALLED[measure]} is what it was on "
+                f"{listed(each)}."
             )
     return said
 

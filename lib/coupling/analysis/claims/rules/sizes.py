@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from coupling import sweep as sweeps
-from coupling.analysis import resampling
-from coupling.analysis.claims.effects import MATTERS, Control, Effect, Finding, above, effect_of
+from coupling.analysis import preference, resampling
+from coupling.analysis.claims.effects import MATTERS, Control, Effect, Finding, above, over_seeds
 from coupling.analysis.claims.evidence import Evidence
 from coupling.analysis.claims.preferring import MATTERS as PREFERENCE_MATTERS
-from coupling.analysis.claims.preferring import by_seed, pairs_in, prefers_in
+from coupling.analysis.claims.preferring import by_seed, pairs_in
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.claims.shared import unlabelled
@@ -38,30 +38,30 @@ def grows(
         kinds: "all" for all test items, "held out" for those on kinds without labels.
     """
     refs = (small, middle, large)
-    rows = [unlabelled(evidence, task, ref) if kinds != "all" else evidence.rows(ref, task) for ref in refs]
-    values = [_by_m0(part, measure) for part in rows]
-    each = pd.concat(values, ignore_index=True)
+    values = [_by_m0(evidence, task, ref, measure, kinds) for ref in refs]
     sizes = np.repeat([np.log(_weights(evidence, ref)) for ref in refs], [len(part) for part in values])
-    where = "" if kinds == "all" else " on kinds without labels"
+    null, matters, called = {
+        "preference": (preference.NULL, PREFERENCE_MATTERS, "one half"),
+        "gap": (0.0, MATTERS, "zero"),
+    }[measure]
     controls: dict[str, Control] = {
-        "no collapsed run at any size": not any(evidence.collapsed(ref, task) for ref in refs)
+        "no collapsed run at any size": not any(evidence.collapsed(ref, task) for ref in refs),
+        f"{measure} above {called} at {large.condition}": above(over_seeds(values[-1], null=null)),
     }
-    if measure == "preference":
-        controls[f"preference above one half at {large.condition}"] = above(prefers_in(rows[-1]))
-    else:
-        controls[f"gap above zero at {large.condition}"] = above(effect_of(rows[-1], "gap"))
-    matters = PREFERENCE_MATTERS if measure == "preference" else MATTERS
+    where = "" if kinds == "all" else " on kinds without labels"
     name = f"{measure}{where} at {large.condition} − at {small.condition}, by a line over log weights"
-    return Finding(name, _along(sizes, each.to_numpy(float), matters), controls, rests_on=refs)
+    return Finding(name, _along(sizes, np.concatenate(values), matters), controls, rests_on=refs)
 
 
-def _by_m0(rows: pd.DataFrame, measure: str) -> pd.Series:
+def _by_m0(evidence: Evidence, task: str, ref: Ref, measure: str, kinds: str) -> pd.Series:
     """One value an M0, the mean over its tasks."""
+    if measure == "preference" and kinds == "all":
+        return by_seed(evidence.pairs(ref, task))[0]
+    rows = evidence.rows(ref, task) if kinds == "all" else unlabelled(evidence, task, ref)
     if measure == "preference":
         return by_seed(pairs_in(rows))[0]
-    return (
-        rows.groupby(["task", "m0_seed"])[measure].mean().unstack("task").mean(axis=1, skipna=False).dropna()
-    )
+    by_task = rows.groupby(["task", "m0_seed"])[measure].mean().unstack("task")
+    return by_task.mean(axis=1, skipna=False).dropna()
 
 
 def _weights(evidence: Evidence, ref: Ref) -> float:
