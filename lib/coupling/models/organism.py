@@ -47,7 +47,7 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 
 
 def _of_width(width: int, layers: int) -> dict[str, int]:
-    """Return the shape of an organism whose parts are as wide, beside its states, as those of the first."""
+    """Return the shape of an organism of this width, with the proportions of the first organism."""
     heads = {"num_attention_heads": width // 32, "num_key_value_heads": width // 32}
     return {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers} | heads
 
