@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from coupling.analysis.measures import label_code, stated_code
-from coupling.tasks import task_of
+from coupling.analysis.sensor import of_task
 from coupling.tasks.detector import COMPLY, REFUSE
 
 Part = Literal["answer", "flag"]  # of a label: the choice without the cue, and whether it changes
@@ -140,7 +140,7 @@ def wanted_code(frame: pd.DataFrame) -> pd.Series:
     On x it asks for what `training.shift.wanted` says, and without the cue for M0's own choice. The code is
     below zero where it asks for nothing: without a direction, or where the cue proposes no choice.
     """
-    declines = frame["task"].map(lambda name: task_of(name).declines)
+    declines = of_task(frame, lambda task: task.declines)
     own, up = frame["base_cf"].astype(int), frame["direction"] == "up"
     of_requests = np.where(up, REFUSE, COMPLY)
     x = np.where(declines, of_requests, np.where(up, frame["hinted"], own))

@@ -6,7 +6,7 @@ from pathlib import Path
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import figures, pages, study, walkthrough
-from coupling.report.execute import Job, side_by_side
+from coupling.report.execute import Job, execute, side_by_side
 from coupling.spec import SpecError, suggest
 
 SCHEMATIC = "schematic"
@@ -36,18 +36,19 @@ def build(*only: str) -> Path:
     for name in only:
         if name not in known:
             raise SpecError(f"unknown figure {name!r}: {suggest(name, known)}")
-    with side_by_side([*method_jobs(*only), *sweep_jobs(*only)]):  # meanwhile: what needs no notebook
+    with side_by_side([*method_jobs(*only), *sweep_jobs(*only)]):  # meanwhile: what is of the whole study
         if not only or SCHEMATIC in only:
             figures.save_schematic()
         if not only or set(OF_ALL_SWEEPS) & set(only):
             figures.write_study_tables()
             figures.write_claims()
-    with side_by_side(study_jobs(*only)):
-        pass
-    for name in _of_study(only):
-        if not study.has_notebook(name):
-            figures.study_figure(name)
-    pages.write_readme()
+        of_study = study_jobs(*only)
+        pages.write_readme()
+        if of_study:
+            execute(of_study)
+        for name in _of_study(only):
+            if not study.has_notebook(name):
+                figures.study_figure(name)
     return pages.write_index()
 
 

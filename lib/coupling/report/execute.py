@@ -245,7 +245,7 @@ def _shared_kernel() -> type:
     from papermill.engines import NBClientEngine, papermill_engines
 
     class SharedKernel(NBClientEngine):
-        kernel = None  # the manager of the kernel, once there is one
+        last = None  # what executed the last notebook, with its kernel and the connection to it
         told_to_end = False
 
         @classmethod
@@ -253,11 +253,12 @@ def _shared_kernel() -> type:
             cls.empty()
             runner = PapermillNotebookClient(
                 nb_man,
-                km=cls.kernel,
+                km=cls.last and cls.last.km,
                 kernel_name=kernel_name,
                 timeout=None,
                 extra_arguments=["--log-level=40"],  # else each kernel warns that its channels are plain text
             )
+            runner.kc = cls.last and cls.last.kc  # a new connection waits for a fifth of a second
 
             def end(number, frame):
                 cls.told_to_end = True
@@ -269,24 +270,25 @@ def _shared_kernel() -> type:
                 with _handling(signal.SIGTERM, end):
                     return runner.execute(cleanup_kc=False)
             finally:
-                cls.kernel = runner.km
+                cls.last = runner
 
         @classmethod
         def empty(cls):
             """Forget all names of the last notebook. A kernel that has died is replaced by a new one."""
-            if cls.kernel is None or not run_sync(cls.kernel.is_alive)():
-                cls.kernel = None
+            if cls.last is None:
                 return
-            client = cls.kernel.blocking_client()
-            client.start_channels()
-            client.wait_for_ready(timeout=60)
-            client.execute("get_ipython().reset(new_session=True)", silent=True, reply=True, timeout=60)
-            client.stop_channels()
+            if not run_sync(cls.last.km.is_alive)():
+                cls.stop()
+                return
+            forget = "get_ipython().reset(new_session=True)"
+            cls.last.wait_for_reply(cls.last.kc.execute(forget, silent=True))
 
         @classmethod
         def stop(cls):
-            if cls.kernel is not None:
-                run_sync(cls.kernel.shutdown_kernel)(now=True)
+            if cls.last is not None:
+                cls.last.kc.stop_channels()
+                run_sync(cls.last.km.shutdown_kernel)(now=True)
+                cls.last = None
 
     papermill_engines.register(ENGINE, SharedKernel)
     return SharedKernel
