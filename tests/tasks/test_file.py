@@ -1,7 +1,9 @@
 """Items of a user's own file."""
 
 import json
+import random
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from coupling.tasks import load_items, task_of
 from coupling.tasks.file import FIELDS, NEEDED, read_items
 from coupling.tasks.items import TaskError
 from coupling.tasks.splits import check_splits
+
+ROOT = Path(__file__).parents[2]
 
 
 def good(**change):
@@ -122,3 +126,15 @@ def test_invalid_utf8_is_named(tmp_path):
     (tmp_path / "x").write_bytes(b"ab\xff")
     with pytest.raises(TaskError, match="byte 2"):
         read_items(tmp_path / "x")
+
+
+def test_the_example_that_is_made_is_a_users_file_with_its_answers_beside_other_cities(tmp_path):
+    made = runpy.run_path(str(ROOT / "examples/capitals.py"))["items"]
+    path = tmp_path / "capitals.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in made(random.Random(0))))
+    train, test = read_items(path)
+    check_splits(train, test)
+    items = [*train, *test]
+    assert {item.choices[item.gold] for item in items if item.group == "Norway"} == {"Oslo"}
+    assert all(item.choices[item.hinted] in item.cue for item in items)
+    assert {len(set(item.choices)) for item in items} == {4}
