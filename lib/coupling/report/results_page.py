@@ -5,7 +5,7 @@ import re
 
 from coupling import files
 from coupling.analysis import tables
-from coupling.report import answers, figures, study
+from coupling.report import answers, figures, largest, study
 from coupling.report.claims_text import markdown_table
 from coupling.report.figures.style import seeds_of, span
 from coupling.report.questions import QUESTIONS, Part, Question
@@ -19,16 +19,18 @@ _SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attenti
 def results_block() -> str:
     """Return the generated part of docs/results.md as Markdown.
 
-    It has every question whose sweeps have tables, and behind them the setting for claims on a real model and
-    what is known of the engine. What has no table is left out.
+    It has every question whose sweeps have tables, how large the effect is where it is largest, and at the
+    end the setting for claims on a real model and what is known of the engine. What has no table is left out.
     """
     made = set(tables.collected())
     asked = [(question, _there(question, made)) for question in QUESTIONS]
     asked = [(question, parts) for question, parts in asked if parts]
-    lines = [f"- [{question.title}](#{anchor(question.title)})" for question, _ in asked]
-    text = ["\n".join(lines)] if lines else []
-    for question, parts in asked:
-        text += _question(question, parts)
+    answered = {question.title: _question(question, parts) for question, parts in asked}
+    if found := largest.largest_parts():
+        first, *others = answered.items()
+        answered = dict([first, (largest.TITLE, found), *others])
+    text = ["\n".join(f"- [{title}](#{anchor(title)})" for title in answered)] if answered else []
+    text += [paragraph for paragraphs in answered.values() for paragraph in paragraphs]
     for name, parts_of in _SETTING.items():
         if (files.tables_dir() / f"{name}.parquet").exists():
             text += parts_of(figures.study_table(name))
