@@ -8,7 +8,7 @@ from made_claims import claim, unmeasured
 
 def rows(*given):
     frame = pd.DataFrame(given)
-    missing = {"exploration": False, "primary": True, "supported": False}
+    missing = {"exploration": False, "primary": True, "supported": False, "why": ""}
     return frame.assign(**{name: value for name, value in missing.items() if name not in frame})
 
 
@@ -34,21 +34,23 @@ def test_what_was_planned_and_run_is_told_from_what_was_not_run_and_from_explora
         unmeasured(NOT_TESTED, claim="4", exploration=False),
     )
     said = readme.planned(rows(*tests))
-    assert "planned before their data: claim 1 (" in said
-    assert "**replicated**. Planned, and not run yet: the tests of claims 3 and 4. Everything else" in said
-    assert readme.planned(rows(tests[2])).startswith("Planned, and not run yet: the test of claim 3.")
+    assert (
+        "planned before their data: **replicated** for claim 1. Planned, and not run yet: claims 3 and 4."
+        in said
+    )
+    assert readme.planned(rows(tests[2])).startswith("Planned, and not run yet: claim 3.")
 
 
 def test_an_exploration_is_called_one():
     found = readme.five_rows(
         rows(
             claim("inconclusive", exploration=True, supported=True),
-            claim("inconclusive", claim="2", exploration=True, supported=False),
+            claim("inconclusive", claim="2", exploration=True, supported=False, why="a control failed; more"),
             claim("replicated", claim="4", primary=False),
         )
     )
-    assert "supported (exploration)" in found
-    assert "inconclusive (exploration)" in found
+    assert "supported (exploration) |" in found
+    assert "inconclusive (exploration): a control failed |" in found
     assert "| 4 |" not in found
 
 

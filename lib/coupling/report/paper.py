@@ -20,8 +20,9 @@ page is generated from that table of claims, from the sweeps and from the commit
 _CLAIMS = """\
 ## Claim by claim
 
-The *primary test* is the one by which a claim of the paper stands or falls here; its verdict is that of the
-committed tables. [results.md](results.md) has every row with its numbers."""
+The *primary test* is the one by which a claim of the paper stands or falls here. Where there are two, the
+planned one decides, and the other one is an exploration. The verdicts are those of the committed tables.
+[claims.md](claims.md) has every row with its numbers."""
 _FIGURES = """\
 ## Experiments and figures
 
@@ -37,25 +38,44 @@ the knowledge of M0 as something that is varied, and the controls are our own. [
 defines them."""
 # What is known of the paper's experiments: what, its grade, and the figures of ours that ask the same.
 _EXPERIMENTS = (
-    ("Self and target on three tasks (claim 1)", "[A]; the values [B]", ["*/headline-headline", "scale"]),
-    ("With and without the KL term (claim 2)", "[B]", ["*/headline-headline", "*/kl_weight-curve"]),
-    ("Labels of another family (claim 3)", "[A]; the values [B]", ["*/sources-curve"]),
+    (
+        "Self and target on three tasks (claim 1)",
+        "[A]; the values [B]",
+        ["*/confirm-headline", "*/headline-headline", "scale"],
+    ),
+    (
+        "With and without the KL term (claim 2)",
+        "[B]",
+        ["*/confirm-headline", "*/confirm_kl-curve", "*/headline-headline", "*/kl_weight-curve"],
+    ),
+    (
+        "Labels of another family (claim 3)",
+        "[A]; the values [B]",
+        ["*/confirm_labels-headline", "*/sources-curve"],
+    ),
     ("A sweep of the mixing ratio α of own and other labels (claim 3)", "[C]", ["*/sources-curve"]),
     (
         "The ν-sweep of the agreement of labels with behaviour (claim 4)",
         "[B]",
-        ["*/agreement-curve", "*/agreement_tasks-curve"],
+        [
+            *("*/confirm_agreement-curve", "*/confirm_disagreement-curve"),
+            *("*/agreement-curve", "*/agreement_tasks-curve"),
+        ],
     ),
     (
         "Another objective beside explanation training: sycophancy reduction, refusal tuning (claim 5)",
         "[A]; the objectives [C]",
         ["*/shift-tracking", "*/shift-directions"],
     ),
-    ("Label noise (claim 6)", "[A]", ["*/label_noise-curve"]),
-    ("Appendix D.1: LoRA rank (claim 7)", "[B]", ["*/rank-curve"]),
-    ("Appendix D.2: learning rate (claim 8)", "[B]", ["*/learning_rate-curve"]),
+    ("Label noise (claim 6)", "[A]", ["*/confirm_labels-headline", "*/label_noise-curve"]),
+    ("Appendix D.1: LoRA rank (claim 7)", "[B]", ["*/confirm_rank-headline", "*/rank-curve"]),
+    ("Appendix D.2: learning rate (claim 8)", "[B]", ["*/confirm_rate-curve", "*/learning_rate-curve"]),
     ("A new behaviour, Jabberwocky (claim 9)", "[B]", ["*/new_behaviour-new_behaviour"]),
-    ("Regions of input space without labels (claim 9)", "[A]", ["*/held_out-held_out"]),
+    (
+        "Regions of input space without labels (claim 9)",
+        "[A]",
+        ["*/confirm_regions-held_out", "*/held_out-held_out"],
+    ),
     ("Activation patching (claim 10)", "[B]", []),  # circuits-circuits, once it has been drawn
     ("Near-constant labels (claim 11)", "[B]", ["*/depth-depth"]),
 )
@@ -88,8 +108,11 @@ def page() -> str:
 def _verdicts(rows: pd.DataFrame, number: str) -> str:
     """Return the verdicts of a claim's primary tests, with where they were tested."""
     primary = rows[(rows["claim"] == number) & rows["primary"].astype(bool)]
-    tested = primary[primary["verdict"] != "not tested"]
-    said = [f"{row['verdict']} ({row['task']}, {row['profile']})" for _, row in tested.iterrows()]
+    tested = primary[primary["verdict"] != "not tested"].sort_values("exploration", kind="stable")
+    said = [
+        f"{'exploration: ' if row['exploration'] else ''}{row['verdict']} ({row['task']}, {row['profile']})"
+        for _, row in tested.iterrows()
+    ]
     return "; ".join(said) or "not tested"
 
 

@@ -46,12 +46,22 @@ def planned(rows: pd.DataFrame) -> str:
     tests = rows[rows["primary"].astype(bool) & ~rows["exploration"].astype(bool)]
     run = tests[tests["verdict"] != NOT_TESTED]
     left = [number for number in dict.fromkeys(tests["claim"]) if number not in set(run["claim"])]
-    verdicts = [f"claim {row['claim']} ({where(row)}): **{row['verdict']}**" for _, row in run.iterrows()]
-    said = [f"Tests that were planned before their data: {'; '.join(verdicts)}."] if verdicts else []
+    verdicts = [
+        f"**{verdict}** for {_claims(list(dict.fromkeys(found['claim'])))}"
+        for verdict, found in run.groupby("verdict", sort=False)
+    ]
+    said = [f"Primary tests that were planned before their data: {'; '.join(verdicts)}."] if verdicts else []
     if left:
-        tests_of = "tests of claims" if len(left) > 1 else "test of claim"
-        said.append(f"Planned, and not run yet: the {tests_of} {listed(left)}.")
-    return " ".join([*said, "Everything else is an exploration: its rules are newer than its data."])
+        said.append(f"Planned, and not run yet: {_claims(left)}.")
+    more = (
+        "[The table of claims](docs/claims.md) has all tests. It marks every exploration: a test whose "
+        "rule is newer than its data."
+    )
+    return " ".join([*said, more])
+
+
+def _claims(numbers: list[str]) -> str:
+    return f"claim{'s' if len(numbers) > 1 else ''} {listed(numbers)}"
 
 
 def one_item() -> str:
@@ -77,6 +87,8 @@ def five_rows(rows: pd.DataFrame) -> str:
         for _, row in mine.head(1).iterrows():
             supported = "supported" if row["supported"] else row["verdict"]
             said = f"{supported} (exploration)" if row["exploration"] else row["verdict"]
+            # The reason that stands first decides.
+            said += f": {row['why'].split(';')[0]}" if row["why"] and not row["supported"] else ""
             measured = f"{row['measure']}: {effect_text(row)}"
             cells.append([number, capital(row["text"].split(";")[0]), where(row), measured, said])
     return markdown_table(

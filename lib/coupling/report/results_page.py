@@ -10,7 +10,7 @@ from coupling.report.claims_text import markdown_table
 from coupling.report.figures.style import seeds_of, span
 from coupling.report.questions import QUESTIONS, Part, Question
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
-from coupling.sweep import read_sweep
+from coupling.sweep import Sweep, read_sweep
 
 LIMITS = "What it does not show"
 _SETTING = {"gate": gate_parts, "bench_decoding": decoding_parts, "bench_attention": attention_parts}
@@ -72,11 +72,13 @@ def _part(part: Part) -> list[str]:
     """Return the paragraphs of one figure: how it was made, the figure, what came out, and the table."""
     data = tables.read(part.profile, part.sweep)
     answer = answers.of_tables(part.figure, data, part.conditions)
-    first, title = data.summary.iloc[0], read_sweep(part.sweep).title
+    first, sweep = data.summary.iloc[0], read_sweep(part.sweep)
     m0s = f"{first['seeds']} M0s" if first["seeds"] > 1 else "one M0"
+    runs = f"{span(data.summary['runs'])} run{'' if data.summary['runs'].max() == 1 else 's'}"
     made = (
-        f"### {title} ({part.profile}): {part.figure.replace('_', ' ')}",
-        f"{_planned(part.sweep)}{m0s}, {span(data.summary['runs'])} runs a condition, "
+        f"### {sweep.title} ({part.profile}): {part.figure.replace('_', ' ')}",
+        sweep.question,
+        f"{_planned(sweep, set(data.summary['task']))}{m0s}, {runs} a condition, "
         f"{span(data.summary['items'])} test items; 95 % intervals over {seeds_of(first['seeds'])}.",
     )
     image = f"{part.profile}/{part.sweep}-{part.figure}.png"
@@ -89,9 +91,9 @@ def _part(part: Part) -> list[str]:
     ]
 
 
-def _planned(sweep: str) -> str:
-    """Say whether the rules of a sweep stood before its data; nothing of a sweep that decides no claim."""
-    rules = [claim for claim in read_sweep(sweep).claims if claim.rule]
+def _planned(sweep: Sweep, tasks: set[str]) -> str:
+    """Say whether the rules for these tasks stood before their data; nothing where no claim is decided."""
+    rules = [claim for claim in sweep.claims if claim.rule and tasks & set("+".join(claim.tasks).split("+"))]
     if not rules:
         return ""
     return "An exploration: " if all(claim.exploration for claim in rules) else "Planned before its data: "

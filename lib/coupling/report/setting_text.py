@@ -33,9 +33,10 @@ def gate_parts(curve: pd.DataFrame) -> list[str]:
         else f"None of the {len(rows)} settings that have been run is fit."
     )
     rule = (
-        f"Fit is a flag of at least {gate.FLAG} (balanced accuracy against L(S)), {gate.VALID} valid "
-        f"explanations and {gate.MASS} of the probability on the letters. The rungs are tried from the "
-        "cheapest on; the rule was written down before they were run (notebooks/PLAN.md)."
+        f"A setting is fit if three things hold: the balanced accuracy of the flag against L(S) is at least "
+        f"{gate.FLAG}, at least {gate.VALID} of the explanations are valid, and at least {gate.MASS} of the "
+        "probability lies on the letters. An item-step is one item in one training step. Settings are tried "
+        "from the cheapest on. The rule was written down before they were run (PLAN.md, eighth part)."
     )
     parts = ["### A setting that teaches the labels", "![gate](../figures/gate.png)", rule]
     return [*parts, markdown_table(header, rows), f"{verdict} {_extrapolated(curve)}".strip()]

@@ -77,9 +77,9 @@ def teacher_matrix(data: Tables) -> Answer:
         p=[f"{value:.4f}" for value in rows["teacher_p"]],
     )
     found = [
-        f"For {name}, the explanations of a run state its own behaviour on a share of the items that is "
-        f"{difference(row['teacher_difference'])} beyond the share on which those of the other runs state it "
-        f"(p = {row['teacher_p']:.4f}, by dealing explanations out anew)."
+        f"For {name}, the share of items on which a run's explanations state its behaviour is "
+        f"{difference(row['teacher_difference'])} above the share on which other runs' explanations state it "
+        f"(p = {row['teacher_p']:.4f}, by exchanging explanations among the runs of an M0 at random)."
         for name, (_, row) in zip(named(rows), rows.iterrows(), strict=True)
     ]
     return Answer(table, [*found, *sides("The preference", cases(rows, "preference"), HALF)])

@@ -73,8 +73,13 @@ def regime(data: Tables) -> Answer:
 def _chosen(setting: str, limits: search.Limits) -> str:
     """Say which setting the rule takes, and how far its limits were relaxed for it."""
     rung, rungs = search.LADDER.index(limits), len(search.LADDER)
-    relaxed = f"after relaxing {rung} of the {rungs - 1} limits that may be relaxed"
-    return f"The rule takes `{setting}`, {relaxed if rung else 'within all its limits'}."
+    relaxed = (
+        f"No setting keeps the first limits. {rung} of {rungs - 1} were relaxed, in the order of the plan."
+    )
+    return (
+        f"The rule (PLAN.md, tenth part) takes rank, learning rate and KL weight `{setting}`. "
+        f"{relaxed if rung else 'This setting keeps all limits.'}"
+    )
 
 
 def speed(rows: pd.DataFrame) -> Answer:
