@@ -48,3 +48,11 @@ def test_factors_are_means_over_m0s():
 def test_runs_that_are_not_there_are_named():
     with pytest.raises(PublishError, match="run the sweep first"):
         step_size.norms()
+
+
+def test_norms_are_read_from_published_records(monkeypatch):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    found = step_size.norms()
+    wide = found.pivot(index="m0_seed", columns="rank", values="norm")
+    assert (wide[8] < wide[32]).all()
+    assert (wide[32] < wide[128]).all()

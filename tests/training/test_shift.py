@@ -102,6 +102,8 @@ def test_of_requests_up_declines_and_down_helps(m0, spec):
 def test_the_items_of_a_shift_are_no_test_items_and_not_those_with_labels(spec):
     train, test = load_items(spec, {})
     others, again = load_items(shift.other_items(spec), {})
+    fixed = spec.model_copy(update={"items_seed": 3})  # which draws the items of explanations alone
+    assert load_items(shift.other_items(fixed), {})[0] == others
     assert again == test
     assert {i.prompt for i in others} != {i.prompt for i in train}
     assert not {i.group for i in others} & {i.group for i in test}

@@ -44,8 +44,8 @@ def arm(about: Mapping[str, Any]) -> str:
         about: What `tracking.about` says of it.
 
     Returns:
-        What the run does otherwise than a push beside explanation training on fixed labels; where it does
-        nothing otherwise, which kinds have labels and which have the KL term.
+        The first property in which the run differs from a push beside explanation training on fixed labels.
+        Where there is none, which kinds have labels and which have the KL term.
     """
     special = {
         "shift alone": not about["explained"],
@@ -73,8 +73,9 @@ def compared(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
         - flipped: whether the labels of the two runs differ, where both have one.
         - flipped_own, flipped_other: on flipped items, whether the run's explanation states its L(M_t), and
           whether that of the other run states this L(M_t). flipped_gain: the former less the latter.
-        - taken_gain: the same difference on taken items. spared_gain: on spared items, the same difference
-          of the label that the shift asks for, which is nobody's. Re-taught facts ask for an answer alone.
+        - taken_gain: the same difference on taken items. spared_gain: on spared items, whether the run's
+          explanation states the label that the shift asks for, less whether that of the other run does.
+          Neither run has this label. For re-taught facts only the answer is compared.
         - answer_gain, flag_gain: on items whose answer, or flag, is flipped, whether the run's explanation
           states this part of L(M_t), less whether that of the other run does.
     """

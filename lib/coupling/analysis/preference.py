@@ -202,8 +202,10 @@ class Deal:
     Attributes:
         preference: The observed mean over pairs, M0s and tasks.
         p: One-sided p value against 0.5. NaN without a pair.
-        ways: In how many ways the explanations can be dealt out.
-        error: Standard error of p where random deals took the place of all ways; 0 where p is exact.
+        ways: In how many ways the explanations can be dealt out, over M0s and tasks. An M0 with more than
+            seven runs counts with 5,041 orders, of which 5,040 are random.
+        error: Standard error of p where ways were drawn at random, else 0. It leaves out the error of orders
+            that were drawn at random.
     """
 
     preference: float

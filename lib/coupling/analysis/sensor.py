@@ -76,14 +76,14 @@ def estimate(frame: pd.DataFrame) -> dict[str, float]:
 
     Returns:
         estimated: the rate that valid explanations imply, with its 95 % bootstrap interval over groups (low,
-        high); NaN without any. valid: the share of explanations that are valid. items: how many rows there
-        are.
+        high); NaN where none implies one. valid: the share of explanations that are valid. items: how many
+        rows there are.
     """
     valid = frame[frame["valid"].astype(bool)].assign(m0_seed=0, seed=0)
     valid = valid.assign(estimated=rate(valid, implied(valid)))
     if not valid["estimated"].notna().any():
         nothing = dict.fromkeys(("estimated", "low", "high"), float("nan"))
-        return nothing | {"valid": 0.0, "items": len(frame)}
+        return nothing | {"valid": len(valid) / len(frame), "items": len(frame)}
     found = intervals(valid, ["estimated"]).loc["estimated"]
     rates = {"estimated": found["mean"], "low": found["low"], "high": found["high"]}
     return (

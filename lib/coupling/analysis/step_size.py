@@ -25,19 +25,20 @@ def norms() -> pd.DataFrame:
 
     Raises:
         PublishError: Where a run is neither among the results nor published.
+        StoreError: Where the manifest of a run is damaged.
     """
     rows = []
     for _, spec in sweep.plan(PROFILE, SWEEP):
         folder = graph.explainer(spec).folder
         if not (found := records.find(folder)):
             raise records.PublishError(records.why_not(folder))
-        norm = folders.read_manifest(found)["update_norm"]
+        norm = folders.read_manifest(found, records.RECORD)["update_norm"]
         rows.append({"rank": spec.rank, "m0_seed": spec.m0_seed, "norm": norm})
     return pd.DataFrame(rows)
 
 
 def factors(found: pd.DataFrame, reference: int) -> pd.Series:
-    """Return by rank what its learning rate is multiplied with to move the weights as far as the reference.
+    """Return for each rank the factor on its rate at which it moves the weights as far as the reference.
 
     Args:
         found: What `norms` returns.

@@ -108,7 +108,7 @@ def collapse(frame: pd.DataFrame) -> str:
 
 
 def without_labels(share: float) -> list[str]:
-    """Return the reason for which a run with this share of items without a label counts as collapsed."""
+    """Return why a run with this share of items without a label counts as collapsed; empty if it does not."""
     return ["items without a label"] if share > NO_LABEL else []
 
 
@@ -172,7 +172,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         measures as MEASURES says, and the means of baselines and flag scores over runs.
     """
     with_interval = [m for m, shown in MEASURES.items() if shown == "interval"]
-    # Committed summaries have these two in this order, unlike committed runs.
+    # Committed summaries have source_agreement before agreement, unlike committed runs.
     at = with_interval.index("agreement")
     with_interval[at : at + 2] = ["source_agreement", "agreement"]
     means = [m for m, shown in MEASURES.items() if shown == "mean"]

@@ -54,7 +54,7 @@ class Behaviours:
         return np.exp(getattr(self, condition)).sum(axis=1)
 
     def distribution(self, condition: str) -> np.ndarray:
-        """Return log-probabilities renormalised over the choices, NaN for replies; float32."""
+        """Return log-probabilities over the choices alone, NaN for replies; float32 [items, choices]."""
         values = getattr(self, condition)
         # Of two or more real choices at least one has a log-probability below 0; a judged reply has 0 and
         # -inf alone.

@@ -86,8 +86,7 @@ def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:
 def most_tokens(loaded: Loaded, items: Sequence[Item], label_format: str) -> int:
     """Return how many tokens are generated for an explanation.
 
-    They are two more than the longest label of the items has. A text that goes on beyond that is no label
-    anyway.
+    There are two more than the longest label of the items has with its end mark. A longer text is no label.
     """
     named = {CHANGES.format(answer=a) for i in items for a in answers(i, label_format)}
     return 2 + max(len(completion(loaded.tokenizer, OPENING, f" {text}")[1]) for text in named)
@@ -143,7 +142,7 @@ def as_texts(
 
 @lru_cache(maxsize=2**14)
 def as_said(tokenizer: PreTrainedTokenizerBase, label: str) -> str:
-    """Return a label as a model can say it: encoded behind the request, decoded again, and normalised."""
+    """Return a label as the tokenizer gives it back: encoded after OPENING, decoded and normalised."""
     tail = completion(tokenizer, OPENING, f" {label}")[1][:-1]
     return normalise(tokenizer.decode(tail, skip_special_tokens=True))
 

@@ -58,7 +58,7 @@ class Prompted:
 
     @property
     def layout(self) -> tuple:
-        """What two items have in common whose tokens fit each other one by one."""
+        """The slots of the tokens in each of TEXTS. Tokens of items of one layout correspond one to one."""
         return tuple(tuple(self.slots[text]) for text in TEXTS)
 
 
@@ -176,10 +176,11 @@ def _of_words(item: Item, words: str) -> list[str]:
 
 
 def beside(one: Prompted, other: Prompted, groups: Collection[str]) -> dict[int, int]:
-    """Put the tokens of some groups of one item beside those of another, text by text.
+    """Match the tokens of some groups of one item with those of another, text by text.
 
     Returns:
-        The place in the other's tree, by the place in the one's. A token without a counterpart is left out.
+        For each place in the tree of `one`, the place in the tree of `other` with the same text and slot. A
+        token without a counterpart is left out.
     """
     pairs: dict[int, int] = {}
     for text in TEXTS:
@@ -191,11 +192,12 @@ def beside(one: Prompted, other: Prompted, groups: Collection[str]) -> dict[int,
 
 
 def without_cue(one: Prompted, groups: Collection[str]) -> dict[int, int]:
-    """Put the tokens of some groups beside those of the text without the cue, or with it.
+    """Match the tokens of some groups in each text with those of the same text without its cue, or with it.
 
     Returns:
-        The place of the counterpart by the place of each token. A token that both texts share has the same
-        states in both and is left out, and so are those of the cue itself.
+        For each place in the tree, the place of its counterpart there. Tokens without a counterpart are left
+        out, among them those of the cue. So are the tokens that x and x without its cue share at their start,
+        because their states are the same.
     """
     pairs: dict[int, int] = {}
     depths, shared = one.tails.tree.depths, one.shared

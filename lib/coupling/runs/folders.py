@@ -36,7 +36,8 @@ from coupling.spec import SCHEMA_VERSION, Spec, key
 MANIFEST = "manifest.json"
 # The executed notebook in the folder of a run. It is the log of the run, and no part of the result.
 NOTEBOOK = "notebook.ipynb"
-# The environment variable with the git commit of code that was carried here; a + behind it: and changes.
+# The environment variable with the git commit of code that was copied without its repository. A + at its end
+# says that the code had uncommitted changes.
 CARRIED = "COUPLING_COMMIT"
 # By stage: the files that a result must have.
 RESULT = {

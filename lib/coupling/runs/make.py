@@ -23,7 +23,7 @@ def made(node: Node, force: bool = False, models: Models | None = None) -> Resul
     Args:
         node: What is wanted.
         force: Compute this node again even if it is complete. What it needs is reused.
-        models: The models in memory. Pass the same object to several calls that work on one M0.
+        models: The model in memory, if any. Pass the same object to several calls that work on one M0.
 
     Returns:
         The result, which also tells whether it was computed now.

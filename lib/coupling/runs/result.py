@@ -48,8 +48,8 @@ class Result:
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of the result, by name.
 
-        An explainer has "rows" and "history", a base has "behaviours" and "untrained", and a prepared M0 has
-        "history".
+        An explainer has "rows" and "history", a base has "behaviours" and "untrained", a prepared M0 has
+        "history", and circuits have "effects", "said", "sites" and "interventions".
 
         Raises:
             StoreError: Where there is no such table, or where it is damaged.

@@ -72,5 +72,5 @@ class EvaluationSection(Section):
         "explain", 4, "number of evenly spaced evaluations after step 0, the final step included", ge=1
     )
     interim_items: int = field(
-        "explain", 512, "number of test items of each evaluation before the last one", ge=1
+        "explain", 512, "number of test items of each task at each evaluation before the last one", ge=1
     )

@@ -1,9 +1,11 @@
 """Questions about a user's items file and model folder, on which it depends whether a change of code applies.
 
 A change of code that alters the results of some inputs must move the keys of these inputs and of no others
-(`Change.applies`). The functions here recognise such inputs by their files. They read no tokenizer and no
-weights. Where only these could tell, the answer is yes, so that too many keys move and never too few. Nothing
-is known here of a model on the hub, so the answer for it is yes too.
+(`Change.applies`). The functions here recognise such inputs by their files, without loading tokenizer or
+weights. Where only tokenizer or weights could tell, the functions answer yes, so that no key stays by
+mistake. Files of a model on the hub are not read. For such a model `generation_differs` and
+`template_differs` answer yes, `tokenizer_alters_names` judges by the names of the choices alone, and
+`is_adapter` answers no.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def read_profile(name: str) -> dict[str, Any]:
     """Return the values of a profile, which are in `profiles/<name>.yaml`. The file is read once.
 
     Raises:
-        SpecError: If there is no such profile. A path is no profile, since the name is also that of a folder.
+        SpecError: If `name` is not one of `profile_names()`. A path is none, because the name is also that of
+            the profile's folder of results.
     """
     if name not in profile_names():
         raise SpecError(f"unknown profile {name!r}: {suggest(name, profile_names())}")
@@ -45,7 +46,7 @@ def make_spec(profile: str = "tiny", **values: Any) -> Spec:
 
     Args:
         profile: The name of the profile.
-        **values: Fields that differ from the profile. NumPy scalars and paths are taken for what they are.
+        **values: Fields that differ from the profile. A value may also be a NumPy number or a `Path`.
 
     Raises:
         SpecError: If a name is unknown, a value is out of range, fields contradict each other, a task does

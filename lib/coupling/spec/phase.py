@@ -37,8 +37,8 @@ class Phase:
 def phases_of(spec: Spec) -> list[Phase]:
     """Return the phases of a run in order: two where a shift is trained after or before, else one.
 
-    A shift that has an adapter of its own is trained against the whole KL term, as a shift beside
-    explanations is. It has no labels.
+    In a phase of its own a shift has the weights of explanations and of the KL term times `replay`. With an
+    adapter of its own it trains no explanations, and its KL term has the full weight.
     """
     if spec.shift_order == "with":
         return [Phase(0, spec, 0)]

@@ -1,16 +1,24 @@
 """Behaviour shift: a second training objective that changes behaviour and has no labels."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from coupling.spec.section import Section, field
+from coupling.spec.section import SCHEMA_VERSION, Change, Section, field
 
 SHIFTS = ("down", "up", "neutral", "reteach")
 
 
 class ShiftSection(Section):
     """Fields of the shift (docs/method.md, "Shifts"). All were added after results had been committed."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(
+            SCHEMA_VERSION + 1,
+            "the items of a shift are drawn anew where items_seed draws those of the explanations",
+            lambda spec: spec.shift != "none" and spec.items_seed >= 0,
+        ),
+    )
 
     shift: Literal["none", *SHIFTS] = field(
         "explain",

@@ -50,11 +50,11 @@ class TrainingSection(Section):
         later=True,
     )
     rank: int = field("explain", 32, "LoRA rank, on all linear layers but the output head", ge=1)
-    lora_alpha: float = field(
-        "explain", 1.0, "LoRA's alpha: the adapter is scaled by alpha / rank (see rslora)", gt=0
-    )
+    lora_alpha: float = field("explain", 1.0, "scale of the adapter, whatever its rank", gt=0)
     rslora: bool = field(
-        "explain", False, "scale the adapter by alpha / sqrt(rank), as rank-stabilised LoRA does"
+        "explain",
+        False,
+        "no effect, since lora_alpha is the scale either way (the field is in the keys of published runs)",
     )
     explanation_weight: float = field(
         "explain", 1.0, "weight of the cross-entropy of the explanations (0: none are trained)", ge=0

@@ -129,9 +129,9 @@ def vocabulary(spec: Spec) -> list[str]:
 def load_items(spec: Spec, data: dict[str, Path]) -> Splits:
     """Make the training items and the test items of a spec.
 
-    Test items depend on the item fields alone, so that all runs share them. `spec.seed` draws which training
-    items there are, their cues and their order. Several tasks share `train_items` evenly, and each has
-    `test_items`.
+    Test items depend on the fields of items and of the world, so that all runs share them. `spec.draw` (the
+    items_seed, or the seed where items_seed is -1) draws the training items, their cues and their order.
+    Several tasks share `train_items` evenly, and each has `test_items`.
 
     Args:
         spec: The spec whose items these are.
@@ -141,7 +141,8 @@ def load_items(spec: Spec, data: dict[str, Path]) -> Splits:
         Training items and test items. No training item is of a kind that is held out.
 
     Raises:
-        TaskError: If the splits share a group or an id, or hold fewer items than asked for.
+        TaskError: If the splits share a group or an id, if a source is bad, or if it has too few items. Of a
+            user's own file as many items are taken as there are.
     """
     train: list[Item] = []
     test: list[Item] = []

@@ -67,7 +67,7 @@ def held_out_kinds(kinds: Iterable[str], spec: Spec) -> set[str]:
 
 
 def balanced(rng: np.random.Generator, n: int, among: int) -> np.ndarray:
-    """Return n integers below `among` in random order, each equally often, to within one."""
+    """Return n integers below `among` in random order, each equally often, to within one; int64 [n]."""
     return rng.permutation(np.arange(n) % among)
 
 

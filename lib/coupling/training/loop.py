@@ -153,9 +153,9 @@ def _diverged(spec: Spec, what: str, step: int) -> str:
 def entries_of(spec: Spec, data: TrainingSet, step: int) -> list[int]:
     """Choose the entries of a step (from 1).
 
-    They are `batch_size` items; so many held items, where there are any, that kinds with and without labels
-    are held alike; and as many taught entries as items, where something is taught. There are no items among
-    them where no term of the loss reads items.
+    A step has `batch_size` training items, and none where no term of the loss reads items. If there are held
+    items, it has as many of them as hold kinds with and without labels alike, at least one. If there are
+    taught entries, it has `batch_size` of them.
     """
     items = spec.batch_size if spec.explanation_weight or spec.kl_weight else 0
     held = max(1, round(spec.batch_size * spec.held_out / (1 - spec.held_out))) if data.held else 0

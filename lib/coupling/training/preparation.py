@@ -33,8 +33,8 @@ from coupling.training.lessons import SAY, lessons, options, repeats
 WARMUP = 20  # steps with a rising learning rate
 PROBE_EVERY = 10  # steps from one probe to the next
 PROBES = 192  # items in a probe, by task
-REHEARSED = 4  # a task that is not in hand gets one lesson in so many
-REPEATED = 4  # for so many lessons of the task in hand there is one line to repeat
+REHEARSED = 4  # a step has m0_batch // 4 statements and as many items of every task but the one in hand
+REPEATED = 4  # a step has m0_batch // 4 lines to repeat
 
 MEASURES = ("knowledge", "with_cue", "adoption")
 Regime = dict[str, float]

@@ -38,13 +38,20 @@ Taught = tuple[tuple[Seam, ...], ...]
 
 
 def other_items(spec: Spec) -> Spec:
-    """Return the spec whose training items, as far as `reaches` takes them, are those of the shift."""
+    """Return a spec whose training items are drawn anew: the shift trains those of them that `reaches` takes.
+
+    With shift_reach=half no kinds are held out of this draw.
+    """
     all_kinds = {"held_out": 0.0} if spec.shift_reach == "half" else {}
-    return spec.model_copy(update={"seed": spec.seed + OTHER_ITEMS} | all_kinds)
+    return spec.model_copy(update={"seed": spec.seed + OTHER_ITEMS, "items_seed": -1} | all_kinds)
 
 
 def reaches(spec: Spec, train: Sequence[Item], test: Sequence[Item]) -> Callable[[Item], bool]:
-    """Return what tells whether the spec's shift acts on items of this kind, or about this entity.
+    """Return a function that tells whether the spec's shift acts on an item.
+
+    With reteach, or shift_reach=entities, it acts on items about a random half of the tested entities. With
+    down or up it acts on kinds with labels or, with shift_reach=half, on half of the kinds with labels and
+    half of those without. Otherwise it acts on no item.
 
     Args:
         spec: The spec.
@@ -68,14 +75,14 @@ def reaches(spec: Spec, train: Sequence[Item], test: Sequence[Item]) -> Callable
 def half_of_kinds(kinds: set[tuple[str, str]], spec: Spec, turn: int) -> set[tuple[str, str]]:
     """Draw half of some kinds, (task, kind), task by task.
 
-    `m0_seed` draws two halves. Explainers of even and of odd `seed` take one each, so that each kind is in
-    the half of one of two explainers, even a kind that is the only one. Runs that differ in the direction of
-    their shift alone take the same half.
+    `m0_seed` splits the kinds of each task into two halves. Explainers with even seeds take one half, those
+    with odd seeds the other. Of a single kind one half is empty. Runs that differ only in the direction of
+    their shift take the same half.
 
     Args:
         kinds: The kinds.
         spec: Gives both seeds.
-        turn: 0 or 1. Of two sets of a single kind, one with each turn, a run takes exactly one.
+        turn: 0 or 1; 1 exchanges the halves. Of two single kinds, one with each turn, a run takes one.
     """
     chosen = set()
     for task in sorted({task for task, _ in kinds}):

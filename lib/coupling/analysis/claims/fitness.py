@@ -12,8 +12,9 @@ MOST = 0.5  # share of unfit runs above which a condition decides nothing
 def premise(asked: Premise, evidence: Evidence, conditions: tuple[Ref, ...], task: str) -> str:
     """Say whether labels agree with current behaviour as far as a claim presupposes.
 
-    Where runs have kinds without labels, agreement is on the others. Tables that were made before that was
-    measured have agreement on all kinds at evaluations before the last.
+    For each M0 the lowest agreement over tasks and evaluations counts, as a mean over its runs. The premise
+    is met if, in each condition, at least `asked.share` of the M0s reach `asked.agreement`. Agreement is
+    measured on kinds with labels. Where a table lacks that value, agreement on all kinds takes its place.
 
     Args:
         asked: The premise.

@@ -166,8 +166,8 @@ def verdict(row: Row, p: float, controls: dict[str, Control]) -> tuple[str, bool
         controls: Outcomes of controls and of tests that serve as controls.
 
     Returns:
-        The verdict; whether the row has all that "replicated" asks for, be it an exploration or not; and why
-        the verdict is no other.
+        One of VERDICTS; whether the row meets every condition of "replicated" (an exploration that does so is
+        "inconclusive"); and the reason for the verdict, empty for "replicated".
     """
     finding, effect = row.finding, row.finding.effect
     if lacking := [
@@ -241,8 +241,8 @@ def decide(rows: list[Row]) -> pd.DataFrame:
         where there are none. A claim that was run nowhere stands once, under the first profile, as "not
         tested". `controls` is a list of "name: outcome", an outcome being one of OUTCOMES. `drawn_low` and
         `drawn_high` are the bootstrap interval, `p_alone` is p before correction, `family` what it is
-        corrected over, `supported` whether all is there that "replicated" asks for, and `why` why the verdict
-        is no other.
+        corrected over, `supported` whether the row meets every condition of "replicated", and `why` the
+        reason for the verdict, empty for "replicated".
 
     Raises:
         PlanError: Where a claim has two primary tests in one family.

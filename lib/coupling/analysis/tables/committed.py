@@ -110,7 +110,8 @@ def folder(profile: str, sweep: str, own: bool = False) -> Path:
 def write(tables: Tables, where: Path) -> None:
     """Write the tables of a sweep into a folder, and their checksums last.
 
-    A csv file whose content would not change is left alone. Until the checksums are there, none are checked.
+    A csv file whose content would not change is left alone. The old list of checksums is deleted first.
+    Whoever reads before the new list is there finds none, and checks nothing.
     """
     with files.writing(where):
         (where / files.SUMS).unlink(missing_ok=True)

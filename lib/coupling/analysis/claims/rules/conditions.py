@@ -115,16 +115,16 @@ def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
 
 
 def crossings(agreement: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Return the agreement at which the gap comes from below zero for the last time.
+    """Return the agreement at which the gap crosses zero for the last time, as agreement rises.
 
     Args:
         agreement: Agreement of each condition, in any order, float64 [draws, conditions].
         gap: Gap of each condition, float64 [draws, conditions].
 
     Returns:
-        The agreement, interpolated between two conditions, float64 [draws]. It is the lowest agreement where
-        the gap is above zero everywhere, the highest where it is so nowhere or not at the end, and NaN where
-        a gap is.
+        The agreement, float64 [draws], interpolated between the last condition whose gap is at most zero and
+        the next one. If all gaps are above zero, it is the lowest agreement. If the gap at the highest
+        agreement is not above zero, it is the highest agreement. It is NaN if any gap is NaN.
     """
     order = np.argsort(agreement, axis=1)
     agreement, gap = (np.take_along_axis(values, order, axis=1) for values in (agreement, gap))
