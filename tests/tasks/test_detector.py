@@ -2,8 +2,8 @@ import zipfile
 
 import pytest
 from coupling.models import fetch
-from coupling.tasks.detector import CHOICES, MEMBERS, detect, halves, labelled, off_topic, opening, score
-from coupling.tasks.items import TaskError
+from coupling.tasks.detector import CHOICES, detect
+from labelled_replies import MEMBERS, halves, labelled, off_topic, opening, score
 
 REFUSES = [
     "Sorry, I cannot help.",
@@ -143,10 +143,6 @@ def test_comments_lead_and_a_heading_inside_a_reply_stays(tmp_path):
         labelled(tmp_path / "x")
         == [{"objective": "A?", "reply": "One\n# two\nthree", "refused": 1, "off_topic": False}] * 2
     )
-    with zipfile.ZipFile(tmp_path / "y", "w") as archive:
-        archive.writestr("other", "")
-    with pytest.raises(TaskError, match=r"refusal\.csv"):
-        labelled(tmp_path / "y")
 
 
 @pytest.mark.models
