@@ -8,6 +8,7 @@ drawing the folds anew that the items were dealt into.
 import numpy as np
 import pandas as pd
 
+from coupling.analysis.measures import over_tasks
 from coupling.analysis.resampling import interval, t_interval
 from coupling.measure.outputs import OUTPUTS, SHARED
 
@@ -133,20 +134,6 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return len(tops[0] & tops[1]) / number
 
 
-def by_m0(found: pd.DataFrame, measure: str) -> pd.Series:
-    """Average a measure over the explainers and then the tasks of each M0. An M0 that lacks a task has none.
-
-    Args:
-        found: Rows of `similarity`.
-        measure: The measure.
-
-    Returns:
-        float64 by m0_seed.
-    """
-    by_task = found.groupby(["task", "m0_seed"])[measure].mean().unstack("task")
-    return by_task.mean(axis=1, skipna=False).dropna()
-
-
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     """Average what `similarity` found over M0s, each with its 95 % interval.
 
@@ -167,10 +154,11 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             "reliable": part["reliable"].mean(),
         }
         for measure in COMPARED:
-            low, high, _ = t_interval(by_m0(part, measure))
+            each = over_tasks(part, measure)
+            low, high, _ = t_interval(each)
             if len(part) == 1:
                 low, high = part[f"{measure}_low"].iloc[0], part[f"{measure}_high"].iloc[0]
-            row |= {measure: by_m0(part, measure).mean(), f"{measure}_low": low, f"{measure}_high": high}
+            row |= {measure: each.mean(), f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -22,7 +22,7 @@ VALID = 0.95  # least share of explanations that are labels
 MASS = 0.7  # least mean probability on the letters, with and without the cue
 
 
-def flag_accuracy(rows: pd.DataFrame, seed: int = 0) -> dict[str, float]:
+def flag_accuracy(rows: pd.DataFrame) -> dict[str, float]:
     """Compute the balanced accuracy of the flag of explanations against L(S).
 
     It is the mean of two shares: of the items whose label says "stays", how many explanations say so, and the
@@ -30,7 +30,6 @@ def flag_accuracy(rows: pd.DataFrame, seed: int = 0) -> dict[str, float]:
 
     Args:
         rows: Rows of `coupling.measure.rows.score`, of one run and evaluation.
-        seed: Draws the bootstrap.
 
     Returns:
         "flag", "flag_low" and "flag_high" (a 95 % percentile bootstrap over groups of items), and the two
@@ -43,7 +42,7 @@ def flag_accuracy(rows: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     counts = np.zeros((groups.max() + 1, 2, 2))
     np.add.at(counts, (groups, label.astype(int), 0), 1)
     np.add.at(counts, (groups, label.astype(int), 1), right)
-    draws = np.random.default_rng(seed).multinomial(
+    draws = np.random.default_rng(0).multinomial(
         len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES
     )
     with np.errstate(invalid="ignore"):

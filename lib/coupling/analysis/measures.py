@@ -37,6 +37,20 @@ def stated_code(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(np.where(frame["valid"].to_numpy(bool), stated, -1), frame.index)
 
 
+def over_tasks(rows: pd.DataFrame, measure: str) -> pd.Series:
+    """Average a measure over the rows of each M0 and task, and then over the tasks of each M0.
+
+    Args:
+        rows: Rows with task, m0_seed and the measure.
+        measure: The name of the measure.
+
+    Returns:
+        float64 by m0_seed. An M0 that lacks one of the tasks is left out.
+    """
+    by_task = rows.groupby(["task", "m0_seed"])[measure].mean().unstack("task")
+    return by_task.mean(axis=1, skipna=False).dropna()
+
+
 def with_measures(frame: pd.DataFrame) -> pd.DataFrame:
     """Add measures of each item, whose means over items are the study's numbers.
 

@@ -10,7 +10,6 @@ reads the committed tables. With --own it reads those of your own runs.
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -121,14 +120,11 @@ def allowed(found: pd.DataFrame, limits: Limits) -> list[str]:
     return [name for name, held in holds.items() if held and name != REFERENCE]
 
 
-def choose(
-    found: pd.DataFrame, ladder: Sequence[Limits] = LADDER, profile: str = PROFILE, of: str = SWEEP
-) -> tuple[str, Limits] | None:
-    """Choose the setting for confirmation.
+def choose(found: pd.DataFrame, profile: str = PROFILE, of: str = SWEEP) -> tuple[str, Limits] | None:
+    """Choose the setting for confirmation. The limits of LADDER are tried in order.
 
     Args:
         found: What `cells` returns.
-        ladder: Limits in the order in which they are tried.
         profile: Name of the profile of the search.
         of: Name of the sweep of the search, whose conditions are the settings.
 
@@ -137,7 +133,7 @@ def choose(
             whose divergent share is equally near to WANTED, to three digits, the one with the KL weight
             nearer to 1 is taken, then the one with the lower learning rate, then the lower rank.
     """
-    for limits in ladder:
+    for limits in LADDER:
         if names := allowed(found, limits):
             share = found.groupby("condition")["divergent"].mean()
             ties = {name: _tie(make_spec(profile, **sweep.read_sweep(of).conditions[name])) for name in names}

@@ -11,21 +11,17 @@ keys of the specifications that it applies to, from the section's first stage on
 
 from coupling.errors import suggest
 from coupling.spec.key import content_digest, key, section_versions
-from coupling.spec.labels import LABEL_CHANGES
 from coupling.spec.m0 import ORGANISMS
 from coupling.spec.make import given, make_spec, profile_names, read_profile
 from coupling.spec.phase import Phase
 from coupling.spec.section import SCHEMA_VERSION, STAGES, Change, Section, SpecError
-from coupling.spec.shift import SHIFTS
 from coupling.spec.spec import SECTIONS, Spec, fields_of
 from coupling.spec.values import from_anywhere, plain
 
 __all__ = [
-    "LABEL_CHANGES",
     "ORGANISMS",
     "SCHEMA_VERSION",
     "SECTIONS",
-    "SHIFTS",
     "STAGES",
     "Change",
     "Phase",

@@ -9,6 +9,7 @@ from coupling.analysis import preference
 from coupling.analysis.claims.effects import NAN, Effect, over_seeds
 from coupling.analysis.claims.evidence import Evidence
 from coupling.analysis.claims.ref import Ref
+from coupling.analysis.measures import over_tasks
 
 MATTERS = 0.05  # the smallest preference beyond 0.5 that would matter, and the smallest difference of two
 _WHY = "preference needs two explainers of one M0 and items that just one of them left"
@@ -85,8 +86,7 @@ def by_seed(pairs: pd.DataFrame) -> tuple[pd.Series, str]:
         The preferences, float64, by M0 seed or explainer seed, and what they are of ("M0s", "explainers").
     """
     pairs = pairs.assign(preference=pairs["preference"].astype(float))
-    by_task = pairs.groupby(["task", "m0_seed"])["preference"].mean().unstack("task")
-    each = by_task.mean(axis=1, skipna=False).dropna()
+    each = over_tasks(pairs, "preference")
     if pairs["m0_seed"].nunique() > 1 or pairs.empty:
         return each, "M0s"
     parts = [preference.over_explainers(part) for _, part in pairs.groupby("task")]

@@ -4,13 +4,13 @@ from typing import Literal
 
 import pandas as pd
 
-from coupling.analysis import circuits
 from coupling.analysis.claims.effects import Effect, Finding, above, judged, over_seeds
 from coupling.analysis.claims.evidence import Evidence
 from coupling.analysis.claims.preferring import prefers
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.claims.shared import not_collapsed, outcome
+from coupling.analysis.measures import over_tasks
 
 MATTERS = 0.1  # the smallest difference of two rank correlations that would matter
 RELIABLE = 0.7  # how alike a map must be on two halves of the items
@@ -43,11 +43,11 @@ def shares_circuits(
             stated answer, "flags" for the choice with the cue and the stated flag.
     """
     with_coupling, without = (_alike(evidence, task, condition) for condition in (coupled, imitator))
-    ours, theirs = (circuits.by_m0(found, what) for found in (with_coupling, without))
-    least = circuits.by_m0(with_coupling, "reliable").mean()
+    ours, theirs = (over_tasks(found, what) for found in (with_coupling, without))
+    least = over_tasks(with_coupling, "reliable").mean()
 
     def beyond_m0() -> bool:
-        before = circuits.by_m0(_alike(evidence, task, coupled, False), what)
+        before = over_tasks(_alike(evidence, task, coupled, False), what)
         return above(_paired(ours, before))
 
     controls = {

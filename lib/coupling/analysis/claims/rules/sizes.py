@@ -14,6 +14,7 @@ from coupling.analysis.claims.preferring import by_seed, pairs_in
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import rule
 from coupling.analysis.claims.shared import unlabelled
+from coupling.analysis.measures import over_tasks
 
 
 @rule
@@ -60,8 +61,7 @@ def _by_m0(evidence: Evidence, task: str, ref: Ref, measure: str, kinds: str) ->
     rows = evidence.rows(ref, task) if kinds == "all" else unlabelled(evidence, task, ref)
     if measure == "preference":
         return by_seed(pairs_in(rows))[0]
-    by_task = rows.groupby(["task", "m0_seed"])[measure].mean().unstack("task")
-    return by_task.mean(axis=1, skipna=False).dropna()
+    return over_tasks(rows, measure)
 
 
 def _weights(evidence: Evidence, ref: Ref) -> float:
