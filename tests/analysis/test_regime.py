@@ -79,11 +79,14 @@ def test_limits_are_relaxed_in_the_written_order_and_no_further_than_needed():
     assert chosen(**{"128, 0.002, 1": {"agreement": 0.83}}) is None
 
 
+TAKES = "The rule (PLAN.md, tenth part) takes rank, learning rate and KL weight `128, 0.002, 1`."
+
+
 @pytest.mark.parametrize(
     ("lowest", "said"),
     [
-        (0.9, "The rule takes `128, 0.002, 1`, within all its limits."),
-        (0.82, "The rule takes `128, 0.002, 1`, after relaxing 1 of the 3 limits that may be relaxed."),
+        (0.9, f"{TAKES} This setting keeps all limits."),
+        (0.82, f"{TAKES} No setting keeps the first limits. 1 of 3 were relaxed, in the order of the plan."),
         (0.5, "No setting keeps the rule."),
     ],
 )
