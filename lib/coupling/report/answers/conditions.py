@@ -109,7 +109,7 @@ def dynamics(data: Tables) -> Answer:
         "On divergent items, behaviour moves no more often than the explanation for",
         zip(named(whole), *(whole[column] for column in columns), strict=True),
     )
-    return Answer(table, [*found, *_risen(data.dynamics)])
+    return Answer(table, [*found, *_risen(data.dynamics, data.summary)])
 
 
 def _first_seen(values: pd.Series) -> pd.Series:
@@ -119,9 +119,10 @@ def _first_seen(values: pd.Series) -> pd.Series:
     return values.map({value: place for place, value in enumerate(values.unique())})
 
 
-def _risen(dynamics: pd.DataFrame) -> list[str]:
-    """Say from what to what self and agreement go, over the evaluations after the start."""
-    later = dynamics[dynamics["step"] > 0]
+def _risen(dynamics: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
+    """Say from what to what self and agreement go after the start, unless all runs are collapsed."""
+    alive = summary.loc[summary["collapsed"] < summary["runs"], ["task", "condition"]]
+    later = dynamics[dynamics["step"] > 0].merge(alive)
     ends = later.groupby(["task", "condition"], sort=False).agg(["first", "last"])
     said = []
     for name, (_, row) in zip(named(ends.index.to_frame(index=False)), ends.iterrows(), strict=True):
