@@ -30,7 +30,7 @@ def largest_parts() -> list[str]:
         f"- The largest gap is {_with_interval(gap, 'gap')}: {gap['task']}, {_setting(gap)}. There behaviour "
         f"differs from its labels on {gap['divergent']:.3f} of the items. No gap can be larger than this "
         f"share, and the gap is {gap['gap'] / gap['divergent']:.0%} of it.",
-        f"- In the {len(above)} of {len(found)} settings whose gap is above zero, that share is "
+        f"- In {len(above)} of {len(found)} settings the gap is above zero. There that share is "
         f"{above['divergent'].min():.3f} to {above['divergent'].max():.3f}. So what bounds the gap is how "
         "seldom behaviour leaves its labels. The preference has no such bound: it is taken over items on "
         "which two runs differ.",

@@ -80,7 +80,7 @@ def attention_parts(errors: pd.DataFrame) -> list[str]:
         "share of the largest value. FlexAttention has no gradients on a CPU. No GPU has been measured where "
         "no row names one."
     )
-    return ["### Attention kernels", text, markdown_table([*header, "tolerance"], rows)]
+    return ["### The engine: attention kernels", text, markdown_table([*header, "tolerance"], rows)]
 
 
 def decoding_parts(rates: pd.DataFrame) -> list[str]:
@@ -112,7 +112,7 @@ def decoding_parts(rates: pd.DataFrame) -> list[str]:
         "explanations decoded pass by pass, and those of several passes together (`decode_batch`). Where "
         "texts differ, rounding does."
     )
-    return ["### Evaluation", text, markdown_table(header, rows)]
+    return ["### The engine: evaluation", text, markdown_table(header, rows)]
 
 
 def _error(value: float) -> str:
