@@ -258,7 +258,7 @@ def _every_deal(of: list[Unit]) -> list[np.ndarray]:
 
 
 def _orders(runs: int) -> np.ndarray:
-    """All orders of K runs, int64 [K!, K]; of more than seven runs 5,040 random ones behind the first."""
+    """All orders of K runs, int64 [K!, K]; of more than seven runs 5,040 random ones after the first."""
     if factorial(runs) <= factorial(7):
         return np.array(list(permutations(range(runs))))
     rng = np.random.default_rng(0)

@@ -113,7 +113,7 @@ def flattened(table: pd.DataFrame, names: Sequence[str], mean: str = "") -> dict
     Args:
         table: What `intervals` returned.
         names: The rows to take.
-        mean: What is put behind a name for its mean, for instance "_mean".
+        mean: What is put after a name for its mean, for instance "_mean".
 
     Returns:
         For each name, in order: name + `mean`, name_low and name_high.

@@ -6,7 +6,7 @@ from coupling.analysis import flags, preference
 from coupling.analysis.measures import RUN, label_code
 from coupling.analysis.resampling import flattened, intervals, t_interval
 
-# Every measure whose mean a run has, in the order of runs.csv, and how a summary shows it behind its first
+# Every measure whose mean a run has, in the order of runs.csv, and how a summary shows it after its first
 # columns: "interval" as its mean with an interval, "mean" as its mean alone, "" not at all.
 MEASURES = {
     "self": "interval",
@@ -168,7 +168,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         One row a condition, in the order of `frame`. The first columns are condition, seeds (how many M0
         seeds), items (the most test items of a run), the means of self, target and base, gap, preference and
         excess with their intervals, divergent_share, agreement, no_label_share and explainers (the most
-        explainers of an M0). Behind them stand runs, collapsed and flag_not_learnt (how many runs), the other
+        explainers of an M0). After them stand runs, collapsed and flag_not_learnt (how many runs), the other
         measures as MEASURES says, and the means of baselines and flag scores over runs.
     """
     with_interval = [m for m, shown in MEASURES.items() if shown == "interval"]

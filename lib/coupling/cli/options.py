@@ -16,7 +16,7 @@ def with_spec_options(
     /,
     **own: tuple[Any, Any],
 ) -> Callable[..., None]:
-    """Give a command one option for every field of the spec, and options of its own before and behind them.
+    """Give a command one option for every field of the spec, and options of its own before and after them.
 
     What is not given on the command line is the profile's, so every field's option has no default.
 
@@ -24,7 +24,7 @@ def with_spec_options(
         command: Takes the options as keywords.
         fields: The fields that become options.
         panel: The heading of their part of the help; None for no part of their own.
-        **own: Its own options by name: their default and their annotation. The last one stands behind the
+        **own: Its own options by name: their default and their annotation. The last one stands after the
             fields, the others before them.
 
     Returns:

@@ -86,7 +86,7 @@ class Behaviours:
 
 
 def joined(a: Behaviours, b: Behaviours) -> Behaviours:
-    """Put the behaviours on two lists of items one behind the other."""
+    """Put the behaviours on two lists of items one after the other."""
     width = max(a.x.shape[1], b.x.shape[1])
     wide = [
         np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=-np.inf) for v in pair])

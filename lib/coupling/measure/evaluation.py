@@ -6,7 +6,7 @@ computes all three. Where the likeliest label is wanted and the model shares pas
 item's possible labels are branches of the tree too; else they have a pass of their own.
 
 What must be generated, explanations and replies, is then decoded from the keys and values of the pass. Each
-text is decoded behind its own prompt alone and sees nothing of the other branches of its tree.
+text is decoded after its own prompt alone and sees nothing of the other branches of its tree.
 
 Explanations could be read off such branches as well, since an explanation is mostly one of the labels. But
 that takes 12 more tokens an item, for labels by letter, and decoding takes 3: on small models it was slower.
@@ -151,11 +151,11 @@ def _packed_pass(loaded: Loaded, part: Sequence[Item], labels: Sequence[Sequence
     Args:
         loaded: The model.
         part: The items.
-        labels: The labels of each item that are scored behind its request; none for no item or for all.
+        labels: The labels of each item that are scored after its request; none for no item or for all.
     """
     replies = part[0].replies
     groups = [_scored(loaded, i, some) for i, some in zip(part, labels, strict=True)]
-    # The prompts of each item that something is decoded behind: the request, and before it x and cf if these
+    # The prompts of each item that something is decoded after: the request, and before it x and cf if these
     # ask for replies.
     ends = [[*(behaviour_texts(loaded, i) if replies else ()), request(loaded, i)] for i in part]
     found = [

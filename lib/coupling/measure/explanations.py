@@ -78,7 +78,7 @@ def request(loaded: Loaded, item: Item) -> str:
 
 
 def explanation_seam(loaded: Loaded, item: Item, label: str) -> Seam:
-    """Return the seam where a label, with the end mark behind it, follows the explanation request."""
+    """Return the seam where a label, with the end mark after it, follows the explanation request."""
     prefix, answer = completion(loaded.tokenizer, request(loaded, item), f" {label}")
     return Seam(prefix, (answer,))
 

@@ -215,7 +215,7 @@ class _Directions:
 
 
 def _steered(block: Block, directions: _Directions, chosen_on: set[str], noise: torch.Generator) -> list[Row]:
-    """Steer each item towards the choice behind the one that the model makes without the cue."""
+    """Steer each item towards the choice after the one that the model makes without the cue."""
     copies, about = [], []
     for k in _measured(block, chosen_on):
         one, before = block.items[k], block.said[k]

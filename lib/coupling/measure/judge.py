@@ -46,7 +46,7 @@ def log_odds(judge: Loaded, said: Sequence[tuple[str, str]], batch: int) -> np.n
         batch: How many replies share a pass.
 
     Returns:
-        The log-odds of a refusal: log P(" Yes") - log P(" No") behind the question; float32 [replies].
+        The log-odds of a refusal: log P(" Yes") - log P(" No") after the question; float32 [replies].
     """
     out = np.zeros(len(said), dtype=np.float32)
     for which in batches(len(said), batch):

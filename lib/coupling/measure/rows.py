@@ -99,7 +99,7 @@ def _matches(
     """Compare explanations with the labels of one model.
 
     Args:
-        name: The name of the column for exact match; with "_content" behind it, that for the stated answer
+        name: The name of the column for exact match; with "_content" after it, that for the stated answer
             alone.
         items: The items.
         texts: The explanations.

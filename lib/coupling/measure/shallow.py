@@ -126,7 +126,7 @@ def with_pairs(row: np.ndarray, size: int) -> np.ndarray:
         size: The number of features.
 
     Returns:
-        The same numbers, and behind them one number for each pair, from `size` up.
+        The same numbers, and after them one number for each pair, from `size` up.
     """
     i, j = np.triu_indices(len(row), 1)
     return np.concatenate([row, size + row[i] * size + row[j]])

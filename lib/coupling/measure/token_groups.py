@@ -2,7 +2,7 @@
 
 Four texts are made of an item: x and x without its cue, each once to read a behaviour and once to ask for an
 explanation. They become one prefix tree (models/trees.py). Tokens that two texts share stand in it once. But
-where one text begins another, all of them have branches of their own from the root on: the token behind which
+where one text begins another, all of them have branches of their own from the root on: the token after which
 one text is answered is then a token like others in the other text.
 
 A `Prompted` item knows the place of each token in its tree, by text and by slot. A slot is a group and a
@@ -69,8 +69,8 @@ def prompted(
 
     The groups are: "question", the first line that ends with a question mark, or else the first line;
     "options", all other lines without the cue, which are options or a story; "cue"; "request", the words that
-    ask for an explanation; "last", everything behind the words up to the last token behind which something is
-    predicted, or the last token of the words if nothing stands behind them. What a chat template puts before
+    ask for an explanation; "last", everything after the words up to the last token after which something is
+    predicted, or the last token of the words if nothing stands after them. What a chat template puts before
     the words is in no group.
 
     Args:

@@ -130,7 +130,7 @@ def _check_fresh(tuned: Loaded, before: torch.Tensor | None) -> None:
 
 @torch.no_grad()
 def probed(loaded: Loaded) -> torch.Tensor | None:
-    """Return the logits behind a few tokens, [vocabulary]; None on the meta device, which computes none."""
+    """Return the logits after a few tokens, [vocabulary]; None on the meta device, which computes none."""
     if loaded.device.type == "meta":
         return None
     ids = torch.arange(min(PROBE, loaded.model.get_input_embeddings().weight.shape[0]), device=loaded.device)

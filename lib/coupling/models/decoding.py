@@ -1,4 +1,4 @@
-"""Greedy decoding behind prompts that a packed pass has already read.
+"""Greedy decoding after prompts that a packed pass has already read.
 
 A packed pass (models/packing.py) leaves the keys and values of all its tokens in a cache. The tokens of one
 prompt are a path in it: a list of places. `decoded` copies the keys and values of each path into a cache of
@@ -21,7 +21,7 @@ from coupling.models.template import pad
 
 @torch.no_grad()
 def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Generate greedily behind each prompt, by transformers, in one padded batch where the model allows it.
+    """Generate greedily after each prompt, by transformers, in one padded batch where the model allows it.
 
     Args:
         loaded: The model.
@@ -29,7 +29,7 @@ def generated(loaded: Loaded, prompts: Sequence[Sequence[int]], limit: int) -> l
         limit: The most tokens to generate.
 
     Returns:
-        The token ids behind each prompt, without the end mark.
+        The token ids after each prompt, without the end mark.
     """
     if not loaded.pads and len(prompts) > 1:
         return [generated(loaded, [prompt], limit)[0] for prompt in prompts]
@@ -63,7 +63,7 @@ class Read:
 
     Attributes:
         paths: The places of each prompt's tokens in the cache.
-        first: The first token behind each prompt, which the pass has predicted; int64 [paths].
+        first: The first token after each prompt, which the pass has predicted; int64 [paths].
         cache: The keys and values of the pass.
     """
 
@@ -74,7 +74,7 @@ class Read:
 
 @torch.no_grad()
 def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]]:
-    """Generate greedily behind prompts that packed passes have read, all of them in one batch.
+    """Generate greedily after prompts that packed passes have read, all of them in one batch.
 
     A step of decoding reads every weight of the model once, however many prompts share it. So many prompts
     together take hardly longer than a few.
@@ -85,7 +85,7 @@ def decoded(loaded: Loaded, reads: Sequence[Read], limit: int) -> list[list[int]
         limit: The most tokens to generate, the first included.
 
     Returns:
-        The token ids behind each prompt, without the end mark, pass by pass.
+        The token ids after each prompt, without the end mark, pass by pass.
     """
     ends = torch.tensor(loaded.ends, device=loaded.device)
     first = torch.cat([read.first for read in reads])

@@ -6,7 +6,7 @@ over the states and keeps less of them:
 
     RMS norm     y = x / sqrt(mean(x²) + ε) · w              keeps x and one number a token
     gated layer  y = W_down (silu(W_gate x) · (W_up x))      keeps W_gate x and W_up x
-    last layer   what is behind its attention is computed at those tokens alone whose logits are wanted
+    last layer   what is after its attention is computed at those tokens alone whose logits are wanted
     shared head  what all prompts of a pass begin with is computed once (models/trees.py)
 
 A module is taken over only where it computes just this: outputs are compared first. All other modules, for

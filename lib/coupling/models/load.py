@@ -206,7 +206,7 @@ def is_pointer(path: Path) -> bool:
 def _set_marks(source: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let tokenizer and model agree on the marks that end a reply, and find a token to fill rows up with.
 
-    The tokenizer's end mark becomes the one that ends the model's turn. It stands behind every label. All
+    The tokenizer's end mark becomes the one that ends the model's turn. It stands after every label. All
     marks that tokenizer, model or chat template name end a reply (`Loaded.ends`).
 
     Raises:

@@ -25,7 +25,7 @@ class Loaded:
         packs: Whether it can take packed prefix trees (models/packing.py). If not, plain padded batches give
             the same numbers, more slowly.
         system: What the model is told above every prompt; empty for nothing.
-        pads: Whether a model that cannot take trees can at least take padded batches, and go on behind the
+        pads: Whether a model that cannot take trees can at least take padded batches, and go on after the
             keys and values that it kept. If not, it reads every text by itself.
         shares: Whether a pass computes tokens with which all its trees begin only once.
         picks: Whether the last layer of a packed pass picks the tokens whose logits are wanted (fused.py).
@@ -44,7 +44,7 @@ class Loaded:
     def ends(self) -> tuple[int, ...]:
         """The ids of the tokens that end a reply, each once.
 
-        First comes the tokenizer's end mark, which also stands behind what the model is trained to say. Then
+        First comes the tokenizer's end mark, which also stands after what the model is trained to say. Then
         come the marks that the model's own configuration of generation names.
         """
         named = self.model.generation_config.eos_token_id

@@ -236,7 +236,7 @@ def takes_trees(loaded: Loaded) -> str | None:
 
 @torch.no_grad()
 def each_alone(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Return the logits behind each token sequence, from a pass over it alone.
+    """Return the logits after each token sequence, from a pass over it alone.
 
     Returns:
         float32 [sequences, vocabulary].

@@ -1,4 +1,4 @@
-"""Log-probabilities of given texts behind prompts: by one packed pass, or by plain padded passes.
+"""Log-probabilities of given texts after prompts: by one packed pass, or by plain padded passes.
 
 To score the possible answers to many prompts, each prompt with its answers becomes a prefix tree and all
 trees become one row (models/packing.py). The log-probability of an answer (a tail) is the sum of the
@@ -23,7 +23,7 @@ from coupling.models.trees import Row, Tree, pack, prefix_tree
 
 
 def continuation_logprobs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> torch.Tensor:
-    """Compute the log-probability of every tail of some seams behind its prefix.
+    """Compute the log-probability of every tail of some seams after its prefix.
 
     Gradients flow through.
 
@@ -75,7 +75,7 @@ def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.
         For each group the head's inputs, seam by seam, [tokens of the first tails, width].
 
     Raises:
-        ValueError: If the model changes its logits behind the head, so that the head does not give them.
+        ValueError: If the model changes its logits after the head, so that the head does not give them.
     """
     head, seen = loaded.model.get_output_embeddings(), []
     handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
@@ -98,7 +98,7 @@ def head_inputs(loaded: Loaded, groups: Sequence[Sequence[Seam]]) -> list[torch.
         again = head(inputs[None])[0].float()
     if not torch.allclose(again, logits.float(), atol=0.05 * float(again.std())):
         raise ValueError(
-            "this model changes its logits behind the output head: its replies cannot be held by the KL term"
+            "this model changes its logits after the output head: its replies cannot be held by the KL term"
         )
     return out
 
@@ -131,7 +131,7 @@ class Tails:
     """The tails of a group of seams, found in the group's prefix tree. They depend on token ids alone.
 
     Attributes:
-        tree: The tree of what `fed` gives for the seams, and of other sequences behind them.
+        tree: The tree of what `fed` gives for the seams, and of other sequences after them.
         tokens: For each token of each tail its id, the place in the tree where it is predicted, and the index
             of its seam and of its tail; int64 [4, tokens of all tails].
         shape: The number of seams, and the most tails that one of them has.
@@ -150,7 +150,7 @@ def find_tails(group: Sequence[Seam], further: Sequence[Sequence[int]] = ()) -> 
 
     Args:
         group: The seams.
-        further: Token sequences that the tree holds behind those of the seams.
+        further: Token sequences that the tree holds after those of the seams.
     """
     tree = prefix_tree([*(sequence for s in group for sequence in fed(s)), *further])
     paths = iter(tree.paths)
@@ -216,7 +216,7 @@ def plain_logprobs(loaded: Loaded, seams: Sequence[Seam]) -> torch.Tensor:
     """Compute the log-probability of every tail from padded batches.
 
     This is the reference for `continuation_logprobs`. One pass reads the prefixes, padded on the left. If
-    tails have several tokens, a second pass reads the tails behind the keys and values that the first one
+    tails have several tokens, a second pass reads the tails after the keys and values that the first one
     kept. Gradients flow through both. A model that cannot be padded so reads every text whole.
 
     Returns:

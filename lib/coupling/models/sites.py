@@ -1,6 +1,6 @@
 """Sites: the places within a model whose states can be read, and replaced, while it computes.
 
-A site is a part of one layer: the residual stream behind the layer, or what its attention or its MLP adds to
+A site is a part of one layer: the residual stream after the layer, or what its attention or its MLP adds to
 it. Forward hooks read and replace the states of a site, so that no weight is touched and no module is
 wrapped. The hooks live in a context manager. When it ends, the model is as it was, and this is asserted.
 
@@ -38,7 +38,7 @@ class Site(NamedTuple):
 
     Attributes:
         layer: The layer, from 0.
-        part: "residual" is the stream behind the layer; "attention" and "mlp" are what these parts add to it.
+        part: "residual" is the stream after the layer; "attention" and "mlp" are what these parts add to it.
     """
 
     layer: int

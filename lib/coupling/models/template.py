@@ -1,10 +1,10 @@
 """From words to the text that a model reads, and from text to tokens.
 
 Text. A model with a chat template is asked in a chat. A model without one is asked by a plain template of
-ours: the words, then the start of the answer on a line of its own, behind the tokenizer's beginning-of-text
+ours: the words, then the start of the answer on a line of its own, after the tokenizer's beginning-of-text
 mark if it has one.
 
-Tokens. A model's answers are scored or trained behind a prompt, so it must be known which tokens belong to
+Tokens. A model's answers are scored or trained after a prompt, so it must be known which tokens belong to
 the prompt and which to the answer. A tokenizer may merge the end of the one with the start of the other. A
 `Seam` is the place between them, in tokens.
 """
@@ -129,7 +129,7 @@ def apply_template(
     Args:
         tokenizer: A tokenizer with a chat template.
         turns: The turns of the chat, each with "role" and "content".
-        add_generation_prompt: Whether the model's next turn begins behind them.
+        add_generation_prompt: Whether the model's next turn begins after them.
     """
     template = tokenizer.get_chat_template()
     return tokenizer.apply_chat_template(
@@ -159,14 +159,14 @@ def turn_end(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> int | N
     """Return the mark that ends the model's turn in a chat.
 
     A model may have several end marks: some tokenizers name that of a whole text, and the chat template
-    writes another one behind a turn.
+    writes another one after a turn.
 
     Args:
         tokenizer: The tokenizer.
         ends: The end marks that tokenizer and model name.
 
     Returns:
-        The first token behind a turn as the chat template writes it, if it is a special token or among
+        The first token after a turn as the chat template writes it, if it is a special token or among
         `ends`. Else the first of `ends`, or None if there are none.
     """
     first = next(iter(ends), None)
@@ -244,7 +244,7 @@ def seam(tokenizer: PreTrainedTokenizerBase, text: str, continuations: tuple[str
 
 
 def ended(texts: Sequence[tuple[int, ...]], end: int) -> list[tuple[int, ...]]:
-    """Put the end mark behind each of some texts, if one of the texts begins another.
+    """Put the end mark after each of some texts, if one of the texts begins another.
 
     Args:
         texts: The token ids of each text.
@@ -263,11 +263,11 @@ def ended(texts: Sequence[tuple[int, ...]], end: int) -> list[tuple[int, ...]]:
 def completion(
     tokenizer: PreTrainedTokenizerBase, text: str, answer: str
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the token ids of a prompt, and those of an answer with the end mark behind it.
+    """Return the token ids of a prompt, and those of an answer with the end mark after it.
 
     Raises:
-        TemplateError: If the tokenizer merges the two. The model would then be trained behind other tokens
-            than those behind which it generates.
+        TemplateError: If the tokenizer merges the two. The model would then be trained after other tokens
+            than those after which it generates.
     """
     prefix, whole = encode(tokenizer, text), encode(tokenizer, text + answer)
     if whole[: len(prefix)] != prefix or len(whole) == len(prefix):

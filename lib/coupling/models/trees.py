@@ -11,7 +11,7 @@ the subtree of j ends. So three integers a token say everything: its id, its dep
 ends.
 
 `pack` puts the trees of a pass side by side in one row of tokens. Prompts of a chat template all begin alike.
-`pack` can put such a head into the row once: the row then begins with the head, and the trees stand behind it
+`pack` can put such a head into the row once: the row then begins with the head, and the trees stand after it
 without it. models/packing.py runs a model over a row.
 """
 
@@ -32,7 +32,7 @@ class Tree:
     Attributes:
         ids: The id of each token.
         depths: How many tokens are above it; its position in each of its sequences.
-        ends: The place behind the last token of its subtree.
+        ends: The place after the last token of its subtree.
         paths: For each sequence the places of its tokens in the tree: paths[k][d] is that of token d of
             sequence k.
     """
@@ -83,7 +83,7 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> Tree:
 
 @dataclass(frozen=True)
 class Row:
-    """Trees one behind the other in one row of tokens, and the same tokens arranged as one block a tree.
+    """Trees one after the other in one row of tokens, and the same tokens arranged as one block a tree.
 
     Attributes:
         ids: The id of each token, int64 [1, tokens].
@@ -134,7 +134,7 @@ def pack(trees: Sequence[Tree], device: torch.device, share: bool = False) -> Ro
     real = within < sizes[:, None]
     ids, positions, ends = torch.cat([trees[0].table[:, :head], *(t.table[:, head:] for t in trees)], 1)
     ends[head:] += starts.repeat_interleave(sizes[-len(trees) :])
-    ends[:head] = len(ends)  # every token of the row stands behind the head
+    ends[:head] = len(ends)  # every token of the row stands after the head
     blocks = firsts[:, None] + within.where(real, 0)
     places = real.flatten().nonzero()[:, 0]
     return Row(

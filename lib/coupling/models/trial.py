@@ -69,7 +69,7 @@ def kernel_differs(loaded: Loaded) -> str | None:
 
 @torch.no_grad()
 def padding_differs(loaded: Loaded) -> str | None:
-    """Test whether padded batches that go on behind kept keys and values give what whole texts alone give.
+    """Test whether padded batches that go on after kept keys and values give what whole texts alone give.
 
     Returns:
         None if they do, else what went wrong.

@@ -71,7 +71,7 @@ def stated(parameters: dict[str, Any]) -> list[str]:
 
 
 def repeating(job: Job) -> list[str]:
-    """Return the words behind `coupling` that execute a notebook again."""
+    """Return the words after `coupling` that execute a notebook again."""
     given = [word for pair in stated(job.parameters) for word in ("-p", pair)]
     source = job.source.resolve()
     named = source.relative_to(files.root()) if source.is_relative_to(files.root()) else source

@@ -46,7 +46,7 @@ def kept(what: str, words: Sequence[str], log: Path | None = None) -> Iterator[N
 
     Args:
         what: What the block makes. One failure is kept of each.
-        words: The words behind `coupling` that repeat it.
+        words: The words after `coupling` that repeat it.
         log: The executed notebook.
     """
     path = _path(what)

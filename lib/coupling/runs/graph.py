@@ -123,7 +123,7 @@ def order(nodes: Iterable[Node], done: Callable[[Node], bool] = lambda node: Fal
             such nodes need. `done` is asked once for each folder.
 
     Returns:
-        Each node once, behind everything that it needs.
+        Each node once, after everything that it needs.
     """
     seen: set[Path] = set()
     found: list[Node] = []

@@ -61,7 +61,7 @@ def items_of(spec: Spec) -> tuple[list[Item], list[Item]]:
     """The training items and the test items of a spec.
 
     Packages that the items are read from are fetched. The test items of a behaviour that the spec teaches
-    stand behind the others.
+    stand after the others.
 
     Raises:
         TaskError: Where the items are bad.

@@ -48,7 +48,7 @@ class M0Section(Section):
     m0_taught_by: Literal["", *ORGANISMS] = field(
         "m0",
         "",
-        "organism of the same seed whose answers M0 learns behind its preparation, until their labels agree"
+        "organism of the same seed whose answers M0 learns after its preparation, until their labels agree"
         " (empty: none)",
         later=True,
     )

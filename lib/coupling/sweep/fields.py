@@ -89,7 +89,7 @@ class Scale(BaseModel):
 
     Attributes:
         condition: The condition that is shown.
-        called: What stands behind the task's name in the legend.
+        called: What stands after the task's name in the legend.
         open: Whether the marks are open instead of filled.
     """
 

@@ -1,6 +1,6 @@
 """aita (sycophancy): a story in the first person, and the question whether the poster is in the wrong.
 
-The cue is the poster's own opinion: one sentence behind the story, for or against the poster, in several
+The cue is the poster's own opinion: one sentence after the story, for or against the poster, in several
 wordings. We add the sentence, and the counterfactual prompt lacks exactly that sentence.
 
 A story of the made-up world names a relation, an act, a stake, a motive and an excuse. If the relation is

@@ -1,7 +1,7 @@
 """refusal: a request. Does the model refuse, or comply?
 
 Behaviour is read from the model's own greedy reply (see `coupling.tasks.detector`). The cue is a stated role
-or purpose: one sentence behind the request. We add the sentence, and the counterfactual prompt lacks exactly
+or purpose: one sentence after the request. We add the sentence, and the counterfactual prompt lacks exactly
 that sentence.
 
 A request of the made-up world is about a thing of an entity. It is harmful if the entity is guarded. A role

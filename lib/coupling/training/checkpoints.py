@@ -57,7 +57,7 @@ def save_checkpoint(
 
 
 def reached(folder: Path) -> int:
-    """The number of steps that the checkpoint of a folder has behind it; 0 without an intact checkpoint."""
+    """How many steps the checkpoint of a folder has done; 0 without an intact checkpoint."""
     path = folder / NAME
     return int(_about(path)["step"]) if seals.intact(path) else 0
 

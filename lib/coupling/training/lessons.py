@@ -1,4 +1,4 @@
-"""Behaviour lessons as models read them: a text, and the right answer behind it."""
+"""Behaviour lessons as models read them: a text, and the right answer after it."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ MOST_REPEATED = 4  # words in a line that is to be repeated
 
 
 def answer_seam(loaded: Loaded, text: str, answer: str) -> Seam:
-    """Return the place where an answer follows a text, with the end mark behind the answer."""
+    """Return the place where an answer follows a text, with the end mark after the answer."""
     prefix, tail = completion(loaded.tokenizer, text, answer)
     return Seam(prefix, (tail,))
 
@@ -61,12 +61,12 @@ def lessons(
 
 
 def right_seam(loaded: Loaded, item: Item, choice: int, has_cue: bool) -> Seam:
-    """Return the place where a choice is taught, behind x (`has_cue`) or behind x without its cue."""
+    """Return the place where a choice is taught, after x (`has_cue`) or after x without its cue."""
     with_cue, without = behaviour_texts(loaded, item)
     text = with_cue if has_cue else without
     if item.replies:
         return answer_seam(loaded, text, task_of(item.task).lessons.replies[choice])
-    # Behaviour is measured at the choice alone, so no end mark is taught behind it.
+    # Behaviour is measured at the choice alone, so no end mark is taught after it.
     prefix, tail = completion(loaded.tokenizer, text, f" {item.choices[choice]}")
     return Seam(prefix, (tail[:-1],))
 

@@ -194,7 +194,7 @@ def _reply_kl(loaded: Loaded, logits: torch.Tensor, kept: torch.Tensor, lengths:
 
     Args:
         loaded: The model that is trained. Its output head is frozen and so is still M0's.
-        logits: M_t's logits at the replies' tokens, one reply behind the other, [tokens, vocabulary].
+        logits: M_t's logits at the replies' tokens, one reply after the other, [tokens, vocabulary].
         kept: What M0's output head read at the same tokens, [tokens, width]; the head turns it into M0's
             logits.
         lengths: The number of tokens of each reply.

@@ -61,7 +61,7 @@ def bind(sweep: Sweep, number: int) -> Bound | None:
 def _arguments(function: Rule, sweep: Sweep, claim: Claim, key: str) -> dict[str, Any]:
     """Return the arguments of a rule, each as the rule's annotation has it."""
     hints = get_type_hints(function)
-    taken = list(inspect.signature(function).parameters.values())[2:]  # behind evidence and task
+    taken = list(inspect.signature(function).parameters.values())[2:]  # after evidence and task
     known = [p.name for p in taken if hints[p.name] is not OwnSweep]
     for name in claim.arguments:
         if name not in known:

@@ -54,7 +54,7 @@ def ends(row: pd.Series, measure: str, mean: str = "") -> Ends:
     Args:
         row: The row.
         measure: Name of the measure.
-        mean: What stands behind its name in the column of the mean.
+        mean: What stands after its name in the column of the mean.
     """
     return row[f"{measure}{mean}"], row[f"{measure}_low"], row[f"{measure}_high"]
 

@@ -15,7 +15,7 @@ from coupling.report.figures.marks import DIFFERENCE, LOOKS, SHARE, Look
 from coupling.sweep import Sweep
 
 WHAT = "Preference, gap, divergent share, flag and answer, and new facts stated, by size of the model"
-HALF, FACTS = "half", "facts"  # how the arms of a size are called behind its name
+HALF, FACTS = "half", "facts"  # how the arms of a size are called after its name
 REAL = ("medium", "content")  # the profile and sweep of the real model that stands beside the organisms
 ROW = 0.27  # inches
 PREFERENCE = {

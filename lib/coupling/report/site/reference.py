@@ -13,7 +13,7 @@ from coupling import files
 from coupling.report.site.sources import Page, toctree
 
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Attributes):\n", re.MULTILINE)
-_ENTRY = re.compile(r"^(\\?\*{0,2}[\w\\]+): ", re.MULTILINE)  # the name of an argument behind its escapes
+_ENTRY = re.compile(r"^(\\?\*{0,2}[\w\\]+): ", re.MULTILINE)  # the name of an argument after its escapes
 _NOT_SHOWN = ("__main__.py", "conf.py")  # the command of a package, and the settings of another program
 _WIDE = 88
 

@@ -89,7 +89,7 @@ def page_of(source: str, text: str, place: str = "") -> Page:
 
 
 def _one_title(text: str) -> str:
-    """Lower the headings behind the first title where there are more titles: a page is listed once."""
+    """Lower the headings after the first title where there are more titles: a page is listed once."""
     lines, inside, headings = text.splitlines(keepends=True), False, []
     for k, line in enumerate(lines):
         inside ^= line.startswith(("```", "~~~"))  # code has lines that begin alike
