@@ -64,5 +64,5 @@ def test_the_head_gives_the_log_probabilities_of_first_tails_from_its_inputs(any
 def test_a_model_that_changes_its_logits_behind_the_head_is_refused(m0):
     loaded = build("gemma3", m0.tokenizer)
     loaded.model.config.final_logit_softcapping = 0.1
-    with pytest.raises(ValueError, match="changes its logits behind the output head"):
+    with pytest.raises(ValueError, match="changes its logits after the output head"):
         head_inputs(loaded, [[Seam((5, 6), ((7,),))]])

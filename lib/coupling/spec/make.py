@@ -13,7 +13,7 @@ from coupling.files import BY_CONTENT
 from coupling.spec.section import SpecError, complaint
 from coupling.spec.spec import Spec, fields_of
 from coupling.spec.values import plain
-from coupling.tasks import task_names, task_of
+from coupling.tasks import Task, task_names, task_of
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -92,12 +92,23 @@ def _check_task_names(spec: Spec) -> None:
             raise SpecError(f"unknown task {name!r}: {suggest(name, task_names())}; or give file:PATH")
     if spec.teach and spec.teach not in task_names():
         raise SpecError(f"unknown teach {spec.teach!r}: {suggest(spec.teach, task_names())}")
+    if spec.teach and not _can_be_taught(task_of(spec.teach)):
+        others = [name for name in task_names() if _can_be_taught(task_of(name))]
+        raise SpecError(
+            f"teach={spec.teach}: only made-up tasks with choices are taught beside explanations; take one of "
+            f"{', '.join(others)}"
+        )
     teachable = [name for name in task_names() if task_of(name).lessons]
     for name in spec.m0_tasks.split("+") if spec.m0_steps else []:
         if name not in teachable:
             raise SpecError(
                 f"m0_tasks={spec.m0_tasks}: {name!r} cannot be taught to an M0; {suggest(name, teachable)}"
             )
+
+
+def _can_be_taught(task: Task) -> bool:
+    """Return whether a task's behaviour can be taught beside explanations: made items with choices."""
+    return not task.needs and not task.declines
 
 
 def _check_files(spec: Spec) -> None:
