@@ -95,8 +95,8 @@ def _check_task_names(spec: Spec) -> None:
     if spec.teach and not _can_be_taught(task_of(spec.teach)):
         others = [name for name in task_names() if _can_be_taught(task_of(name))]
         raise SpecError(
-            f"teach={spec.teach}: only made-up tasks with choices are taught beside explanations; take one of "
-            f"{', '.join(others)}"
+            f"teach={spec.teach}: only made-up tasks with choices are taught beside explanations; "
+            f"take one of {', '.join(others)}"
         )
     teachable = [name for name in task_names() if task_of(name).lessons]
     for name in spec.m0_tasks.split("+") if spec.m0_steps else []:
