@@ -1,7 +1,9 @@
 """Rules: functions that decide claims, and how a sweep's YAML file names them.
 
 A rule is a function `(evidence, task, **arguments) -> Finding` with the decorator `rule`, in a module of
-`coupling.analysis.claims.rules`. Its annotations say what the YAML may give:
+`coupling.analysis.claims.rules`. `evidence` holds the tables of one profile, `task` is the name of a task, or
+of several joined by +, and `condition` is the condition whose runs are measured. A rule describes these
+arguments only where it says more of them. Its annotations say what the YAML may give:
 
 - `Ref`: a condition. "name" is a condition of the claim's own sweep, "sweep/name" one of another sweep.
 - `OwnSweep`: the claim's own sweep. The YAML does not give it.
