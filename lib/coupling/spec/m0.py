@@ -1,10 +1,10 @@
 """The model M0: where it comes from, how it is prepared, and with which precision it computes."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from coupling.spec.section import Section, field
+from coupling.spec.section import SCHEMA_VERSION, Change, Section, field
 
 # Models that start from random weights and know nothing but the made-up world.
 ORGANISMS = (
@@ -22,6 +22,14 @@ MOST_THREADS = 256
 
 class M0Section(Section):
     """Fields of M0. The preparation of a model that is taken as it is (`m0_steps` of 0) enters no key."""
+
+    changes: ClassVar[tuple[Change, ...]] = (
+        Change(
+            SCHEMA_VERSION + 1,
+            "an M0 that is taught the answers of another learns and is probed on items like those of tests",
+            lambda spec: bool(spec.m0_taught_by),
+        ),
+    )
 
     model: str = field(
         "m0",

@@ -2,9 +2,11 @@
 
 Labels of another model can teach nothing about the paper's claim where the two models rarely agree. Here a
 prepared M0 learns what another one answers, on items with and without their cue, until both have the same
-label on most items. It stays a model of its own architecture. The items are drawn as those of a preparation
-are, so M0 meets the entities that tests ask about, but never a test item.
+label on most items. It stays a model of its own architecture. The items are like those of tests: they ask
+about all entities alike, and their cues are right as often as chance has it. None is taken from the tests.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +20,6 @@ from coupling.training.lessons import options, right_seam
 from coupling.training.preparation import PROBE_EVERY, PROBES
 
 # Constants, as those of a preparation are: a change of one of them changes every M0 that is made here.
-RATE = 0.25  # the learning rate, as a share of that of a preparation
 AGREED = 0.8  # on so many items the two models have the same label at the end
 
 
@@ -44,7 +45,7 @@ def imitate(spec: Spec, own: Loaded, other: Loaded) -> list[dict[str, float]]:
     tasks = spec.m0_tasks.split("+")
     probes = {task: _items(task, world, spec, PROBES, np.random.default_rng([PROBES, 1])) for task in tasks}
     own.model.requires_grad_(True)
-    optimizer = torch.optim.AdamW(own.model.parameters(), lr=RATE * spec.m0_learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(own.model.parameters(), lr=spec.m0_learning_rate, weight_decay=0.0)
     history: list[dict[str, float]] = []
     bar = progress(spec.m0_steps, "teaching M0 the answers of another")
     while not history or (history[-1]["agreement"] or 0.0) < AGREED:
@@ -64,8 +65,14 @@ def imitate(spec: Spec, own: Loaded, other: Loaded) -> list[dict[str, float]]:
 
 
 def _items(task: str, world: World, spec: Spec, n: int, rng: np.random.Generator) -> list[Item]:
-    """Draw items as a preparation does; each carries its cue."""
-    return [task_of(task).lessons.example(world, spec, rng, True)[0] for _ in range(n)]
+    """Draw items like those of tests; each carries its cue.
+
+    Those of a preparation will not do. Nearly all of their cues are right, so that two models have the same
+    label on them whatever each does with a wrong cue.
+    """
+    alike = replace(world, exposure=np.full(len(world.names), 1 / len(world.names)))
+    chance = spec.model_copy(update={"m0_cue_accuracy": 1 / len(task_of(task).choices)})
+    return [task_of(task).lessons.example(alike, chance, rng, True)[0] for _ in range(n)]
 
 
 @torch.no_grad()
