@@ -241,4 +241,3 @@ def test_the_reading_of_more_kinds_moves_the_keys_of_real_replies_alone():
     assert changed(task="refusal") is None
     assert changed(**real) is None
     assert changed(**real, task="refusal") is not None
-    assert changed(**real, task="hint_qa", teach="refusal") is not None
