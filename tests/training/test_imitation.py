@@ -1,10 +1,13 @@
 """An M0 that learns the answers of another."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from coupling import runs
 from coupling.models import ModelError
 from coupling.runs import graph
+from coupling.tasks import load_world
 from coupling.training import imitation
 
 
@@ -63,3 +66,12 @@ def test_a_taught_m0_is_made_of_both_and_serves_as_a_label_source(spec, monkeypa
     assert source.manifest["regime"].keys() == {"step", "loss", "agreement"}
     assert result.manifest["source"] == graph.base(run.label_source).folder.name
     assert runs.base(run.label_source).table("behaviours").shape[0] == spec.test_items
+
+
+def test_items_that_are_taught_are_like_those_of_tests(spec):
+    world = load_world(spec)
+    items = imitation._items("hint_qa", world, spec, 2000, np.random.default_rng(0))
+    assert np.mean([item.hinted == item.gold for item in items]) == pytest.approx(0.25, abs=0.05)
+    asked = Counter(item.group for item in items)
+    assert set(asked) == set(world.names)  # those of tests among them
+    assert max(asked.values()) < 3 * len(items) / len(world.names)
