@@ -3,6 +3,7 @@
 import pandas as pd
 
 from coupling.analysis import tables
+from coupling.report.answers.words import interval, share
 from coupling.report.claims_text import markdown_table
 from coupling.sweep import read_sweep
 
@@ -25,9 +26,9 @@ def largest_parts() -> list[str]:
     preference, gap = (found.loc[found[name].idxmax()] for name in _SHOWN)
     above = found[found["gap"] > 0]
     sentences = [
-        f"- The largest preference is {_with_interval(preference, 'preference')}: {preference['task']}, "
+        f"- The largest preference is {interval(preference, 'preference', share)}: {preference['task']}, "
         f"{_setting(preference)}.",
-        f"- The largest gap is {_with_interval(gap, 'gap')}: {gap['task']}, {_setting(gap)}. There behaviour "
+        f"- The largest gap is {interval(gap, 'gap')}: {gap['task']}, {_setting(gap)}. There behaviour "
         f"differs from its labels on {gap['divergent']:.3f} of the items. No gap can be larger than this "
         f"share, and the gap is {gap['gap'] / gap['divergent']:.0%} of it.",
         f"- In {len(above)} of {len(found)} settings the gap is above zero. There that share is "
@@ -82,7 +83,7 @@ def _rows(found: pd.DataFrame) -> list[list[str]]:
     return [
         [
             *(row["task"], name, _setting(row)),
-            *(_with_interval(row, each) for each in _SHOWN),
+            *(interval(row, "preference", share), interval(row, "gap")),
             *(f"{row['divergent']:.3f}", f"{row['gap'] / row['divergent']:.0%}"),
         ]
         for _, of_task in found.groupby("task", sort=False)
@@ -94,9 +95,3 @@ def _rows(found: pd.DataFrame) -> list[list[str]]:
 def _setting(row: pd.Series) -> str:
     kinds = {"": "", "labelled": ", kinds with labels", "held out": ", kinds without labels"}[row["region"]]
     return f"{row['sweep']}: `{row['condition']}`{kinds}"
-
-
-def _with_interval(row: pd.Series, name: str) -> str:
-    sign = "+" if name == "gap" else ""
-    value, low, high = (f"{row[name + end]:{sign}.3f}" for end in ("", "_low", "_high"))
-    return f"{value} ({low} to {high})"

@@ -107,7 +107,7 @@ def make_m0(node: Node, models: Models) -> None:
 
     The folder gets model/, history.parquet with one row for each step, checkpoints/ with one folder for each
     checkpoint that the spec keeps, and the manifest. A preparation that was interrupted goes on from its last
-    checkpoint. Teaching takes a minute or two and begins anew.
+    checkpoint. Teaching takes some ten minutes and begins anew.
     """
     spec, folder = node.spec, node.folder
     models.let_go()

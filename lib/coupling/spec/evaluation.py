@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def _reads_real_replies(spec: "Spec") -> bool:
     """Whether the detector reads replies of a model that is no organism."""
-    asked = {*spec.tasks, spec.teach} & {*task_names()}
-    return spec.model not in ORGANISMS and any(task_of(name).declines for name in asked)
+    known = {*spec.tasks} & {*task_names()}
+    return spec.model not in ORGANISMS and any(task_of(name).declines for name in known)
 
 
 class EvaluationSection(Section):

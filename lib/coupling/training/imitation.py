@@ -19,7 +19,7 @@ from coupling.tasks.world import World
 from coupling.training.lessons import options, right_seam
 from coupling.training.preparation import PROBE_EVERY, PROBES
 
-# Constants, as those of a preparation are: a change of one of them changes every M0 that is made here.
+# A constant, as those of a preparation are: a change of it changes every M0 that is made here.
 AGREED = 0.8  # on so many items the two models have the same label at the end
 
 
