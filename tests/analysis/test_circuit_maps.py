@@ -42,7 +42,7 @@ def test_similarity_is_that_of_the_maps(alike):
     else:
         assert abs(found["answers"]) < 0.4
     assert abs(found["flags"]) < 0.4
-    assert found["reliable"] == pytest.approx(1)
+    assert found["reliable_answers"] == pytest.approx(1)
     assert found["sites"] == 48  # those at the request are left out: no behaviour reads it
 
 
@@ -60,7 +60,7 @@ def test_folds_that_differ_widen_the_interval_and_lower_the_reliability():
     calm, rough = (circuits.similarity(made_sites(0.9, noise=noise)).iloc[0] for noise in (0.1, 3.0))
     assert calm["answers_low"] < calm["answers_high"]
     assert rough["answers_high"] - rough["answers_low"] > calm["answers_high"] - calm["answers_low"]
-    assert rough["reliable"] < 0.7 < calm["reliable"]
+    assert rough["reliable_answers"] < 0.7 < calm["reliable_answers"]
 
 
 def test_maps_weight_runs_by_their_items():
@@ -147,9 +147,28 @@ def test_similarity_beside_preference_is_ranked_within_tasks(sign):
     beside = circuits.beside_preference(similarity, pd.concat(parts))
     assert len(beside) == 20
     assert circuits.predicts(beside) == pytest.approx((sign, sign, sign))
-    labelled = shifted.assign(region="labelled", preference=0.25)
-    assert (circuits.beside_preference(similarity, pd.concat([*parts, labelled]))["preference"] == 0.25).all()
+    parts.append(shifted.assign(region="labelled", preference=0.25))
+    pd.testing.assert_frame_equal(circuits.beside_preference(similarity, pd.concat(parts)), beside)
+    halves = pd.concat([similarity, similarity.assign(region="held out")])
+    assert (circuits.beside_preference(halves, pd.concat(parts))["preference"] == 0.25).all()
     assert np.isnan(circuits.predicts(beside[:0])).all()
+
+
+def test_before_training_is_m0_as_patched_beside_the_first_condition():
+    first, second = made_study(0.9, 0.2, untrained=0.8), made_study(0.9, 0.2, untrained=-0.8)
+    mixed = pd.concat([first[first["condition"] == "KL on"], second[second["condition"] == "imitator"]])
+    found, alone = (circuits.summary(circuits.similarity(sites)) for sites in (mixed, first))
+    before = [rows.set_index("condition").loc[circuits.UNTRAINED, "answers"] for rows in (found, alone)]
+    assert before[0] == before[1] > 0.5
+
+
+def test_maps_of_the_imitator_must_be_measured_well_too():
+    sites = made_study(0.85, 0.3)
+    imitator = sites["condition"] == "imitator"
+    noise = np.random.default_rng(0).normal(scale=50, size=len(sites))
+    noisy = sites.assign(answer=sites["answer"] + noise * imitator)
+    found = shares_circuits(evidence(noisy), "hint_qa", ON, IMITATOR, "answers")
+    assert found.controls["maps alike on two halves of the items, at 0.7 or more"] is False
 
 
 def test_one_m0_with_one_explainer_has_the_interval_over_items():

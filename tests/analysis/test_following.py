@@ -115,3 +115,12 @@ def test_drift_compares_each_seed_with_the_next():
     # The item of seed 0 differs from that of seed 1, and that of seed 2 from it.
     assert found.loc[found["flipped"] == 1, ["seed", "id"]].to_numpy().tolist() == [[0, "i0"], [2, "i0"]]
     assert following.drift(plain[plain["seed"] == 0]).empty
+
+
+def test_of_facts_nothing_is_asked_elsewhere_and_following_has_a_value():
+    rows = measured(knows=True).assign(objective="reteach")
+    told = rows.assign(spared_gain=rows["spared_gain"].where(rows["pushed"].astype(bool)))
+    found = following.following(told)
+    assert (found["spared_elsewhere"] == 0).all()
+    assert found["following"].to_list() == pytest.approx((found["taken"] - found["spared"]).to_list())
+    assert following.following(told.assign(objective="sycophancy"))["following"].isna().all()

@@ -16,7 +16,8 @@ def chosen(**bad):
             about = {"task": task, "condition": f"{direction}, {weight}"}
             for m0_seed in (5, 6):
                 run = about | {"m0_seed": m0_seed, "seed": 0}
-                low = cell["agreement"] + (0.02 if m0_seed == 5 else -0.02)
+                apart = cell.get("apart", 0.02)
+                low = cell["agreement"] + (apart if m0_seed == 5 else -apart)
                 runs += [run | {"step": 300 * k, "agreement_labelled": (1.0, low, 0.9)[k]} for k in range(3)]
                 sign = 1 if direction == "up" else -1
                 for pushed, items, moved in ((True, 100, 1.5), (True, 300, 5 / 6), (False, 400, -3.0)):
@@ -48,3 +49,11 @@ def test_where_none_is_fit_everywhere_the_one_that_is_fit_in_most_cells_is_taken
     assert chosen(**bad) == 0.7
     assert chosen(**bad, **{"0.7 refusal down": {"agreement": 0.5}}) == 0.4
     assert chosen(**bad, **{f"{w} refusal down": {"agreement": 0.5} for w in (0.4, 0.7)}) == 0.2
+
+
+def test_a_weight_at_which_one_m0_misses_the_premise_does_not_count():
+    split = {"agreement": 0.8, "apart": 0.11}
+    assert chosen(**{"0.7 hint_qa up": split}) == 0.4
+    assert chosen(**{"0.7 hint_qa up": split, "0.4 refusal down": split}) == 0.2
+    assert chosen(**{f"{weight} refusal down": split for weight in WEIGHTS}) == 0.2
+    assert chosen(**{"0.7 hint_qa up": split | {"apart": 0.09}}) == 0.7

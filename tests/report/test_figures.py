@@ -20,12 +20,14 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = {  # of each figure of a sweep, a sweep whose tables are small
+    "circuits": "circuits",
     "curve": "rank",
     "depth": "agreement",
     "directions": "shift",
     "dynamics": "teacher_matrix",
     "headline": "content",
     "held_out": "held_out",
+    "interventions": "circuits",
     "new_behaviour": "new_behaviour",
     "order": "shift",
     "regime": "regime",
@@ -34,8 +36,8 @@ SMALLEST = {  # of each figure of a sweep, a sweep whose tables are small
     "teacher_matrix": "teacher_matrix",
     "tracking": "shift",
 }
-# No tables are committed of these: test_following_rules.py and test_circuit_maps.py draw made-up ones.
-NOT_RUN = ("circuits", "following", "interventions", "size")
+# No tables are committed of these: other tests draw made-up ones.
+NOT_RUN = ("following", "size")
 TOY = """
 from coupling.report.figures import style
 

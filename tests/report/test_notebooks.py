@@ -24,7 +24,7 @@ from own_items import FEW, own_files
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRAINING = {"01_base_model", "02_train", "03_sensor"}
-UNMADE = {"25_following", "26_circuits", "27_size", "28_interventions"}  # their sweeps have no tables yet
+UNMADE = {"25_following", "27_size"}  # their sweeps have no tables yet
 # How many figures each notebook shows.
 FIGURES = {path.stem: 1 for path in NOTEBOOKS if path.stem not in UNMADE} | {
     "01_base_model": 0,

@@ -66,9 +66,9 @@ def compare(part: pd.DataFrame) -> dict[str, float]:
     Returns:
         sites: their number. For each of COMPARED the rank correlation of the two maps over sites, with the
         ends of its 95 % interval over items (_low and _high). overlap: of the top sites for the behaviour,
-        the share that are top sites for the explanation. reliable: the rank correlation of a map on half of
-        the folds with the same map on the others, the lower one of behaviour and explanation. Numbers that
-        cannot be computed are NaN.
+        the share that are top sites for the explanation. For each of COMPARED reliable_*: the rank
+        correlation of a map on half of the folds with the same map on the others, the lower one of behaviour
+        and explanation. Numbers that cannot be computed are NaN.
     """
     values, counts = _arrays(part)
     weights = np.random.default_rng(0).multinomial(
@@ -85,9 +85,9 @@ def compare(part: pd.DataFrame) -> dict[str, float]:
     out["overlap"] = _overlap(behaviour, explanation)
     half = np.arange(counts.shape[1]) % 2 == 0
     halves = [_means(values, counts, some[None].astype(float)) for some in (half, ~half)]
-    out["reliable"] = min(
-        float(correlation(*(_joined(of, names) for of in halves))[0]) for names in COMPARED["whole"]
-    )
+    for name, ends in COMPARED.items():
+        again = [correlation(*(_joined(of, names) for of in halves))[0] for names in ends]
+        out[f"reliable_{name}"] = float(np.min(again))
     return out
 
 
@@ -137,13 +137,15 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     """Average what `similarity` found over M0s, each with its 95 % interval.
 
-    M0 itself stands as a condition of its own, called UNTRAINED. With one M0 the interval is that over items,
+    M0 itself, as it was patched beside the first condition, stands as a condition of its own, called
+    UNTRAINED. With one M0 the interval is that over items,
     of a single explainer, and missing where there are several.
 
     Returns:
         One row a task, condition and region, with m0s and, for each of COMPARED, its mean, _low and _high;
-        and the means of overlap and reliable.
+        and the means of overlap and of reliable_answers.
     """
+    found = found[found["trained"] | (found["condition"] == found["condition"].iloc[0])]
     named = found.assign(condition=found["condition"].where(found["trained"], UNTRAINED))
     rows = []
     for names, part in named.groupby(["task", "condition", "region"], sort=False):
@@ -151,7 +153,7 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
         row |= {
             "m0s": part["m0_seed"].nunique(),
             "overlap": part["overlap"].mean(),
-            "reliable": part["reliable"].mean(),
+            "reliable": part["reliable_answers"].mean(),
         }
         for measure in COMPARED:
             each = over_tasks(part, measure)
@@ -172,7 +174,7 @@ def beside_preference(found: pd.DataFrame, preferences: pd.DataFrame) -> pd.Data
 
     Returns:
         One row a task, condition and M0 that has both, with answers and preference, at the last evaluation
-        and over the items whose kinds have labels, where the condition has others.
+        and over the items whose kinds have labels, where the condition has kinds without.
     """
     by = ["task", "condition", "m0_seed"]
     alike = (
@@ -180,9 +182,9 @@ def beside_preference(found: pd.DataFrame, preferences: pd.DataFrame) -> pd.Data
     )
     last = preferences["step"] == preferences.groupby("task")["step"].transform("max")
     pairs = preferences[last & preferences["preference"].notna()]
-    labelled = pairs["region"] == "labelled"
-    apart = labelled.groupby([pairs[name] for name in by]).transform("any")
-    own = pairs[np.where(apart, labelled, pairs["region"] == "all")].groupby(by)["preference"].mean()
+    some = pd.MultiIndex.from_frame(found.loc[found["region"] == "held out", by[:2]])
+    apart = pd.MultiIndex.from_frame(pairs[by[:2]]).isin(some)
+    own = pairs[pairs["region"] == np.where(apart, "labelled", "all")].groupby(by)["preference"].mean()
     return alike.to_frame().join(own, how="inner").reset_index()
 
 

@@ -180,7 +180,8 @@ def following(rows: pd.DataFrame) -> pd.DataFrame:
         item:
 
         - TERMS: the means of taken_gain, spared_gain and flipped_gain on pushed kinds, and of the latter two
-          elsewhere, on the kinds that were not pushed. Runs of an M0 count alike.
+          elsewhere, on the kinds that were not pushed. Runs of an M0 count alike. Re-taught facts ask for
+          nothing elsewhere, so that spared_elsewhere is 0 for them.
         - following: taken − spared − spared_elsewhere.
         - beyond_drift: flipped − flipped_elsewhere − spared.
     """
@@ -189,7 +190,7 @@ def following(rows: pd.DataFrame) -> pd.DataFrame:
     terms = rows[[*names, "seed"]].assign(
         taken=rows["taken_gain"].where(on),
         spared=rows["spared_gain"].where(on),
-        spared_elsewhere=rows["spared_gain"].where(~on),
+        spared_elsewhere=rows["spared_gain"].where(~on).mask(rows["objective"] == "reteach", 0.0),
         flipped=rows["flipped_gain"].where(on),
         flipped_elsewhere=rows["flipped_gain"].where(~on),
     )

@@ -6,7 +6,9 @@ direction, a weight is fit if, as means over M0s,
 - agreement of labels with current behaviour, on kinds with labels, is at least AGREEMENT at every evaluation;
 - the rate of the behaviour, on pushed kinds, has moved by at least MOVED in the direction of the push.
 
-The weight that is fit in most cells is taken, and of equals the largest. What explanations say plays no part.
+A weight counts only where each M0 would meet the premise of the claim: in no cell may agreement fall below
+PREMISE in any of them, at the evaluations that confirmation has. Of the weights that count, the one that is
+fit in most cells is taken, and of equals the largest. What explanations say plays no part.
 
     python -m coupling.analysis.shift_weight
 
@@ -23,6 +25,8 @@ SWEEP = "shift_weight"
 PROFILE = "tiny"
 AGREEMENT = 0.75
 MOVED = 0.1
+PREMISE = 0.7
+EVERY = 150  # steps between two evaluations of the confirmation
 _CELL = ["strength", "task", "direction"]
 
 
@@ -35,7 +39,9 @@ def cells(runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a strength (the weight), task and direction. float64: agreement (the lowest of all
-            evaluations) and moved (by how much the rate moved in the direction of the push). fit (bool).
+            evaluations), moved (by how much the rate moved in the direction of the push) and least (the
+            lowest agreement of a single M0 at the evaluations of the confirmation). bool: fit, and premise
+            (whether least meets the premise).
     """
     pushed = shift[(shift["direction"] != "") & shift["pushed"]]
     sign = pushed["direction"].map({"up": 1, "down": -1})
@@ -47,13 +53,21 @@ def cells(runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame:
     by_step = steps.groupby([*_CELL, "step"])["agreement_labelled"].mean()
     out["agreement"] = by_step.groupby(_CELL).min()
     out["fit"] = (out["agreement"] >= AGREEMENT) & (out["moved"] >= MOVED)
+    looked_at = steps[steps["step"] % EVERY == 0]
+    by_m0 = looked_at.groupby([*_CELL, "m0_seed", "step"])["agreement_labelled"].mean()
+    out["least"] = by_m0.groupby(_CELL).min()
+    out["premise"] = out["least"] >= PREMISE
     return out.reset_index()
 
 
 def choose(found: pd.DataFrame) -> float:
-    """Return the weight that is fit in most cells, of equals the largest; see `cells`."""
-    fit = found.groupby("strength")["fit"].sum()
-    return float(fit[fit == fit.max()].index.max())
+    """Return the weight that is fit in most cells, of equals the largest; see `cells`.
+
+    A weight that misses the premise in a cell does not count. Where all of them do, the smallest is returned.
+    """
+    by_weight = found.groupby("strength")
+    fit = by_weight["fit"].sum()[by_weight["premise"].all()]
+    return float(fit[fit == fit.max()].index.max() if len(fit) else found["strength"].min())
 
 
 def main() -> None:

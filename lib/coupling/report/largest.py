@@ -66,7 +66,8 @@ def settings() -> pd.DataFrame:
 
 
 def _counts(profile: str, sweep: str) -> bool:
-    return profile == "tiny" and read_sweep(sweep).first_m0_seed >= FRESH
+    planned = sweep.startswith("confirm") and read_sweep(sweep).first_m0_seed >= FRESH
+    return profile == "tiny" and planned
 
 
 def _of_sweep(sweep: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from coupling.analysis.measures import region_name
 from coupling.report.answers.answer import Answer
 from coupling.report.answers.circuits import of_similarity
 from coupling.report.figures import style
-from coupling.report.figures.circuits import TITLES, draw_maps
+from coupling.report.figures.circuits import TITLES, draw_maps, groups_of
 from coupling.runs import Result
 
 _TOP = 8  # sites that the table shows
@@ -32,12 +32,12 @@ def maps(result: Result) -> Figure:
     shown = found[(found["task"] == task) & found["trained"] & (found["way"] == "other")]
     with style.styled():
         figure, axes = style.canvas(1, 4, (style.PAGE, 1.9))
-        draw_maps(axes, shown)
+        draw_maps(axes, shown, groups_of(shown))
         style.panels(axes, list(TITLES.values()), 100)
         caption = (
             f"{task}, {result.manifest['items']} items. States of another item are put at one part, layer "
-            "group of tokens; the darker, the more the log-odds of what the model said fall. In each band "
-            "layers go up."
+            "and group of tokens; the darker, the more the log-odds of what the model said fall. In each "
+            "band layers go up."
         )
         strongest = _strongest(shown, "answer").iloc[0]
         title = f"The stated answer is decided most at {_name(strongest)}"

@@ -76,7 +76,7 @@ _EXPERIMENTS = (
         "[A]",
         ["*/confirm_regions-held_out", "*/held_out-held_out"],
     ),
-    ("Activation patching (claim 10)", "[B]", []),  # circuits-circuits, once it has been drawn
+    ("Activation patching (claim 10)", "[B]", ["*/circuits-circuits"]),
     ("Near-constant labels (claim 11)", "[B]", ["*/depth-depth"]),
 )
 

@@ -42,7 +42,7 @@ def of_similarity(similarity: pd.DataFrame) -> Answer:
             "flags": [interval(row, "flags") for _, row in rows.iterrows()],
             "whole": [interval(row, "whole") for _, row in rows.iterrows()],
             "top sites in common": rows["overlap"].map(share),
-            "maps on two halves of the items": rows["reliable"].map(share),
+            "maps of answers on two halves of the items": rows["reliable"].map(share),
         }
     )
     labelled = rows[rows["region"] == "labelled"]
@@ -55,6 +55,6 @@ def of_similarity(similarity: pd.DataFrame) -> Answer:
                 for name, a, b in zip(named(which), which[more], which[less], strict=True)
             ]
             said.append(
-                f"The {more} share their sites with behaviour more than the {less} for {listed(each)}."
+                f"The similarity of the {more} is the higher of the two, as a mean, for {listed(each)}."
             )
     return Answer(table, said)

@@ -67,6 +67,7 @@ def _steered(rows: pd.DataFrame) -> list[str]:
     if not each:
         return []
     return [
-        "The log-odds of the choice that a model is steered to rise in its behaviour without the cue, and in "
-        f"the stated answer, for {listed(each)}."
+        "By how much the log-odds of the choice that a model is steered to change in its behaviour without "
+        f"the cue, and in the stated answer: {listed(each)}. The random direction is as long as that of "
+        "`steered by 2`."
     ]

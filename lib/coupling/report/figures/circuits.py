@@ -1,8 +1,11 @@
 """Circuits: at which sites a patch moves behaviour and explanation, and how alike these maps are."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.gridspec import SubplotSpec
 
 from coupling.analysis import circuits
 from coupling.analysis.tables import Tables
@@ -25,6 +28,7 @@ SIMILARITY = {
 # How the conditions are told apart beside the preference, in the order of the sweep.
 _CONDITIONS = ((marks.GREEN, "D"), (marks.ORANGE, "v"), (marks.PURPLE, "X"), (marks.SKY, "P"))
 _PARTS = {"mlp": "MLP", "attention": "attention", "residual": "residual"}  # from the bottom up
+_COLUMNS = 12  # of the grid: a multiple of the four maps and of one to three tasks
 _GROUPS = ("question", "options", "cue", "request", "last")
 
 
@@ -34,9 +38,9 @@ def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
 
 
 def draw(maps: pd.DataFrame, similarity: pd.DataFrame, preferences: pd.DataFrame) -> style.StudyFigure:
-    """Draw a row of panels a task, and below them the similarity of answers beside the preference.
+    """Draw the maps of each task, below them how alike they are, and that beside the preference.
 
-    The panels of a task are the maps of the first condition, and the similarity of each condition.
+    The maps are those of the first condition. Their similarity is drawn for each condition.
 
     Args:
         maps: Rows of `circuits.maps`.
@@ -46,41 +50,54 @@ def draw(maps: pd.DataFrame, similarity: pd.DataFrame, preferences: pd.DataFrame
     found = circuits.summary(similarity)
     tasks, condition = style.in_order(maps["task"]), maps["condition"].iloc[0]
     shown = maps[(maps["condition"] == condition) & maps["trained"] & (maps["way"] == "other")]
-    heights = [max(1.5, 0.045 * _rows(shown), 0.27 * (found["task"] == task).sum()) for task in tasks]
-    figure, axes = style.canvas(
-        len(tasks) + 1,
-        5,
-        (style.PAGE, sum(heights) + 0.5 * len(tasks) + 1.5),
-        squeeze=False,
-        gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.7], "height_ratios": [*heights, 1.2]},
-    )
-    for k, (row, task) in enumerate(zip(axes, tasks, strict=False)):
-        draw_maps(row[:4], shown[shown["task"] == task])
-        _similarities(row[4], found[found["task"] == task])
-        titles = [*TITLES.values(), "similarity of maps"]
-        style.panels(row, [f"{task}: {titles[0]}", *titles[1:]], 75, 5 * k)
-    axes[-2, 4].set_xlabel("rank correlation over sites")
-    for axis in axes[-1]:
-        axis.remove()
-    last = figure.add_subplot(axes[0, 0].get_gridspec()[-1, :])
+    heights = [max(1.2, 0.045 * _rows(shown))] * len(tasks)
+    heights += [0.4 + 0.22 * found.groupby("task").size().max(), 1.3]
+    figure = style.StudyFigure(figsize=(style.PAGE, sum(heights) + 0.8))
+    grid = figure.add_gridspec(len(heights), _COLUMNS, height_ratios=heights)
+    for k, task in enumerate(tasks):
+        row = _across(grid[k, :], len(TITLES))
+        draw_maps(row, shown[shown["task"] == task], groups_of(shown))
+        row[0].set_ylabel(task, weight="bold")
+        if k < len(tasks) - 1:
+            for axis in row:
+                axis.set_xticklabels([])
+        style.panels(row, list(TITLES.values()), 420 / len(TITLES), len(TITLES) * k)
+    row, drawn = _across(grid[-2, :], len(tasks)), len(TITLES) * len(tasks)
+    for k, (axis, task) in enumerate(zip(row, tasks, strict=True)):
+        _similarities(axis, found[found["task"] == task], named=k == 0)
+    style.panels(row, [f"{task}: similarity of maps" for task in tasks], 380 / len(tasks), drawn)
     beside = circuits.beside_preference(similarity, preferences)
+    (last,) = _across(grid[-1, :], 1)
     _against_preference(last, beside)
-    style.panels([last], [_predicted(beside)], 440, 5 * len(tasks))
+    style.panels([last], [_predicted(beside)], 380, drawn + len(tasks))
     return style.finish(figure, _found(found, condition), _caption(similarity, shown))
+
+
+def _across(row: SubplotSpec, panels: int) -> np.ndarray:
+    """Make panels of one width side by side in a row of _COLUMNS columns."""
+    grid, first = row.get_gridspec(), row.rowspan.start
+    ends = [_COLUMNS * k // panels for k in range(panels + 1)]
+    figure = grid.figure
+    return np.array([figure.add_subplot(grid[first, a:b]) for a, b in itertools.pairwise(ends)])
 
 
 def _rows(maps: pd.DataFrame) -> int:
     return len(maps[["part", "layer"]].drop_duplicates())
 
 
-def draw_maps(axes: np.ndarray, maps: pd.DataFrame) -> None:
+def groups_of(maps: pd.DataFrame) -> list[str]:
+    """Return the groups of tokens that maps have, in the order of the text."""
+    return [group for group in _GROUPS if (maps["group"] == group).any()]
+
+
+def draw_maps(axes: np.ndarray, maps: pd.DataFrame, groups: list[str]) -> None:
     """Draw the map of each output: parts and layers against groups of tokens.
 
     Args:
         axes: Four axes.
         maps: Rows of `circuits.maps` of one task and condition and of the way "other".
+        groups: The groups of tokens to show. One that the maps lack is grey.
     """
-    groups = [group for group in _GROUPS if (maps["group"] == group).any()]
     layers = sorted(maps["layer"].unique())
     order = pd.MultiIndex.from_product([_PARTS, layers])
     for number, (axis, output) in enumerate(zip(axes, TITLES, strict=True)):
@@ -89,7 +106,8 @@ def draw_maps(axes: np.ndarray, maps: pd.DataFrame) -> None:
         )
         cells = (wide["weighted"] / wide["items"]).reindex(index=order, columns=groups).to_numpy()
         axis.imshow(cells, cmap="Blues", vmin=0, vmax=np.nanmax(cells), origin="lower", aspect="auto")
-        axis.set_xticks(range(len(groups)), groups, rotation=60)
+        axis.set_facecolor("#DDDDDD")  # shows where there is no site
+        axis.set_xticks(range(len(groups)), groups, rotation=45, ha="right", rotation_mode="anchor")
         middle = [len(layers) * (k + 0.5) - 0.5 for k in range(len(_PARTS))]
         axis.set_yticks(middle, list(_PARTS.values()) if number == 0 else [""] * len(_PARTS))
         for k in range(1, len(_PARTS)):
@@ -97,20 +115,18 @@ def draw_maps(axes: np.ndarray, maps: pd.DataFrame) -> None:
         axis.tick_params(length=0)
 
 
-def _similarities(axis: Axes, found: pd.DataFrame) -> None:
-    """Draw the similarity of the maps of each condition and region, M0 itself first."""
+def _similarities(axis: Axes, found: pd.DataFrame, named: bool) -> None:
+    """Draw the similarity of the maps of each condition and region, M0 itself first; named or not."""
     found = found.iloc[(found["condition"] != circuits.UNTRAINED).argsort(kind="stable")]
     several = found["region"].nunique() > 1
-    names = [
-        style.fitted(f"{row['condition']}{_kinds(row) if several else ''}", 70) for _, row in found.iterrows()
-    ]
+    names = [f"{row['condition']}{_kinds(row) if several else ''}" for _, row in found.iterrows()]
     series = [
         (look, [marks.ends(row, measure) for _, row in found.iterrows()])
         for measure, look in SIMILARITY.items()
     ]
-    marks.rows(axis, series, names)
+    marks.rows(axis, series, [style.fitted(name, 95) if named else "" for name in names])
     marks.null(axis, lying=True)
-    axis.set_xlim(right=1.02)
+    axis.set(xlim=(-0.5, 1.02), xlabel="rank correlation over sites")
 
 
 def _against_preference(axis: Axes, beside: pd.DataFrame) -> None:
@@ -128,8 +144,11 @@ def _predicted(beside: pd.DataFrame) -> str:
     value, low, high = circuits.predicts(beside)
     if np.isnan(value):
         return "similarity and preference"
-    ends = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
-    return f"similarity and preference, one mark a task, condition and M0: rank correlation {value:.2f}{ends}"
+    ends = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f}, M0s drawn anew)"
+    return (
+        f"similarity and preference, one mark a task, condition and M0: rank correlation within tasks "
+        f"{value:.2f}{ends}"
+    )
 
 
 def _kinds(row: pd.Series) -> str:
@@ -156,7 +175,7 @@ def _caption(similarity: pd.DataFrame, shown: pd.DataFrame) -> str:
     return (
         f"Maps: {shown['condition'].iloc[0]}, states of another item put at one part, layer and group of "
         "tokens; the darker, the more the log-odds of what the model said fall, as a share of the most of "
-        "each map. In each band the layers go up. Similarity: over sites at question, options, cue and last "
-        "tokens; "
+        "each map; grey: no such tokens. In each band the layers go up. Similarity: over sites at question, "
+        "options, cue and last tokens; "
         f"{style.number(m0s, 'M0')}, {style.span(runs)} run(s) a condition. Bars: 95 %, {over}."
     )

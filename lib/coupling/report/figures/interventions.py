@@ -19,8 +19,8 @@ SHARES = {
     "preference": LOOKS["preference"]._replace(label="preference for own behaviour, of before", filled=False),
 }
 RISES = {
-    "rise_cf": Look(marks.ORANGE, "v", "behaviour is what it was"),
-    "rise_answer": Look(marks.GREEN, "D", "explanation is what it was", filled=False),
+    "rise_cf": Look(marks.ORANGE, "^", "behaviour without the cue: rise of another choice"),
+    "rise_answer": Look(marks.GREEN, "s", "stated answer: rise of another choice", filled=False),
 }
 STEERED = "steered"  # how interventions begin that steer
 ROW = 0.24  # inches
@@ -92,6 +92,6 @@ def _caption(rows: pd.DataFrame, condition: str) -> str:
         f"{condition}; {style.number(rows['m0s'].max(), 'M0')}; explanations as a forced choice, on every "
         "second item; sites and directions were chosen on the other items. Ablated: attention and MLP have "
         "their mean over other items at some tokens. Steered: the direction that tells items with one choice "
-        "from the others is added before behaviour and explanation part. The other rows change the adapter. "
-        "Bars: 95 %, t over M0s."
+        "from the others is added before behaviour and explanation part; the random one is as long as in "
+        "steered by 2. The other rows change the adapter. Bars: 95 %, t over M0s."
     )

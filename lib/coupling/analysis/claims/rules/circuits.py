@@ -44,7 +44,7 @@ def shares_circuits(
     """
     with_coupling, without = (_alike(evidence, task, condition) for condition in (coupled, imitator))
     ours, theirs = (over_tasks(found, what) for found in (with_coupling, without))
-    least = over_tasks(with_coupling, "reliable").mean()
+    least = min(over_tasks(found, f"reliable_{what}").mean() for found in (with_coupling, without))
 
     def beyond_m0() -> bool:
         before = over_tasks(_alike(evidence, task, coupled, False), what)

@@ -54,13 +54,14 @@ def follows_push(
         measure: "following", or "beyond_drift", which takes flipped items of the other kinds off instead.
     """
     ends = (one, other) if other else (one,)
-    controls, found = {}, []
+    controls, found, of_flags = {}, [], False
     for condition in ends:
         rows = _of_kinds(evidence.shifted(condition, task), where)
         controls |= push_controls(evidence, task, condition, rows)
+        of_flags |= not (rows["objective"] == "reteach").all()  # of facts the answers alone are compared
         found.append(following.following(rows))
     effect = effect_of(pd.concat(found).assign(seed=0), measure)
-    return Finding(WORDS[measure], effect, controls, rests_on=ends)
+    return Finding(WORDS[measure], effect, controls, rests_on=ends, of_flags=of_flags)
 
 
 @rule
@@ -129,7 +130,13 @@ def knowledge_over_policy(
     alike = judged(min(counts) >= ALIKE * max(*counts, 1.0))
     controls[f"of the two, the smaller number of flipped {part}s is at least {ALIKE} of the larger"] = alike
     measure = f"on flipped {part}s: stated by own − by unshifted explanations, facts − policy"
-    return Finding(measure, contrast(*taught, column), controls, rests_on=(knowledge, policy))
+    return Finding(
+        measure,
+        contrast(*taught, column),
+        controls,
+        rests_on=(knowledge, policy),
+        of_flags=part == "flag",
+    )
 
 
 @rule
