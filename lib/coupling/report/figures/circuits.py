@@ -107,7 +107,7 @@ def draw_maps(axes: np.ndarray, maps: pd.DataFrame, groups: list[str]) -> None:
         cells = (wide["weighted"] / wide["items"]).reindex(index=order, columns=groups).to_numpy()
         axis.imshow(cells, cmap="Blues", vmin=0, vmax=np.nanmax(cells), origin="lower", aspect="auto")
         axis.set_facecolor("#DDDDDD")  # shows where there is no site
-        axis.set_xticks(range(len(groups)), groups, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_xticks(range(len(groups)), groups, rotation=90)
         middle = [len(layers) * (k + 0.5) - 0.5 for k in range(len(_PARTS))]
         axis.set_yticks(middle, list(_PARTS.values()) if number == 0 else [""] * len(_PARTS))
         for k in range(1, len(_PARTS)):
