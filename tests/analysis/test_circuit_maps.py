@@ -156,7 +156,8 @@ def test_similarity_beside_preference_is_ranked_within_tasks(sign):
 
 def test_before_training_is_m0_as_patched_beside_the_first_condition():
     first, second = made_study(0.9, 0.2, untrained=0.8), made_study(0.9, 0.2, untrained=-0.8)
-    mixed = pd.concat([first[first["condition"] == "KL on"], second[second["condition"] == "imitator"]])
+    again = second[(second["condition"] == "KL on") & ~second["trained"]].assign(condition="imitator")
+    mixed = pd.concat([first, again])
     found, alone = (circuits.summary(circuits.similarity(sites)) for sites in (mixed, first))
     before = [rows.set_index("condition").loc[circuits.UNTRAINED, "answers"] for rows in (found, alone)]
     assert before[0] == before[1] > 0.5

@@ -20,6 +20,7 @@ def committed(tmp_path):
 
 def test_settings_with_labels_of_their_own_m0_count_and_kinds_stand_apart(committed):
     found = settings()
+    assert found["sweep"].str.startswith("Confirmation").all()  # other sweeps share their runs
     assert set(found["sweep"]) == {
         "Confirmation, regions without labels",
         "Confirmation, disagreement that cannot be learnt",
