@@ -138,8 +138,8 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     """Average what `similarity` found over M0s, each with its 95 % interval.
 
     M0 itself, as it was patched beside the first condition, stands as a condition of its own, called
-    UNTRAINED. With one M0 the interval is that over items,
-    of a single explainer, and missing where there are several.
+    UNTRAINED. With one M0 the interval is that over items, of a single explainer, and missing where there are
+    several.
 
     Returns:
         One row a task, condition and region, with m0s and, for each of COMPARED, its mean, _low and _high;
@@ -174,7 +174,7 @@ def beside_preference(found: pd.DataFrame, preferences: pd.DataFrame) -> pd.Data
 
     Returns:
         One row a task, condition and M0 that has both, with answers and preference, at the last evaluation
-        and over the items whose kinds have labels, where the condition has kinds without.
+        and over the items whose kinds have labels, where the condition has kinds without labels.
     """
     by = ["task", "condition", "m0_seed"]
     alike = (
