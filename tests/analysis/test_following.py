@@ -57,12 +57,16 @@ def test_of_requests_a_push_asks_for_help_or_for_a_refusal():
 
 
 def test_re_taught_facts_are_taken_where_the_new_answer_stands_and_spared_where_the_old_one_does():
-    own = by_hand([1] * 6, [1] * 6, objective="reteach").assign(new_gold=[0, 0, -1, 1, 0, 0], retaught=1)
-    own["answer"] = [0, 1, 0, 0, 0, 0]
+    own = by_hand([1] * 8, [1] * 8, objective="reteach").assign(retaught=1)
+    own["new_gold"] = [0, 0, -1, 1, 0, 0, 0, 0]
+    own["answer"] = [0, 1, 0, 0, 0, 0, 0, 0]
     own.loc[4, ["x", "cf"]] = 0
     own.loc[5, "base_cf"] = 0  # M0 says the new fact already
-    found = following.compared(own, by_hand([1] * 6, [1] * 6))
-    assert known(found, "spared_gain") == {0: 1, 1: 0}
+    other = by_hand([1] * 8, [1] * 8)
+    own.loc[[6, 7], "x"] = 0  # the flag differs between the runs, which plays no part
+    own.loc[7, "cf"], other.loc[7, "cf"] = 0, 0  # both have the new answer
+    found = following.compared(own, other)
+    assert known(found, "spared_gain") == {0: 1, 1: 0, 6: 1}
     assert known(found, "taken_gain") == {4: 1}
 
 

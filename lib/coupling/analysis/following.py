@@ -75,12 +75,12 @@ def compared(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
           whether that of the other run states this L(M_t). flipped_gain: the former less the latter.
         - taken_gain: the same difference on taken items. spared_gain: on spared items, whether the run's
           explanation states the label that the shift asks for, less whether that of the other run does.
-          Neither run has this label. For re-taught facts only the answer is compared.
+          Neither run has this label. For re-taught facts "label" is the answer alone, in both.
         - answer_gain, flag_gain: on items whose answer, or flag, is flipped, whether the run's explanation
           states this part of L(M_t), less whether that of the other run does.
     """
-    coded = reference[_RUN].assign(
-        label=label_code(reference, ""), stated=stated_code(reference), answer=reference["answer"]
+    coded = reference[[*_RUN, "cf", "answer"]].assign(
+        label=label_code(reference, ""), stated=stated_code(reference)
     )
     places = pd.MultiIndex.from_frame(rows[_RUN])
     other = coded.set_index(_RUN).reindex(places).fillna(_UNKNOWN).astype(int).set_axis(rows.index)
@@ -89,8 +89,8 @@ def compared(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     flipped = known & (label != other["label"])
     out = {"flipped": flipped.astype(float).where(known)}
     out |= _stated("flipped", stated == label, other["stated"] == label, flipped)
-    asked, has, own, theirs = _asked_for(rows, stated, other)
-    taken, spared = asked & flipped & has, asked & known & ~flipped & ~has
+    asked, has, same, own, theirs = _asked_for(rows, stated, other)
+    taken, spared = asked & known & has & ~same, asked & known & ~has & same
     for name, where in (("taken", taken), ("spared", spared)):
         out |= _stated(name, own, theirs, where)
     for part in ("answer", "flag"):
@@ -104,16 +104,18 @@ def compared(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 def _asked_for(
     rows: pd.DataFrame, stated: pd.Series, other: pd.DataFrame
-) -> tuple[pd.Series, pd.Series, pd.Series, pd.Series]:
+) -> tuple[pd.Series, ...]:
     """Say where a shift asks for another label, or answer, than M0's, and who has it or states it.
 
     Returns:
-        bool [rows] each: whether it is asked for, whether the run has it, and whether the explanations of the
-        run, and of the other run, state it.
+        bool [rows] each: whether it is asked for, whether the run has it, whether the two runs have the same
+        label, or answer, and whether the explanations of the run, and of the other run, state it.
     """
     wanted = wanted_code(rows)
     asked = (wanted >= 0) & (wanted != label_code(rows, "base_"))
-    has, own, theirs = (code == wanted for code in (label_code(rows, ""), stated, other["stated"]))
+    label = label_code(rows, "")
+    has, own, theirs = (code == wanted for code in (label, stated, other["stated"]))
+    same = label == other["label"]
     if "new_gold" in rows:
         told = (rows["objective"] == "reteach") & (rows["new_gold"] >= 0)
         asked |= told & (rows["base_cf"] != rows["new_gold"])
@@ -121,7 +123,8 @@ def _asked_for(
             says.where(~told, answer == rows["new_gold"])
             for says, answer in ((has, rows["cf"]), (own, rows["answer"]), (theirs, other["answer"]))
         )
-    return asked, has, own, theirs
+        same = same.where(~told, rows["cf"] == other["cf"])
+    return asked, has, same, own, theirs
 
 
 def _part(code: pd.Series, part: Part) -> pd.Series:
