@@ -66,7 +66,8 @@ def test_a_notebook_is_opened_and_run_to_its_figure(lab, notebook):
     with browser() as chromium, opened(chromium) as (page, _):
         page.goto(f"{lab}/lab/tree/{notebook}.ipynb?reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=MINUTES * 60_000)
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=MINUTES * 60_000)
+        # The indicator beside the kernel's name says idle before there is a kernel; the status bar does not.
+        page.get_by_text(re.compile(r"ipykernel\) \| Idle$")).wait_for(timeout=MINUTES * 60_000)
         page.get_by_role("menuitem", name=re.compile("^Run$")).first.click()
         page.get_by_role("menuitem", name=re.compile("^Run All Cells")).first.click()
         figure = page.locator(f".jp-OutputArea-output {FIGURES[notebook]}").first
