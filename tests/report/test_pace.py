@@ -37,13 +37,13 @@ def test_what_is_made_is_counted_and_the_time_left_follows_the_plan_and_then_the
     make(*nodes[:2])
     clock[0] += 240
     assert of.said().startswith(
-        "1 of 1 M0s, 1 of 1 bases, 0 of 4 explainers made; 10.0 min so far, about 20.0 min"
+        "1 of 1 M0s, 1 of 1 bases, 0 of 4 explainers made; 10.0 min so far, about 13.8 min"
     )
     assert of.share == pytest.approx(1 / 3)
     clock[0] += 240  # nothing more is made, and time passes
-    assert of.said().endswith("about 16.0 min left")
+    assert of.said().endswith("about 9.8 min left")
     clock[0] += 1260  # it is slower than it was: the time left never runs out before the end
-    assert of.said().endswith("35.0 min so far, about 35.0 min left")
+    assert of.said().endswith("35.0 min so far, about 6.9 min left")
     make(*nodes[2:])
     assert of.said().endswith("4 of 4 explainers made; tables and figures are left")
     assert of.share == 1
@@ -54,7 +54,7 @@ def test_what_was_never_measured_has_no_time_until_one_was_made(nodes, clock):
     assert of.said().endswith("time left not known (M0s: not measured yet)")
     finished(nodes[0].folder, "m0", seconds={"prepare": 600.0})
     clock[0] += 600
-    assert of.said().endswith("10.0 min so far, about 8.3 min left")
+    assert of.said().endswith("10.0 min so far, about 7.6 min left")
 
 
 def test_a_batch_of_which_only_tables_are_left_says_so():

@@ -10,11 +10,13 @@ from coupling.report.planning import NAMES, duration
 from coupling.runs import folders
 from coupling.runs.graph import Node
 
+_PRIOR = 60  # seconds for which the plan is trusted, beside what was made: one quick job says little
+
 
 class Pace:
     """What a batch has made of what it was to make.
 
-    The time left is that of the plan until something is made. From then on it follows the batch's own speed.
+    The time left is that of the plan until something is made. From then on it also follows the batch's own speed.
 
     Attributes:
         share: How much is made, from 0 to 1, by the time that it takes.
@@ -69,10 +71,10 @@ class Pace:
         if not done:
             left = whole / at_once - (now - self._begun)
             return f"about {duration(left)} left" if left > 0 else "longer than planned"
-        # The pace up to what was made last; and half of what it is if nothing were made for good.
-        ahead = (whole - done) / done
-        left = max(ahead * (self._last - self._begun) - (now - self._last), ahead * (now - self._begun) / 2)
-        return f"about {duration(left)} left"
+        slower = (self._last - self._begun + _PRIOR) / (done / at_once + _PRIOR)
+        ahead = slower * (whole - done) / at_once
+        # Time passes while the next ones are made. What is left never runs out before they are.
+        return f"about {duration(max(ahead - (now - self._last), ahead / 2))} left"
 
     def _counts(self) -> str:
         """Say of each kind of node how many are made."""

@@ -187,7 +187,7 @@ const couplingExplorer = (() => {
     const apartBy = high - low > 0.5 ? 0.2 : 0.1;
     for (let v = low; v < high + 0.01; v += apartBy) {
       picture.append(drawn("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }),
-        drawn("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(1)));
+        drawn("text", { x: left - 12, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(1)));
     }
     for (const t of step) picture.append(drawn("text", { x: x(t), y: height - bottom + 18, "text-anchor": "middle" }, t));
     picture.append(drawn("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, "training step"));
