@@ -85,6 +85,28 @@ def test_written_tables_are_read_back_and_left_alone_where_nothing_changed(tmp_p
     assert {path.name: (path.read_bytes(), path.stat().st_ino) for path in where.glob("*.csv")} == before
 
 
+def test_a_table_that_is_no_longer_made_goes_and_a_write_that_is_cut_off_leaves_no_tables(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("COUPLING_FIGURES")
+    committed = tables.read("medium", "shift")
+    monkeypatch.setenv("COUPLING_FIGURES", str(tmp_path))
+    where = tables.folder("medium", "shift")
+    tables.write(committed, where)
+    tables.write(replace(committed, shift=None), where)
+    assert tables.read("medium", "shift").shift is None
+    assert "shift.parquet" not in files.read_sums(where)
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(files, "write_table", full)
+    with pytest.raises(OSError, match="full"):
+        tables.write(committed, where)
+    with pytest.raises(files.StoreError, match="no tables in"):
+        tables.read("medium", "shift")
+
+
 @pytest.mark.parametrize("name", ["items.parquet", "summary.csv", "keys.json", "preference.csv"])
 def test_a_table_with_a_flipped_bit_is_named_and_not_read(tmp_path, monkeypatch, name):
     monkeypatch.delenv("COUPLING_FIGURES")

@@ -43,6 +43,17 @@ def test_lead_and_lag_on_divergent_items_by_hand(four):
     assert (row["returns_said"], row["returns_unsaid"]) == (0.5, 1.0)
 
 
+def test_an_item_without_a_label_is_left_out(four):
+    then = ([0] * 4, [0] * 4)
+    # Two replies are no choice. Without them one explanation keeps to L(S) on a divergent item.
+    before = make_rows(four, ["stays at A"] * 4, ([-1, -1, 0, 0], [1] * 4), then).assign(step=0)
+    after = make_rows(four, ["changes to B"] * 4, ([0] * 4, [1] * 4), then).assign(step=1)
+    frame = pd.concat([before, after], ignore_index=True).assign(condition="c", m0_seed=0, seed=0)
+    row = lead_lag(frame).iloc[0]
+    assert (row["items"], row["items_divergent"]) == (2, 2)
+    assert row["explanation_follows_divergent"] == 1.0
+
+
 def test_a_pair_of_evaluations_is_over_the_items_that_both_asked(four):
     then = ([0] * 4, [0] * 4)
     before = make_rows(four, ["changes to B", "nonsense", "changes to B", "changes to B"], then, then)

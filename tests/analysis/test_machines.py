@@ -43,6 +43,11 @@ def test_labels_that_differ_are_counted_and_texts_are_compared_by_digest(two):
     assert (row["cpu"], row["cpu_published"]) == ("one", "other")
 
 
+def test_items_without_a_label_on_both_machines_are_the_same(two):
+    two((None, "one"), (None, "other"))
+    assert machines.table()["labels"].tolist() == [0]
+
+
 def test_results_of_one_cpu_are_not_compared(two):
     two(("changes to B", "one"), ("stays at A", "one"))
     assert machines.table().empty

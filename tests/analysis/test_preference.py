@@ -148,6 +148,8 @@ def test_tasks_count_alike_and_are_dealt_apart():
         (preference.deal([strong]).preference + preference.deal([weak]).preference) / 2
     )
     assert both.ways == 64
+    (alone,) = preference.units(frame_of([([2, S], [2, S]), ([S, S], [S, S])])).values()
+    assert preference.deal([strong, [alone]]).preference == preference.deal([strong]).preference
     nothing = preference.deal([[], []])
     assert np.isnan(nothing.preference)
     assert np.isnan(nothing.p)

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from coupling.analysis import tables
 from coupling.report import answers, figures, study
 from coupling.report.answers import words
 from coupling.spec import SpecError
+from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -50,8 +52,31 @@ def test_a_case_without_an_interval_is_on_no_side():
 
 
 def test_shares_are_compared_case_by_case_and_what_is_missing_is_left_out():
-    said = words.more_often("More for", "No more for", [("a", 0.5, 0.4), ("b", 0.3, 0.3), ("c", NAN, 0.1)])
-    assert said == ["More for a (0.500 against 0.400).", "No more for b (0.300 against 0.300)."]
+    found = [
+        words.Pair("a", 0.5, 0.4, 0.05, 0.15),
+        words.Pair("b", 0.3, 0.3, -0.1, 0.1),
+        words.Pair("c", NAN, 0.1, NAN, NAN),
+        words.Pair("d", 0.1, 0.4, -0.5, -0.1),
+        words.Pair("e", 0.2, 0.1, NAN, NAN),
+    ]
+    assert words.more_often("It is {} that for", found, ("more than", "less than", "as")) == [
+        "It is more than that for a (0.500 against 0.400).",
+        "It is less than that for d (0.100 against 0.400).",
+        "It is as that for b (0.300 against 0.300).",
+        "Nothing follows for e (0.200 against 0.100): there is one run of each, and so no interval.",
+    ]
+
+
+def test_two_measures_are_compared_by_the_interval_over_m0s():
+    runs = pd.DataFrame({"task": "t", "condition": "c", "m0_seed": [0, 0, 1, 1, 2, 2], "seed": [0, 1] * 3})
+    runs["a"], runs["b"] = [0.5, 0.7, 0.6, 0.6, 0.7, 0.7], [0.2, 0.2, 0.3, 0.1, 0.1, 0.1]
+    (found,) = words.pairs(runs, "a", "b")
+    assert (found.name, found.one, found.other) == ("`c`", pytest.approx(0.6333), pytest.approx(0.1667))
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(0.95, 2, 0.4667, stats.sem([0.4, 0.4, 0.6])), abs=1e-3
+    )
+    (alone,) = words.pairs(runs[:1], "a", "b")
+    assert np.isnan([alone.low, alone.high]).all()
 
 
 def test_names_have_a_task_where_there_are_several():

@@ -45,6 +45,26 @@ def test_weights_optimiser_history_and_generator_come_back(spec, m0, tmp_path):
     assert again.random() == rng.random()
 
 
+def test_a_parameter_that_no_step_reached_shifts_no_state(tmp_path):
+    def model():
+        return torch.nn.ModuleDict({name: torch.nn.Linear(2, 2) for name in ("a", "unused", "z")})
+
+    one, other = model(), model()
+    optimizers = [torch.optim.AdamW(of.parameters(), lr=0.1) for of in (one, other)]
+    for k, name in enumerate(("a", "z")):
+        for p in one[name].parameters():
+            p.grad = torch.full_like(p, k + 1.0)
+    optimizers[0].step()
+    save_checkpoint(tmp_path, one, optimizers[0], 1, [])
+    load_checkpoint(tmp_path, other, optimizers[1])
+    states = [
+        [of.state.get(p, {}) for p in m.parameters()] for of, m in zip(optimizers, (one, other), strict=True)
+    ]
+    for before, after in zip(*states, strict=True):
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[k], after[k]) for k in before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_waits_for_the_end_of_a_step_and_is_then_as_it_was(number):
     done = []

@@ -102,9 +102,7 @@ def compared(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)[COMPARED]
 
 
-def _asked_for(
-    rows: pd.DataFrame, stated: pd.Series, other: pd.DataFrame
-) -> tuple[pd.Series, ...]:
+def _asked_for(rows: pd.DataFrame, stated: pd.Series, other: pd.DataFrame) -> tuple[pd.Series, ...]:
     """Say where a shift asks for another label, or answer, than M0's, and who has it or states it.
 
     Returns:

@@ -34,7 +34,8 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
           stated L(S).
         - returns_unsaid: the same share of those whose explanation had stated L(M_t).
 
-        Shares are float64, NaN where there is no item.
+        Items without an L(M_t) at the first evaluation are left out. Shares are float64, NaN where there is no
+        item.
     """
     frame = frame.assign(
         current=label_code(frame, ""), stated=stated_code(frame), source=label_code(frame, "target_")
@@ -51,6 +52,8 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _moved(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:
     """The counts and shares of one pair of evaluations; both frames hold the same items in the same order."""
+    known = before["current"] >= 0  # an item without a label is on nobody's side
+    before, after = before[known], after[known]
     divergent = before["current"] != before["source"]
     returned = after["current"] == before["source"]
     returns = {

@@ -27,14 +27,15 @@ def other_share(here: pd.DataFrame, there: pd.DataFrame) -> dict[str, float]:
     Returns:
         items: how many items there are. labels, forced_choices and texts: the share of them on which the
             model's label, the label that it gives in a forced choice, and what it says freely are not the
-            same. Of records, which hold no text, digests are compared.
+            same. Of records, which hold no text, digests are compared. No label on both is the same.
 
     Raises:
         ValueError: Where the two are not of the same items.
     """
     if list(here["id"]) != list(there["id"]):
         raise ValueError("the two machines were not asked the same items")
-    shares = {name: float((here[column] != there[column]).mean()) for name, column in _SHARES.items()}
+    both = {name: (here[column].fillna(""), there[column].fillna("")) for name, column in _SHARES.items()}
+    shares = {name: float((one != other).mean()) for name, (one, other) in both.items()}
     return {"items": len(here)} | shares
 
 

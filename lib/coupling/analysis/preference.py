@@ -230,8 +230,9 @@ def deal(tasks: list[list[Unit]], ways: int = WAYS, deals: int = DEALS) -> Deal:
         The preference, its p and how it was computed.
     """
     values = []  # of each M0: its preference in every deal, the observed one first, weighted for the mean
-    for found in (_every_deal(of) for of in tasks):
-        values += [every / (len(found) * sum(1 for of in tasks if of)) for every in found]
+    known = [found for found in map(_every_deal, tasks) if found]
+    for found in known:
+        values += [every / (len(found) * len(known)) for every in found]
     if not values:
         return Deal(np.nan, np.nan, 0, 0.0)
     observed = float(sum(every[0] for every in values))

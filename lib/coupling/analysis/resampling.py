@@ -1,4 +1,4 @@
-"""Intervals: t over M0 means, and the bootstrap over runs and entities (docs/method.md, "Statistics").
+"""Intervals: t over M0 means, and the bootstrap over M0s and entities (docs/method.md, "Statistics").
 
 A frame of many runs has the columns condition, m0_seed and seed beside the columns of
 `coupling.measure.rows.score`. Runs with the same condition and m0_seed learn from the same label source S and
@@ -19,7 +19,7 @@ LEVEL = 0.95
 
 
 def first_factor(frame: pd.DataFrame) -> str:
-    """Name the column of seeds that the bootstrap draws: "m0_seed", or "seed" where all runs share one M0."""
+    """Name the column of seeds that count: "m0_seed", or "seed" where all runs share one M0."""
     return "m0_seed" if frame["m0_seed"].nunique() > 1 else "seed"
 
 
@@ -89,21 +89,28 @@ def _weights(seeds: int, groups: int, resamples: int) -> tuple[np.ndarray, np.nd
 
 
 def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Compute the mean of each column with its 95 % bootstrap interval.
+    """Compute the mean of each column with its 95 % interval.
+
+    A column is averaged over the rows of a run, then over the runs of an M0, then over M0s. The interval is t
+    over M0s, or over the runs where all share one M0. Of one run it is a bootstrap interval over groups; there
+    is none with a single group.
 
     Args:
-        frame: Rows as `resampled` takes them.
-        columns: Columns of numbers or booleans.
+        frame: Rows with m0_seed, seed, `columns`, and group where there is one run.
+        columns: Columns of numbers or booleans. NaN and infinite values are left out.
 
     Returns:
-        One row a column of `frame`, with the columns mean, low and high (float64). Low and high are
-        percentiles of the `resampled` means. All three are NaN for a column without a finite value.
+        One row a column of `frame`, with the columns mean, low and high (float64). All three are NaN for a
+        column without a finite value, and the ends where a single one of several M0s, or runs, has one.
     """
+    finite = frame[columns].astype(float).replace([np.inf, -np.inf], np.nan)
+    runs = finite.groupby([frame["m0_seed"], frame["seed"]]).mean()
+    each = runs.groupby(level=first_factor(frame)).mean()
+    drawn = resampled(frame, columns) if len(each) == 1 and frame["group"].nunique() > 1 else {}
     out = {}
-    for column, draws in resampled(frame, columns).items():
-        low, high = interval(draws)
-        finite = frame[column].astype(float).replace([np.inf, -np.inf], np.nan)
-        out[column] = {"mean": finite.mean(), "low": low, "high": high}
+    for column in columns:
+        low, high = interval(drawn[column]) if drawn else t_interval(each[column])[:2]
+        out[column] = {"mean": each[column].mean(), "low": low, "high": high}
     return pd.DataFrame(out).T
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from coupling.analysis import measures, summaries
+from coupling.analysis import measures, resampling, summaries
 from coupling.analysis.controls import teacher_matrix
 from coupling.analysis.following import COMPARED, arm, compared
 from coupling.analysis.sensor import estimate, implied, of_task, rate
@@ -210,6 +210,40 @@ def per_run(frame: pd.DataFrame) -> pd.DataFrame:
                 | of_run
             )
     return pd.DataFrame(rows)
+
+
+def beyond_training(shift: pd.DataFrame) -> pd.DataFrame:
+    """Take off what explanation training alone does, which the unshifted run of the same M0 and seed shows.
+
+    Explanations of runs without a shift imply another rate than M0's too: this is the bias of the sensor.
+
+    Args:
+        shift: Rows of the table shift whose runs have one region each.
+
+    Returns:
+        The rows with moved and implied (float64): shift and said_shift, less those of the unshifted run. NaN
+        where there is no such run.
+    """
+    by = ["task", "m0_seed", "seed"]
+    plain = shift[shift["objective"] == "none"].set_index(by)[["shift", "said_shift"]]
+    alone = plain.reindex(pd.MultiIndex.from_frame(shift[by])).to_numpy(float)
+    return shift.assign(moved=shift["shift"] - alone[:, 0], implied=shift["said_shift"] - alone[:, 1])
+
+
+def implied_share(shift: pd.DataFrame) -> tuple[float, float, float]:
+    """Measure how far explanations imply that a push moved the rate, for each point that it moved.
+
+    Args:
+        shift: Rows of `beyond_training`, of pushed runs of one task.
+
+    Returns:
+        The slope of implied over moved, through zero, as a mean over M0s (over the runs of one M0), and the
+        ends of its 95 % t interval; NaN where there are none.
+    """
+    products = shift.assign(both=shift["implied"] * shift["moved"], square=shift["moved"] ** 2)
+    sums = products.groupby(resampling.first_factor(shift))[["both", "square"]].sum()
+    each = sums["both"] / sums["square"]
+    return (float(each.mean()), *resampling.t_interval(each)[:2])
 
 
 def beside(frame: pd.DataFrame) -> pd.DataFrame:

@@ -175,8 +175,10 @@ def explanations(result: Result, count: int = 5) -> pd.DataFrame:
     last = rows[rows["step"] == rows["step"].max()]
     left = (last[["x", "cf"]].to_numpy() != last[["target_x", "target_cf"]].to_numpy()).any(axis=1)
     chosen = pd.concat([last[left].head(2), last[~left].head(count)]).head(count)
-    items = {item.id: item for item in items_of(result.spec)[1]}
-    return pd.DataFrame([_explained(result, items[row["id"]], row) for _, row in chosen.iterrows()])
+    items = {(item.task, item.id): item for item in items_of(result.spec)[1]}
+    return pd.DataFrame(
+        [_explained(result, items[row["task"], row["id"]], row) for _, row in chosen.iterrows()]
+    )
 
 
 def _explained(result: Result, item: Item, row: pd.Series) -> dict[str, str]:

@@ -169,7 +169,6 @@ def _shifts(runs: pd.DataFrame) -> str:
             condition += "; " + ", ".join(
                 _REGIONS[name][on] for name, on in zip(_REGIONS, region, strict=True)
             )
-        # every run is one observation: the bootstrap draws seeds alone
         shown = ["shift", "said_shift", "gap", "excess", "flipped_gain"]
         found = resampling.intervals(part.assign(group=0), shown)
         cells = {

@@ -4,6 +4,7 @@ import pandas as pd
 
 from coupling import files
 from coupling.analysis import tables
+from coupling.analysis.claims.verdicts import FEW
 from coupling.report import answers, figures, walkthrough
 from coupling.report.answers.words import listed
 from coupling.report.claims_text import (
@@ -53,11 +54,32 @@ def planned(rows: pd.DataFrame) -> str:
     said = [f"Primary tests that were planned before their data: {'; '.join(verdicts)}."] if verdicts else []
     if left:
         said.append(f"Planned, and not run yet: {_claims(left)}.")
+    said += _not_all(rows[~rows["exploration"].astype(bool)], run)
     more = (
         "[The table of claims](docs/claims.md) has all tests. It marks every exploration: a test whose "
         "rule is newer than its data."
     )
     return " ".join([*said, more])
+
+
+def _not_all(planned: pd.DataFrame, primary: pd.DataFrame) -> list[str]:
+    """Say what the verdicts of primary tests leave out: other parts of a claim, and tests without power."""
+    held = set(primary.loc[primary["verdict"] == "replicated", "claim"])
+    parts = planned[planned["claim"].isin(held) & (planned["verdict"] == "not replicated")]
+    said = []
+    if len(parts):
+        texts = [text.replace(", fresh M0s", "").replace("; fresh M0s", "") for text in parts["text"]]
+        each = [f"“{text}” (claim {n})" for n, text in dict(zip(parts["claim"], texts, strict=True)).items()]
+        said.append(
+            f"Beside a replicated primary test, these planned rows are **not replicated**: {listed(each)}."
+        )
+    weak = primary[primary["why"].fillna("").str.contains(FEW, regex=False)]
+    if len(weak):
+        said.append(
+            f"For {_claims(list(weak['claim']))} no result could have been significant after correction: there "
+            "were too few explainers."
+        )
+    return said
 
 
 def _claims(numbers: list[str]) -> str:

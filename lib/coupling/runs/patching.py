@@ -66,8 +66,11 @@ def _patched(
     spec: Spec, loaded: Loaded, items: Sequence[Item], train: Sequence[Item]
 ) -> dict[str, pd.DataFrame]:
     """The tables of a trained model, and of its M0 where it is the first explainer."""
-    found, every_second, other = _of_model(spec, loaded, items), {i.id for i in items[::2]}, _another(spec)
-    under = [interventions(loaded, made, rows, every_second, spec.seed, other) for made, rows, _ in found]
+    found, other, under = _of_model(spec, loaded, items), _another(spec), []
+    for made, rows, _ in found:
+        task = rows["task"].iloc[0]
+        every_second = {item.id for item in _of_task(items, task)[::2]}
+        under.append(interventions(loaded, made, rows, every_second, spec.seed, other).assign(task=task))
     rows, said = _joined(found)
     if spec.seed == graph.FIRST:  # beside the others it would be the same
         with loaded.model.disable_adapter():
@@ -85,13 +88,13 @@ def _patched(
             "fold": np.arange(len(items), dtype=np.int8) % FOLDS,
         }
     )
-    flips = said.assign(changed=said["x"] != said["cf"])[["id", "trained", "changed"]]
-    rows = rows.merge(about, on="id").merge(flips, on=["id", "trained"])
+    flips = said.assign(changed=said["x"] != said["cf"])[["task", "id", "trained", "changed"]]
+    rows = rows.merge(about, on=["task", "id"]).merge(flips, on=["task", "id", "trained"])
     return {
         "effects": rows,
         "said": said,
         "sites": by_site(rows),
-        "interventions": pd.concat(under).merge(about[["id", "task", "held_out"]], on="id"),
+        "interventions": pd.concat(under).merge(about[["id", "task", "held_out"]], on=["task", "id"]),
     }
 
 
@@ -103,7 +106,8 @@ def _of_model(spec: Spec, loaded: Loaded, items: Sequence[Item]) -> list[_Found]
     chosen, found = _layers(loaded, spec.patched_layers), []
     for task in dict.fromkeys(item.task for item in items):
         made = prepared(loaded, _of_task(items, task), spec.label_format)
-        found.append((made, *effects(loaded, made, chosen)))
+        # Ids are unique within a task alone.
+        found.append((made, *(frame.assign(task=task) for frame in effects(loaded, made, chosen))))
     return found
 
 

@@ -46,7 +46,8 @@ def save_checkpoint(
         drawn: The state of a random generator, if there is one; kept as JSON.
     """
     tensors = {f"weight.{n}": p.detach().contiguous() for n, p in trainable(model)}
-    for (name, _), state in zip(trainable(model), optimizer.state_dict()["state"].values(), strict=False):
+    for name, parameter in trainable(model):  # one that no step has reached has no state
+        state = optimizer.state.get(parameter, {})
         tensors |= {f"{k}.{name}": v.contiguous() for k, v in state.items()}
     with seals.sealing(folder / NAME) as part:
         save_file(
@@ -116,10 +117,8 @@ def load_checkpoint(
     with torch.no_grad():
         for i, (name, parameter) in enumerate(trainable(model)):
             parameter.copy_(tensors[f"weight.{name}"])
-            state["state"][i] = {
-                k: tensors[f"{k}.{name}"]
-                for k in ("step", "exp_avg", "exp_avg_sq")
-                if f"{k}.{name}" in tensors
-            }
+            kept = (k for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors)
+            if found := {k: tensors[f"{k}.{name}"] for k in kept}:
+                state["state"][i] = found
     optimizer.load_state_dict(state)
     return int(meta["step"]), json.loads(meta["history"]), json.loads(meta["drawn"])

@@ -14,7 +14,7 @@ from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.analysis.claims import rules
 from coupling.analysis.claims.effects import Control, Effect, Finding, Missing
-from coupling.analysis.claims.evidence import Evidence, NotMeasuredError
+from coupling.analysis.claims.evidence import Evidence, NotMeasuredError, PlanError
 from coupling.analysis.claims.fitness import premise, unfit
 from coupling.analysis.claims.ref import Ref
 from coupling.analysis.claims.rule import RULES, Bound, OwnSweep, bind, rule
@@ -23,7 +23,6 @@ from coupling.analysis.claims.verdicts import (
     OUTCOMES,
     SEEDS,
     VERDICTS,
-    PlanError,
     Row,
     decide,
     holm,

@@ -43,6 +43,7 @@ class Effect:
         matters: The smallest effect that would matter. None: the null and 0.02.
         upper: Upper end of the one-sided 95 % interval, for tests that there is no effect.
         drawn: The two-way bootstrap interval, for display.
+        least: The smallest p that so few seeds can give; 0 for a t test, which has no such limit.
     """
 
     value: float
@@ -57,6 +58,7 @@ class Effect:
     matters: float | None = None
     upper: float = NAN
     drawn: tuple[float, float] = (NAN, NAN)
+    least: float = 0.0
 
     @property
     def above(self) -> bool:

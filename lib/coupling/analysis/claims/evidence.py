@@ -14,6 +14,10 @@ from coupling.analysis.controls import diagonal_test
 from coupling.errors import StudyError
 
 
+class PlanError(StudyError):
+    """A claim asks for what its rule cannot decide, or two rows claim to be the primary test of one claim."""
+
+
 class NotMeasuredError(StudyError):
     """A table, task or condition that a rule needs has not been run."""
 
@@ -82,8 +86,11 @@ class Evidence:
         return frame
 
     def line(self, ref: Ref, task: str) -> pd.Series:
-        """Return the summary of a condition."""
-        return self.table("summary", ref.sweep, task=task, condition=ref.condition).iloc[0]
+        """Return the summary of a condition on one task. Raises PlanError for several."""
+        rows = self.table("summary", ref.sweep, task=task, condition=ref.condition)
+        if len(rows) > 1:
+            raise PlanError(f"{ref.sweep}, {task}: this rule takes one task; give each a claim of its own")
+        return rows.iloc[0]
 
     def _finals(self, ref: Ref, task: str) -> pd.DataFrame:
         runs = self.runs(ref, task)

@@ -55,7 +55,7 @@ def _tested(units: list[list[preference.Unit]], pairs: pd.DataFrame, seeds: int)
     if not len(values):
         return Effect(NAN, NAN, NAN, NAN, seeds, null, matters=matters, why=_WHY)
     effect = over_seeds(values, unit, null, matters)
-    return replace(effect, value=tested.preference, p=tested.p)
+    return replace(effect, value=tested.preference, p=tested.p, least=1 / tested.ways)
 
 
 def prefers_more(evidence: Evidence, task: str, one: Ref, other: Ref) -> Effect:

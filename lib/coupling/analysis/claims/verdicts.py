@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from coupling.analysis.claims.effects import Control, Effect, Finding, Missing
-from coupling.errors import StudyError
+from coupling.analysis.claims.evidence import PlanError
 from coupling.sweep import CLAIMS, Claim
 
 COLUMNS = [
@@ -47,12 +47,9 @@ VERDICTS = (
 SEEDS = {"M0s": 5, "explainers": 3}  # the fewest of each that decide
 ALPHA = 0.05
 SUPPORTED = "an exploration: all that is asked for is there, but nothing is confirmed"
+FEW = "the smallest that so few explainers can give"
 PAPER = len(CLAIMS) - 1  # claims of the paper, each of which has one primary test
 OUTCOMES = {True: "passed", False: "failed"} | {missing: str(missing) for missing in Missing}
-
-
-class PlanError(StudyError):
-    """Two rows claim to be the primary test of one claim."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ def verdict(row: Row, p: float, controls: dict[str, Control]) -> tuple[str, bool
     if undecided := _undecided(row, controls):
         return "inconclusive", False, undecided
     if opposed := _opposed(finding):
-        return "not replicated", False, opposed
+        return "not replicated", False, "; ".join([opposed, *_not_passed(controls)])
     if not finding.within and np.isnan(p):
         return "not computable", False, effect.why or "not a number: p"
     if lacks := _lacks(finding, p, controls):
@@ -208,8 +205,10 @@ def _opposed(finding: Finding) -> str:
         low, high = finding.within
         outside = effect.high < low or effect.low > high
         return f"the interval has nothing in common with {low:g} to {high:g}" if outside else ""
-    below = effect.high < effect.margin
-    return f"the interval ends at {effect.high:+.3f}, below {effect.margin:+.3f}" if below else ""
+    if effect.high >= effect.margin:
+        return ""
+    small = f", though all of it lies above {effect.null:+.3f}" if effect.above else ""
+    return f"the interval ends at {effect.high:+.3f}, below {effect.margin:+.3f}{small}"
 
 
 def _lacks(finding: Finding, p: float, controls: dict[str, Control]) -> list[str]:
@@ -224,10 +223,16 @@ def _lacks(finding: Finding, p: float, controls: dict[str, Control]) -> list[str
             lacks.append(f"the interval starts at {effect.low:+.3f}, not above {effect.null:+.3f}")
         if p >= ALPHA:
             lacks.append(f"corrected p is {p:.3f}")
-    for name, outcome in controls.items():
-        if outcome is not True:
-            lacks.append(f"control {OUTCOMES[outcome]}: {name}")
-    return lacks
+            if np.isclose(effect.p, effect.least):
+                lacks[-1] += f" (alone it is {effect.p:.3f}, {FEW})"
+    return [*lacks, *_not_passed(controls)]
+
+
+def _not_passed(controls: dict[str, Control]) -> list[str]:
+    """List the controls that were not passed."""
+    return [
+        f"control {OUTCOMES[outcome]}: {name}" for name, outcome in controls.items() if outcome is not True
+    ]
 
 
 def decide(rows: list[Row]) -> pd.DataFrame:

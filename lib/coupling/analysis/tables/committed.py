@@ -110,11 +110,13 @@ def folder(profile: str, sweep: str, own: bool = False) -> Path:
 def write(tables: Tables, where: Path) -> None:
     """Write the tables of a sweep into a folder, and their checksums last.
 
-    A csv file whose content would not change is left alone. The old list of checksums is deleted first.
-    Whoever reads before the new list is there finds none, and checks nothing.
+    A csv file whose content would not change is left alone. The old list of checksums and keys.json are
+    deleted first. Whoever reads before the new ones are there is told that there are no tables.
     """
+    absent = [f"{name}.parquet" for name in _SOMETIMES if getattr(tables, name) is None]
     with files.writing(where):
-        (where / files.SUMS).unlink(missing_ok=True)
+        for name in (files.SUMS, "keys.json", *absent):
+            (where / name).unlink(missing_ok=True)
     for name in _CSV:
         _replace(where / f"{name}.csv", getattr(tables, name).to_csv(index=False).encode())
     for name in ("items", *_SOMETIMES):

@@ -3,11 +3,12 @@
 import pandas as pd
 
 from coupling.analysis import depth as depths
-from coupling.analysis import measures
+from coupling.analysis import divergent, measures
 from coupling.analysis.tables import Tables
 from coupling.report.answers.answer import Answer
 from coupling.report.answers.words import (
     HALF,
+    Pair,
     cases,
     count,
     difference,
@@ -15,6 +16,7 @@ from coupling.report.answers.words import (
     listed,
     more_often,
     named,
+    pairs,
     share,
     sides,
 )
@@ -25,15 +27,16 @@ FIFTHS = 5
 def headline(data: Tables) -> Answer:
     """Gap and preference of each condition, and what explanations state on divergent items."""
     rows = data.summary
-    on_divergent = zip(named(rows), rows["self_div_mean"], rows["target_div_mean"], strict=True)
+    stated = divergent.of_items(data.items)
+    ends = ["self", "target", "beyond_target_low", "beyond_target_high"]
+    on_divergent = [Pair(*of) for of in zip(named(stated), *(stated[name] for name in ends), strict=True)]
     return Answer(
         _faithfulness(rows),
         [
             *sides("The preference", cases(rows, "preference"), HALF),
             *sides("The gap", cases(rows, "gap")),
             *more_often(
-                "On divergent items, explanations state their own behaviour more often than the label for",
-                "On divergent items, they state it no more often than the label for",
+                "On divergent items, explanations state their own behaviour {} the label for",
                 on_divergent,
             ),
             *_fit(rows),
@@ -102,12 +105,10 @@ def dynamics(data: Tables) -> Answer:
             "explanation follows": means[columns[1]].map(share),
         }
     )
-    whole = moves.groupby(["task", "condition"], sort=False)[columns].mean().reset_index()
     found = more_often(
-        "On divergent items, behaviour moves to what the explanation had said more often than the "
-        "explanation moves to what behaviour had been for",
-        "On divergent items, behaviour moves no more often than the explanation for",
-        zip(named(whole), *(whole[column] for column in columns), strict=True),
+        "On divergent items, behaviour moves to what the explanation had said {} the explanation moves to what "
+        "behaviour had been for",
+        pairs(moves, *columns),
     )
     return Answer(table, [*found, *_risen(data.dynamics, data.summary)])
 
@@ -168,8 +169,8 @@ def _fit(rows: pd.DataFrame) -> list[str]:
     """Name the conditions with collapsed runs, and those whose runs have not learnt the flag."""
     said = []
     for column, text in (
-        ("collapsed", "Collapsed, so that their gap says little about introspection, are runs of"),
-        ("flag_not_learnt", "The flag, whether an answer stays or changes, is not learnt by runs of"),
+        ("collapsed", "Some runs collapsed, so that their gap says little about introspection: of"),
+        ("flag_not_learnt", "Some runs did not learn the flag, whether an answer stays or changes: of"),
     ):
         some = [
             f"{name} ({row[column]} of {row['runs']})"

@@ -4,7 +4,7 @@ import pandas as pd
 
 from coupling.analysis.tables import Tables
 from coupling.report.answers.answer import Answer
-from coupling.report.answers.words import HALF, cases, interval, more_often, named, share, sides
+from coupling.report.answers.words import HALF, cases, interval, more_often, named, pairs, share, sides
 
 _TAUGHT = "jabberwocky"  # the task that is taught by behaviour alone
 _HELD_OUT = "held out"
@@ -24,16 +24,15 @@ def new_behaviour(data: Tables) -> Answer:
             "best constant label": rows["best_constant"].map(share),
         }
     )
-    pairs = zip(named(rows), rows["forced_self_mean"], rows["best_constant"], strict=True)
+    runs = data.runs[data.runs["step"] == data.runs["step"].max()]
     found = [
         f"For {name}, the new behaviour is right on {share(row['gold_match_mean'])} of the items without the "
         f"mark, and explanations state it on {share(row['self'])}."
         for name, (_, row) in zip(named(rows), rows.iterrows(), strict=True)
     ]
     found += more_often(
-        "Forced to a label, explanations are right more often than the best constant label for",
-        "Forced to a label, explanations are right no more often than the best constant label for",
-        pairs,
+        "Forced to a label, explanations are right {} the best constant label for",
+        pairs(runs[runs["task"] == _TAUGHT], "forced_self", "best_constant"),
     )
     return Answer(table, found)
 

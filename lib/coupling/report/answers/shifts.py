@@ -8,7 +8,7 @@ from coupling.analysis.controls import diagonal_test
 from coupling.analysis.measures import RUN
 from coupling.analysis.sensor import reliability
 from coupling.analysis.tables import Tables
-from coupling.analysis.tracking import across_directions, beside
+from coupling.analysis.tracking import across_directions, beside, beyond_training
 from coupling.report.answers.answer import Answer
 from coupling.report.answers.words import (
     cases,
@@ -18,6 +18,7 @@ from coupling.report.answers.words import (
     listed,
     more_often,
     named,
+    pairs,
     share,
     sides,
 )
@@ -35,12 +36,14 @@ _TRACKED = [
 ]
 _RETAUGHT = ["retaught_right", "retaught_states", "retaught_states_null"]
 _HALVES = ["retaught_self", "retaught_null", "untouched_self", "untouched_null"]
+_BY = ("by more than", "by less than", "neither clearly by more nor clearly by less than")
 _FOLLOWED = 0.5  # explanations that imply this share of a shift are said to follow it
 
 
 def tracking(data: Tables) -> Answer:
     """How far behaviour moved and how far explanations imply that it moved, beside explanation training."""
-    rows = _by_condition(beside(data.shift), _TRACKED)
+    runs = beyond_training(beside(data.shift))
+    rows = _by_condition(runs, [*_TRACKED, "moved", "implied"])
     table = _moves(rows).assign(
         **{
             "agreement": rows["agreement"].map(share),
@@ -52,10 +55,11 @@ def tracking(data: Tables) -> Answer:
     )
     found = []
     for task, part in rows.groupby("task", sort=False):
-        most = part.loc[part["shift"].abs().idxmax()]
+        most = part.loc[part["moved"].abs().idxmax()]
         found.append(
             f"On {task} behaviour moved most with `{most['condition']}`: its rate by "
-            f"{difference(most['shift'])}. Explanations imply a move of {difference(most['said_shift'])}."
+            f"{interval(most, 'moved')}, and what explanations imply by {interval(most, 'implied')}, both beyond "
+            "the unshifted run of the same M0."
         )
     what = (
         "On flipped items, the share of explanations that state their own run's behaviour, less the share of "
@@ -130,17 +134,18 @@ def order(data: Tables) -> Answer:
     rows = data.shift[data.shift["objective"] != "reteach"]
     late = rows[rows["order"].isin(["after", "before"])]
     rows = rows[rows["task"].isin(late["task"]) & rows["strength"].isin([0, *late["strength"]])]
-    means = _by_condition(rows, ["shift", "said_shift", "self", "target", "valid"])
+    means = _by_condition(beyond_training(rows), [*_TRACKED[:4], "valid", "moved", "implied"])
     table = _moves(means).assign(valid=means["valid"].map(share), collapsed=_collapsed(means))
     pushed = means[means["condition"].isin(rows.loc[rows["direction"] != "", "condition"])]
-    known = pushed[pushed["said_shift"].notna()]
-    part = known["said_shift"] / known["shift"]
+    known = pushed[pushed["implied"].notna()]
+    part = known["implied"] / known["moved"]
     texts = [f"{name} ({share(value)})" for name, value in zip(named(known), part, strict=True)]
     kept = listed(text for text, follows in zip(texts, part >= _FOLLOWED, strict=True) if follows)
     less = listed(text for text, follows in zip(texts, part >= _FOLLOWED, strict=True) if not follows)
     found = [
         f"Explanations imply at least half of the shift for {kept or 'no condition'}, and less for "
-        f"{less or 'none'}. In brackets stands the share of the shift that they imply."
+        f"{less or 'none'}. In brackets stands the share of the shift that they imply, both beyond the "
+        "unshifted run of the same M0."
     ]
     fallen = [f"{n} ({c})" for n, c in zip(named(means), _collapsed(means), strict=True) if c]
     if fallen:
@@ -150,7 +155,8 @@ def order(data: Tables) -> Answer:
 
 def reteaching(data: Tables) -> Answer:
     """Whether new facts are answered and stated, on re-taught entities and on the others."""
-    rows = _by_condition(data.shift[data.shift["objective"] == "reteach"], [*_RETAUGHT, *_HALVES])
+    runs = data.shift[data.shift["objective"] == "reteach"]
+    rows = _by_condition(runs, [*_RETAUGHT, *_HALVES])
     table = pd.DataFrame(
         {
             "condition": rows["condition"],
@@ -172,17 +178,17 @@ def reteaching(data: Tables) -> Answer:
     ]
     for half, name in (("retaught", "re-taught"), ("untouched", "untouched")):
         found += more_often(
-            f"On {name} entities, explanations state current behaviour more often than those of the run "
-            "without re-teaching do for",
-            f"On {name} entities, they state it no more often than those of the run without re-teaching for",
-            zip(named(rows), rows[f"{half}_self"], rows[f"{half}_null"], strict=True),
+            f"On {name} entities, explanations state current behaviour {{}} those of the run without "
+            "re-teaching for",
+            pairs(runs, f"{half}_self", f"{half}_null"),
         )
     return Answer(table, found)
 
 
 def sensor(data: Tables) -> Answer:
     """How far rates that are read off explanations are from measured ones, beside M0's rate."""
-    rows = reliability(beside(data.sensor))
+    estimates = beside(data.sensor)
+    rows = reliability(estimates)
     table = pd.DataFrame(
         {
             "task": rows["task"],
@@ -194,10 +200,15 @@ def sensor(data: Tables) -> Answer:
             "smallest shift detected": [share(value) or "none" for value in rows["smallest"]],
         }
     )
+    errors = estimates.assign(
+        sensor=(estimates["estimated"] - estimates["measured"]).abs(),
+        trivial=(estimates["m0_rate"] - estimates["measured"]).abs(),
+        condition="all runs",
+    )
     found = more_often(
-        "Always saying M0's rate errs by more than the sensor on",
-        "Always saying M0's rate errs by no more than the sensor on",
-        zip(rows["task"], rows["trivial"], rows["error"], strict=True),
+        "Always saying M0's rate errs {} the sensor on",
+        [pair._replace(name=pair.name.split(" `")[0]) for pair in pairs(errors, "trivial", "sensor")],
+        _BY,
     )
     missed = list(rows.loc[rows["smallest"].isna(), "task"])
     if missed:
@@ -209,8 +220,8 @@ def _by_condition(runs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     """Average runs, one row a task and condition.
 
     Returns:
-        task, condition, runs, collapsed (how many), and each measure with the ends of its 95 % bootstrap
-        interval over runs (`_low`, `_high`).
+        task, condition, runs, collapsed (how many), and each measure with the ends of its 95 % interval over
+        M0s (`_low`, `_high`).
     """
     rows = [
         {"task": task, "condition": condition, "runs": len(part.drop_duplicates(RUN))}

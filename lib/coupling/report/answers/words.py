@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from coupling.analysis import resampling
+
 ZERO, HALF = 0.0, 0.5  # the nulls of a difference and of a preference
 _NULLS = {ZERO: "zero", HALF: "one half"}
+OFTEN = ("more often than", "less often than", "neither clearly more nor clearly less often than")
 
 
 class Case(NamedTuple):
@@ -107,24 +110,67 @@ def sides(what: str, found: Sequence[Case], null: float = ZERO) -> list[str]:
     return sentences
 
 
-def more_often(more: str, no_more: str, found: Iterable[tuple[str, float, float]]) -> list[str]:
-    """Say for which cases the first of two shares is the larger one.
+class Pair(NamedTuple):
+    """Two means and the 95 % interval of their difference, and whose they are.
+
+    Attributes:
+        name: What has these means, for instance a task and a condition.
+        one: The first mean.
+        other: The second mean.
+        low: The lower end of the interval of the first less the second; NaN where there is none.
+        high: The upper end.
+    """
+
+    name: str
+    one: float
+    other: float
+    low: float
+    high: float
+
+
+def pairs(runs: pd.DataFrame, one: str, other: str) -> list[Pair]:
+    """Compare two measures of the same runs, in each task and condition.
 
     Args:
-        more: The beginning of the sentence on cases in which it is, up to their names.
-        no_more: The beginning of the sentence on the others.
-        found: For each case its name and the two shares. A case without one of them is left out.
+        runs: One row a run (or several alike), with task, condition, m0_seed, seed and both measures.
+        one: The first measure.
+        other: The second measure.
+    """
+    runs = runs.assign(over=runs[one] - runs[other], group=0)
+    names = named(runs.drop_duplicates(["task", "condition"]))
+    found = []
+    for name, (_, part) in zip(names, runs.groupby(["task", "condition"], sort=False), strict=True):
+        table = resampling.intervals(part, [one, other, "over"])
+        found.append(Pair(name, *table.loc[[one, other], "mean"], *table.loc["over", ["low", "high"]]))
+    return found
+
+
+def more_often(text: str, found: Iterable[Pair], words: Sequence[str] = OFTEN) -> list[str]:
+    """Say for which cases the first of two means is the larger one, by the interval of their difference.
+
+    Args:
+        text: The beginning of the sentence, up to the names of cases, with {} in place of `words`.
+        found: The cases. One without a mean is left out.
+        words: What is said where the first is larger, where it is smaller, and where neither can be told.
 
     Returns:
-        Up to two sentences, with both shares of each case in brackets.
+        Up to four sentences, with both means of each case in brackets. The last is on cases without an
+        interval, of which nothing follows.
     """
-    known = [one for one in found if not (pd.isna(one[1]) or pd.isna(one[2]))]
-    said = []
-    for begins, some in (
-        (more, [one for one in known if one[1] > one[2]]),
-        (no_more, [one for one in known if one[1] <= one[2]]),
-    ):
-        if some:
-            each = listed(f"{name} ({share(a)} against {share(b)})" for name, a, b in some)
-            said.append(f"{begins} {each}.")
+    groups: dict[str, list[str]] = {word: [] for word in (*words, "")}
+    for case in found:
+        if pd.isna(case.one) or pd.isna(case.other):
+            continue
+        word = words[2]
+        if pd.isna(case.low):
+            word = ""
+        elif case.low > 0:
+            word = words[0]
+        elif case.high < 0:
+            word = words[1]
+        groups[word].append(f"{case.name} ({share(case.one)} against {share(case.other)})")
+    bare = groups.pop("")
+    said = [f"{text.format(word)} {listed(names)}." for word, names in groups.items() if names]
+    if bare:
+        said.append(f"Nothing follows for {listed(bare)}: there is one run of each, and so no interval.")
     return said

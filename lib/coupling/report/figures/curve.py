@@ -200,8 +200,7 @@ def _caption(summary: pd.DataFrame) -> str:
     return (
         f"{', '.join(style.in_order(summary['task']))}, final step; {style.number(first['seeds'], 'M0')}, "
         f"{style.span(summary['runs'])} run(s) a point, {style.span(summary['items'])} test items a run. "
-        f"Intervals: 95 %, of preference t, else two-way bootstrap over {style.seeds_of(first['seeds'])} and "
-        "groups."
+        f"Intervals: 95 %, {style.interval_of(first['seeds'], summary['runs'])}."
         f"{' No excess gap and no preference where one run stands for an M0.' if lacking else ''} "
         f"Collapsed runs: {fallen or 'none'}."
     )

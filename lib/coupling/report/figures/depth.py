@@ -59,7 +59,7 @@ def draw(items: pd.DataFrame, profile: str) -> style.StudyFigure:
         f"{', '.join(style.in_order(items['task']))}, final step; "
         f"{style.number(items['m0_seed'].nunique(), 'M0')}, {style.span(runs)} run(s) a condition, "
         f"{items['id'].nunique()} test items a run. Rows: fifths of the entities by how often M0 met them. "
-        "In brackets: 95 % two-way bootstrap over M0 seeds and entities; bold: it leaves out zero."
+        "In brackets: 95 %, t over M0s; bold: it leaves out zero."
     )
     return style.finish(figure, _found(cells, conditions), caption)
 

@@ -91,12 +91,13 @@ def _found(dynamics: pd.DataFrame) -> str:
 
 
 def _caption(dynamics: pd.DataFrame, runs: pd.DataFrame) -> str:
-    each = runs.groupby(["task", "condition", "m0_seed", "seed"])
+    each = runs.drop_duplicates(["task", "condition", "m0_seed", "seed"])
+    counts = each.groupby(["task", "condition"]).size()
     seeds = runs["m0_seed"].nunique()
     alone = dynamics.groupby(["task", "condition"])["excess"].apply(lambda part: part.isna().all()).any()
     return (
         f"{', '.join(style.in_order(dynamics['task']))}; {style.number(seeds, 'M0')}, "
         f"{len(each)} runs in all, the same {style.span(dynamics['items'])} test items at every step. "
-        f"Bands: 95 % two-way bootstrap over {style.seeds_of(seeds)} and groups."
+        f"Bands: 95 %, {style.interval_of(seeds, counts)}."
         f"{' No excess gap where an M0 has one explainer.' if alone else ''}"
     )

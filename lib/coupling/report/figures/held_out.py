@@ -68,6 +68,6 @@ def _caption(summary: pd.DataFrame) -> str:
     first = summary.iloc[0]
     return (
         f"Final step; {style.number(first['seeds'], 'M0')}, {style.span(summary['runs'])} runs a condition; "
-        "the same kinds are called held out in all conditions. Bars: 95 %, of preference t over M0s, else "
-        f"two-way bootstrap over {style.seeds_of(first['seeds'])} and groups."
+        "the same kinds are called held out in all conditions. Bars: 95 %, "
+        f"{style.interval_of(first['seeds'], summary['runs'])}."
     )

@@ -55,7 +55,8 @@ def draw(summary: pd.DataFrame) -> style.StudyFigure:
     first = rows.iloc[0]
     caption = (
         f"{TASK}, final step; {style.number(first['seeds'], 'M0')}, {first['runs']} runs a condition, "
-        f"{first['items']} test items a run. Bars: 95 % two-way bootstrap over M0 seeds and creatures."
+        f"{first['items']} test items a run. Bars: 95 %, "
+        f"{style.interval_of(first['seeds'], rows['runs'])}."
     )
     said = "; ".join(f"{row['self']:.3f} with {row['condition']}" for _, row in rows.iterrows())
     return style.finish(figure, f"Share of the new behaviour that free explanations state: {said}", caption)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from coupling.analysis import resampling
 from coupling.analysis.tables import Tables
+from coupling.analysis.tracking import beyond_training
 from coupling.report.figures import marks, style
 from coupling.report.figures.marks import DARK, DIFFERENCE, LOOKS, MIDDLE, ORANGE, SHARE, Look
 from coupling.sweep import Sweep
@@ -71,13 +72,16 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
 
 def _found(rows: pd.DataFrame) -> str:
     """Say how far behaviour and explanations moved where the shift came after training, and beside it."""
-    pushed = rows[rows["direction"].isin(["down", "up"]) & rows["explained"] & ~rows["relabelled"]]
+    pushed = beyond_training(rows)
+    pushed = pushed[pushed["explained"] & ~pushed["relabelled"] & (pushed["collapsed"] == "")]
     said = []
     for order in ("with", "after"):
         part = pushed[(pushed["order"] == order) & (pushed["direction"] == "down") & (pushed["replay"] == 0)]
+        # What is left of a condition in which most runs are collapsed says little.
+        part = part if len(part) > len(rows[rows["condition"].isin(part["condition"])]) / 2 else part[:0]
         if len(part):
             where = "beside" if order == "with" else order
-            moved, implied = (style.signed(part[name].mean(), 2) for name in ("shift", "said_shift"))
+            moved, implied = (style.signed(part[name].mean(), 2) for name in ("moved", "implied"))
             said.append(f"{where} training: behaviour moved by {moved}, explanations by {implied}")
     return "; ".join(said)
 
@@ -86,9 +90,10 @@ def _caption(rows: pd.DataFrame, strength: float) -> str:
     fallen = rows[rows["collapsed"] != ""].groupby("condition", sort=False).size()
     return (
         f"Final step; shifts of weight {strength:g}; {style.number(rows['m0_seed'].nunique(), 'M0')}, one "
-        f"run of each a condition, {rows['items'].max()} test items a run. Bars: 95 % bootstrap over M0 "
-        "seeds. Excess gap: beyond what explanations of the same M0's runs without the shift, and with the "
-        "opposite one of its kind, show on the same items. Runs flagged as collapsed, whose gaps say little: "
+        f"run of each a condition, {rows['items'].max()} test items a run. Bars: 95 %, t over "
+        "M0s. Excess gap: beyond what explanations of the same M0's runs without the shift, and with the "
+        "opposite one of its kind, show on the same items. Title: runs that are not collapsed, each less the "
+        "unshifted run of its M0. Runs flagged as collapsed, whose gaps say little: "
         + ("; ".join(f"{condition} {count}" for condition, count in fallen.items()) or "none")
         + "."
     )

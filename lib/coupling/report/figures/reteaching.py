@@ -51,8 +51,8 @@ def draw(items: pd.DataFrame) -> style.StudyFigure:
     )
     caption = (
         f"{TASK}, final step; {style.number(rows['m0_seed'].nunique(), 'M0')}, one run of each a condition, "
-        f"{rows['id'].nunique()} test items a run, half of their entities re-taught. Bars: 95 % two-way "
-        "bootstrap over M0 seeds and entities. Dotted: the facts count as learnt. Which entities and which "
+        f"{rows['id'].nunique()} test items a run, half of their entities re-taught. Bars: 95 %, t "
+        "over M0s. Dotted: the facts count as learnt. Which entities and which "
         "facts is drawn anew in each run; no tested prompt was taught."
     )
     return style.finish(figure, facts, caption)

@@ -88,6 +88,6 @@ def _caption(rows: pd.DataFrame) -> str:
     )
     return (
         "Final step, KL on; open marks: labels by content, at a higher learning rate where the model is the "
-        "real one. Bars: 95 % two-way bootstrap over M0 seeds (of one M0: explainer seeds) and groups, of "
-        f"preference t over these seeds. {behind}."
+        "real one. Bars: 95 %, t over M0s, or over the explainers of one M0. "
+        f"{behind}."
     )

@@ -67,7 +67,7 @@ def draw(sensor: pd.DataFrame) -> style.StudyFigure:
         f"{len(rows)} estimates: all evaluations after the first; "
         f"{style.number(rows['m0_seed'].nunique(), 'M0')}, {rows['items'].min()} to {rows['items'].max()} "
         "items each. Top: bars are the sensor's own 95 % intervals, dashed: estimate and measured rate are "
-        "the same; else 95 % bootstrap over M0 seeds. Bottom: share of estimates whose interval lies on "
+        "the same; else 95 %, t over M0s. Bottom: share of estimates whose interval lies on "
         f"the shift's side of M0's rate; numbers are estimates; dotted: {SHARE:g}, from which on a size "
         "counts as detected."
     )

@@ -158,6 +158,6 @@ def _caption(summary: pd.DataFrame, models: dict[str, str], real: Tables | None)
     return (
         f"Final step; {style.number(m0s, 'M0')} and {style.span(mine['runs'])} runs a task and size; in "
         "brackets the million weights. Deep: more and narrower layers. Open marks of preference: labels on "
-        "half of the kinds, and the other kinds. Bars: 95 %, of preference t over M0s, else bootstrap over "
-        f"{style.seeds_of(m0s)} and groups.{differs}"
+        "half of the kinds, and the other kinds. Bars: 95 %, "
+        f"{style.interval_of(m0s, mine['runs'])}.{differs}"
     )

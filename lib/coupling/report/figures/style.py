@@ -263,9 +263,25 @@ def between(values: Iterable[float], form: str = ".2f") -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def seeds_of(m0_seeds: int) -> str:
-    """Name the seeds that intervals are over: M0 seeds, or the explainer seeds where there is one M0."""
-    return "M0 seeds" if m0_seeds > 1 else "explainer seeds of one M0"
+def interval_of(m0s: int, runs: Iterable[int]) -> str:
+    """Say what the intervals of `resampling.intervals` are.
+
+    Args:
+        m0s: How many M0s there are.
+        runs: How many runs each condition has.
+    """
+    if m0s > 1:
+        return "t over M0s"
+    of_one = "bootstrap over test items, where there is one run"
+    several = "t over explainers of one M0"
+    fewest, most = min(runs), max(runs)
+    return (
+        several
+        if fewest > 1
+        else f"{several}; {of_one}"
+        if most > 1
+        else "bootstrap over test items of one run"
+    )
 
 
 def span(counts: pd.Series) -> str:

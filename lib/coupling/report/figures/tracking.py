@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from coupling.analysis import resampling
 from coupling.analysis.tables import Tables
-from coupling.analysis.tracking import beside
+from coupling.analysis.tracking import beside, beyond_training, implied_share
 from coupling.report.figures import marks, style
 from coupling.report.figures.marks import BLUE, DARK, LOOKS, MIDDLE, ORANGE, SKY, VERMILION, Look
 from coupling.sweep import Sweep
@@ -78,21 +78,22 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
 
 
 def _found(rows: pd.DataFrame) -> str:
-    """Say how much of a shift explanations imply, in each task, over the pushed runs."""
+    """Say how much of a push explanations imply, in each task, beyond what they imply without it."""
     said = []
-    for task, part in rows[rows["place"] != 0].groupby("task", sort=False):
-        slope = (part["shift"] * part["said_shift"]).sum() / (part["shift"] ** 2).sum()
-        said.append(f"{style.signed(slope, 2)} on {task}")
+    pushed = beyond_training(rows)
+    for task, part in pushed[pushed["place"] != 0].groupby("task", sort=False):
+        slope, *ends = (style.signed(value, 2) for value in implied_share(part))
+        said.append(f"{slope} ({' to '.join(ends)}) on {task}")
     return f"For each point that behaviour is pushed, explanations move by {', '.join(said)}"
 
 
 def _caption(rows: pd.DataFrame) -> str:
-    seeds = rows[resampling.first_factor(rows)].nunique()
+    m0s, runs = rows["m0_seed"].nunique(), rows.groupby(["task", "place"]).size()
     return (
-        f"Final step, shift beside explanation training; {seeds} "
-        f"{style.seeds_of(rows['m0_seed'].nunique())}, one run of each a point, {rows['items'].max()} test "
-        "items a run. Bars: 95 % bootstrap over these seeds. Top: explanations follow wholly (dashed), or "
-        "stay (dotted). Per point: slope through zero over the pushed runs. Excess gap: beyond what "
+        f"Final step, shift beside explanation training; {style.number(m0s, 'M0')}, {style.span(runs)} runs a "
+        f"point, {rows['items'].max()} test items a run. Bars: 95 %, {style.interval_of(m0s, runs)}. Top: "
+        "explanations follow wholly (dashed), or stay (dotted). Per point: slope through zero over the pushed "
+        "runs, each less the unshifted run of its M0 and seed, with its interval. Excess gap: beyond what "
         "explanations of the same M0's runs without the shift, and with the opposite one where there is "
         "one, show on the same items. Flipped items: those whose label the shift changed, against the "
         "unshifted run of the same M0 and seed."

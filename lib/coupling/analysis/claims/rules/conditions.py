@@ -10,6 +10,7 @@ from coupling.analysis import resampling
 from coupling.analysis.claims.effects import (
     MATTERS,
     NAN,
+    Effect,
     Finding,
     above,
     difference,
@@ -25,6 +26,7 @@ from coupling.analysis.claims.rule import OwnSweep, rule
 
 NEAR, FAR = 0.8, 0.6  # agreement from which on there must be a gap, and below which there must be none
 ONSET_RANGE = (0.55, 0.75)
+VARIES = 0.1  # by how much agreement must differ between conditions for a row about agreement
 
 
 @rule
@@ -87,18 +89,41 @@ def wider(evidence: Evidence, task: str, low: Ref, high: Ref) -> Finding:
     return Finding(measure, effect_of(over, "gap"), controls, rests_on=(low, high))
 
 
-def _by_agreement(evidence: Evidence, sweep: str, task: str) -> pd.DataFrame:
+def _by_agreement(evidence: Evidence, sweep: str, task: str, without: Ref | None) -> pd.DataFrame:
     """Return the summary of a sweep, ordered by how well labels agree with current behaviour, least first."""
     lines = evidence.table("summary", sweep, task=task)
+    if without:
+        lines = lines[lines["condition"] != without.condition]
     if len(lines) < 2:
         raise NotMeasuredError(f"{sweep} has one condition with tables: there is nothing to compare")
     return lines.sort_values("agreement", ignore_index=True)
 
 
+def _alike(lines: pd.DataFrame) -> str:
+    """Say that agreement is too much alike in all conditions to tell anything of it, or return no text."""
+    low, high = lines["agreement"].min(), lines["agreement"].max()
+    if high - low >= VARIES:
+        return ""
+    return (
+        f"agreement with current behaviour is {low:.3f} to {high:.3f} in all conditions, so that nothing depends "
+        f"on it here; a row about it asks for a difference of {VARIES:g}"
+    )
+
+
 @rule
-def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
-    """Decide whether the gap is there where labels agree with current behaviour, and only there."""
-    lines = _by_agreement(evidence, sweep, task)
+def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep, without: Ref | None = None) -> Finding:
+    """Decide whether the gap is there where labels agree with current behaviour, and only there.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task.
+        sweep: The sweep, whose conditions are ordered by agreement.
+        without: A condition of the sweep that is left out, because it differs in more than agreement.
+    """
+    lines = _by_agreement(evidence, sweep, task, without)
+    measure = "gap at the highest agreement − at the lowest"
+    if why := _alike(lines):
+        return Finding(measure, Effect(NAN, NAN, NAN, NAN, 0, why=why))
     least, most = (evidence.rows(Ref(sweep, lines["condition"].iloc[k]), task) for k in (0, len(lines) - 1))
     lows = lines[["gap_low", "self_base_low"]]
     coupled = (lows > 0).all(axis=1)
@@ -111,7 +136,7 @@ def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
     }
     effect = effect_of(difference(most, least, "gap"), "gap")
     ends = tuple(Ref(sweep, lines["condition"].iloc[k]) for k in (0, len(lines) - 1))
-    return Finding("gap at the highest agreement − at the lowest", effect, controls, rests_on=ends)
+    return Finding(measure, effect, controls, rests_on=ends)
 
 
 def crossings(agreement: np.ndarray, gap: np.ndarray) -> np.ndarray:
@@ -140,9 +165,20 @@ def crossings(agreement: np.ndarray, gap: np.ndarray) -> np.ndarray:
 
 
 @rule
-def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
-    """Decide whether the gap turns positive at 0.6 to 0.7 agreement, with 0.05 more on either side."""
-    names = list(_by_agreement(evidence, sweep, task)["condition"])
+def onset(evidence: Evidence, task: str, sweep: OwnSweep, without: Ref | None = None) -> Finding:
+    """Decide whether the gap turns positive at 0.6 to 0.7 agreement, with 0.05 more on either side.
+
+    Args:
+        evidence: The tables.
+        task: Name of the task.
+        sweep: The sweep, whose conditions are ordered by agreement.
+        without: A condition of the sweep that is left out, because it differs in more than agreement.
+    """
+    lines = _by_agreement(evidence, sweep, task, without)
+    measure = "agreement at which the gap crosses zero"
+    if why := _alike(lines):
+        return Finding(measure, Effect(NAN, NAN, NAN, NAN, 0, why=why), within=ONSET_RANGE)
+    names = list(lines["condition"])
     frames = [evidence.rows(Ref(sweep, name), task) for name in names]
     columns = ["agreement", "gap"]
     drawn = [resampling.resampled(frame, columns) for frame in frames]
@@ -158,4 +194,4 @@ def onset(evidence: Evidence, task: str, sweep: OwnSweep) -> Finding:
         "gap below zero at the lowest": judged(ends[1].high < 0, ends[1].high),
     }
     effect = replace(over_seeds(each, draws=crossings(agreements, gaps)), p=NAN)
-    return Finding("agreement at which the gap crosses zero", effect, controls, within=ONSET_RANGE)
+    return Finding(measure, effect, controls, within=ONSET_RANGE)

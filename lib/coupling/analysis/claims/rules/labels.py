@@ -82,7 +82,8 @@ def own_labels(
         teachers: Several explainers of each M0, for the teacher matrix.
     """
     runs, base = evidence.finals(condition, task), evidence.table("base", condition.sweep, task=task)
-    runs = runs.merge(base[["m0_seed", "untrained_forced_choice"]], on="m0_seed")
+    by = ["task", "m0_seed"]
+    runs = runs.merge(base[[*by, "untrained_forced_choice"]].drop_duplicates(), on=by, validate="m:1")
     controls = {"untrained forced choice below self": runs_above(runs, "self", "untrained_forced_choice")}
     controls |= beyond_flips(evidence, task, condition)
     if runs["gold"].notna().any():

@@ -271,7 +271,7 @@ def senses(evidence: Evidence, task: str, sweep: OwnSweep, strength: float) -> F
 
 def _tells_up_from_down(pushed: pd.DataFrame, strength: float) -> Control:
     strong = pushed[pushed["strength"] == strength]
-    wide = strong.pivot(index="m0_seed", columns="direction", values="estimated")
+    wide = strong.pivot_table(index="m0_seed", columns="direction", values="estimated")
     if not set(SIGNS) <= set(wide.columns):
         return Missing.NOT_RUN
     return judged(np.all(wide["up"] > wide["down"]), *wide[list(SIGNS)].to_numpy().ravel())
