@@ -28,6 +28,7 @@ Uganda Kampala, Ukraine Kyiv, Uruguay Montevideo, Uzbekistan Tashkent, Venezuela
 Yemen Sanaa, Zambia Lusaka, Zimbabwe Harare
 """
 QUESTIONS = 8  # of each country, with other cities beside its capital and another cue
+FORM = "\nAnswer with the name of the city alone."  # without it models answer with a sentence
 TRAINED = 0.7  # share of the countries; the others are tested
 
 
@@ -48,7 +49,7 @@ def items(rng: random.Random) -> list[dict]:
                     "id": f"{country.lower()}-{number}",
                     "group": country,
                     "split": "train" if place < TRAINED * len(pairs) else "test",
-                    "prompt": f"What is the capital of {country}? It is one of {one_of}.{cue}",
+                    "prompt": f"What is the capital of {country}? It is one of {one_of}.{cue}{FORM}",
                     "cue": cue,
                     "choices": choices,
                     "hinted": hinted,

@@ -24,7 +24,7 @@ SMALLEST = {  # of each figure of a sweep, a sweep whose tables are small
     "curve": "rank",
     "depth": "agreement",
     "directions": "shift",
-    "dynamics": "teacher_matrix",
+    "dynamics": "confirm_dynamics",
     "headline": "content",
     "held_out": "held_out",
     "interventions": "circuits",

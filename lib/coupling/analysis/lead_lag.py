@@ -34,8 +34,8 @@ def lead_lag(frame: pd.DataFrame) -> pd.DataFrame:
           stated L(S).
         - returns_unsaid: the same share of those whose explanation had stated L(M_t).
 
-        Items without an L(M_t) at the first evaluation are left out. Shares are float64, NaN where there is no
-        item.
+        Items without an L(M_t) at the first evaluation are left out. Shares are float64, NaN where there is
+        no item.
     """
     frame = frame.assign(
         current=label_code(frame, ""), stated=stated_code(frame), source=label_code(frame, "target_")

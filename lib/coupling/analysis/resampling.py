@@ -92,8 +92,8 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Compute the mean of each column with its 95 % interval.
 
     A column is averaged over the rows of a run, then over the runs of an M0, then over M0s. The interval is t
-    over M0s, or over the runs where all share one M0. Of one run it is a bootstrap interval over groups; there
-    is none with a single group.
+    over M0s, or over the runs where all share one M0. Of one run it is a bootstrap interval over groups;
+    there is none with a single group.
 
     Args:
         frame: Rows with m0_seed, seed, `columns`, and group where there is one run.

@@ -51,6 +51,7 @@ MEASURES = {
 }
 BASELINES = ("best_constant", "majority", "gold")
 FLAGS = ("flag_balanced", *flags.COLUMNS)
+LEAST_MASS = 0.5  # share of the probability on the choices below which a run counts as collapsed
 NO_LABEL = 0.2  # share of items without a label above which a run counts as collapsed
 
 
@@ -97,7 +98,7 @@ def collapse(frame: pd.DataFrame) -> str:
     reasons = []
     if frame["valid"].mean() < 0.5:
         reasons.append("explanations are no labels")
-    if frame[["mass_x", "mass_cf"]].to_numpy().mean() < 0.5:
+    if frame[["mass_x", "mass_cf"]].to_numpy().mean() < LEAST_MASS:
         reasons.append("answers are no choices")
     reasons += without_labels(float((label_code(frame, "") < 0).mean()))
     if _commonest_share(frame["text"]) > 0.9 >= _commonest_share(label_code(frame, "target_")):

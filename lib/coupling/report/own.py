@@ -20,6 +20,7 @@ import yaml
 
 from coupling import files
 from coupling import sweep as sweeps
+from coupling.analysis.summaries import LEAST_MASS
 from coupling.runs import folders
 from coupling.spec import ORGANISMS, Spec, SpecError, from_anywhere, key, make_spec, read_profile
 from coupling.sweep import Premise
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 PROFILE = "medium"  # gives what the user does not give; the only profile of a real model that fits a laptop
 EXPLAINERS = 3
 TRUE, SHUFFLED = "true labels", "shuffled labels"
+CHOOSE = (  # what to do where a model hardly answers with a choice
+    "end each prompt with the form of the answer, for instance “Answer with the name of the city alone.”, or take "
+    "a model that keeps to it better"
+)
 # The fields of the spec that a user may give. All others are the study's own, or mean nothing for own items.
 FIELDS = (
     *("model", "revision", "system", "dtype", "threads"),
@@ -215,7 +220,12 @@ def checked(study: Study) -> str:
 
     spec, models = study.specs[0], Models()
     found = checks.report(spec, models)
-    trial.try_out(spec, models.load(spec), items_of(spec)[1])
+    mass = trial.try_out(spec, models.load(spec), items_of(spec)[1])
+    if mass < LEAST_MASS:
+        found["warnings"].append(
+            f"{Path(spec.model).name} gives {mass:.0%} of its probability to the choices, and runs with less than "
+            f"{LEAST_MASS:.0%} count as collapsed; {CHOOSE}"
+        )
     memory = f"; weights and adapter take {found['memory_gb']:.2g} GB" if found["memory_gb"] else ""
     again = shlex.join(["coupling", "check", "--items", study.given["items"], "--model", spec.model])
     return "\n".join(

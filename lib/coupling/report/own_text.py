@@ -10,7 +10,7 @@ import pandas as pd
 
 from coupling.analysis import claims, flags, measures, preference, tables
 from coupling.report import study as studies
-from coupling.report.own import SHUFFLED, TRUE
+from coupling.report.own import CHOOSE, SHUFFLED, TRUE
 from coupling.sweep import Premise
 
 CONSTANT = 0.9  # share of one label above which labels are near-constant, as training has it
@@ -23,6 +23,7 @@ _MEASURES = {
 _SIGNIFICANT = 0.05
 _LONGER = "train longer or faster (--steps, --learning_rate), or on more items"
 _GENTLER = "train more gently: fewer --steps, a lower --learning_rate or a higher --kl_weight"
+_NO_CHOICES = "answers are no choices"  # as `summaries.collapse` says it
 _NO_LABELS = "explanations are no labels"  # as `summaries.collapse` says it
 
 
@@ -107,12 +108,14 @@ def _flag(finals: pd.DataFrame) -> dict[str, object]:
 
 def _whole(finals: pd.DataFrame) -> dict[str, object]:
     fallen = finals["collapsed"][finals["collapsed"] != ""]
+    way_out = _LONGER if fallen.str.contains(_NO_LABELS).any() else _GENTLER
+    way_out = CHOOSE if fallen.str.contains(_NO_CHOICES).any() else way_out
     why = f": {'; '.join(dict.fromkeys(fallen))}" if len(fallen) else ""
     return {
         "premise": "runs are whole",
         "met": bool(2 * len(fallen) <= len(finals)),
         "found": f"{len(fallen)} of {len(finals)} explainers collapsed{why}",
-        "way_out": _LONGER if fallen.str.contains(_NO_LABELS).any() else _GENTLER,
+        "way_out": way_out,
     }
 
 

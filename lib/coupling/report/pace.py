@@ -16,7 +16,8 @@ _PRIOR = 60  # seconds for which the plan is trusted, beside what was made: one 
 class Pace:
     """What a batch has made of what it was to make.
 
-    The time left is that of the plan until something is made. From then on it also follows the batch's own speed.
+    The time left is that of the plan until something is made. From then on it also follows the batch's own
+    speed.
 
     Attributes:
         share: How much is made, from 0 to 1, by the time that it takes.

@@ -117,7 +117,7 @@ QUESTIONS = (
     ),
     Question(
         "Who moves: behaviour or explanation?",
-        (Part("headline", "dynamics"), Part("confirm_dynamics", "dynamics")),
+        (Part("confirm", "dynamics"), Part("confirm_dynamics", "dynamics")),
         ("own",),
     ),
     Question(

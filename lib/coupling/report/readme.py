@@ -76,8 +76,8 @@ def _not_all(planned: pd.DataFrame, primary: pd.DataFrame) -> list[str]:
     weak = primary[primary["why"].fillna("").str.contains(FEW, regex=False)]
     if len(weak):
         said.append(
-            f"For {_claims(list(weak['claim']))} no result could have been significant after correction: there "
-            "were too few explainers."
+            f"For {_claims(list(weak['claim']))} no result could have been significant after correction: "
+            "there were too few explainers."
         )
     return said
 

@@ -1,7 +1,8 @@
 """A short trial of a model on this machine: how long a few items take, before anything like it is finished.
 
 `coupling.runs.rates` reads times off finished results. Before the first run of a user's own model there are
-none. So a few items are evaluated first, and the time is kept in `results/<profile>/trials/`.
+none. So a few items are evaluated first, and the time is kept in `results/<profile>/trials/`. Beside it
+stands how much of its probability the model gives to the choices.
 """
 
 import hashlib
@@ -20,17 +21,21 @@ SECONDS = 4.0  # about how long a trial takes
 TRAINED = 2.5  # how much longer an item takes in training than in an evaluation, as `make bench` measures it
 
 
-def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> None:
+def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> float:
     """Time the evaluation of a few items and keep the time, unless it is kept already.
 
     Args:
         spec: The run.
         loaded: Its model, a `coupling.models.Loaded`.
         items: The items that it is asked.
+
+    Returns:
+        The share of its probability that the model gives to the choices: the smaller one of that on x and
+        that without the cue.
     """
     path = _path(spec)
-    if path.exists():
-        return
+    if path.exists() and "mass" in (found := files.read_json(path)):
+        return found["mass"]
     import torch
 
     from coupling.measure.evaluation import evaluate
@@ -40,11 +45,15 @@ def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> None:
     try:
         first = _timed(lambda: evaluate(loaded, items[:1], spec.label_format, 1))
         few = items[: max(1, min(spec.eval_batch, int(SECONDS / first)))]
-        seconds = _timed(lambda: evaluate(loaded, few, spec.label_format, spec.eval_batch)) / len(few)
+        start = time.monotonic()
+        found, *_ = evaluate(loaded, few, spec.label_format, spec.eval_batch)
+        seconds = (time.monotonic() - start) / len(few)
     finally:
         torch.set_num_threads(threads)
-    about = {"spec": spec.model_dump(), "seconds": seconds, "device": loaded.device.type}
+    mass = float(min(found.mass(condition).mean() for condition in ("x", "cf")))
+    about = {"spec": spec.model_dump(), "seconds": seconds, "mass": mass, "device": loaded.device.type}
     files.write_json(path, about | {"hardware": folders.hardware()})
+    return mass
 
 
 def kept(profile: str) -> Iterator[dict[str, Any]]:

@@ -3,8 +3,8 @@
 `python -m coupling.analysis.tables.renewal` makes the tables of every committed sweep anew. Where all runs
 are there or have been published as records, the tables are collected from them. Where only items.parquet has
 been committed, measures of the final step are computed from it. What needs more than these rows (text,
-probabilities, earlier evaluations) stays as it was committed, and new measures of earlier evaluations are
-missing.
+probabilities, earlier evaluations) stays as it was committed. Intervals and new measures of earlier
+evaluations are missing.
 """
 
 from dataclasses import replace
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coupling import files
 from coupling import sweep as sweeps
 from coupling.analysis import controls, measures, summaries, tracking
 from coupling.analysis.tables import collecting
 from coupling.analysis.tables.committed import Tables, collected, folder, read, write
+from coupling.runs import folders, records
 from coupling.spec import Spec
 from coupling.tasks.splits import held_out_kinds
 
@@ -29,10 +29,10 @@ _NOT_FROM_ITEMS = ["collapsed", "mass_x", "mass_cf", "kl_x", "kl_cf", "kl_paid"]
 def renew(profile: str, sweep: str) -> Tables:
     """Make the tables of a committed sweep anew, from its runs where they are there, else from its items."""
     plan = sweeps.plan(profile, sweep)
-    try:
+    specs = [spec for _, spec in plan]
+    if all(records.find(folders.run_folder(spec)) for spec in specs):
         return collecting.collect(sweep, plan)
-    except files.StoreError:
-        return from_items(read(profile, sweep), [spec for _, spec in plan])
+    return from_items(read(profile, sweep), specs)
 
 
 def from_items(old: Tables, specs: list[Spec]) -> Tables:
@@ -62,8 +62,10 @@ def from_items(old: Tables, specs: list[Spec]) -> Tables:
     fallen = finals.agg(lambda reasons: int((reasons != "").sum()))
     summary["collapsed"] = fallen.loc[pd.MultiIndex.from_frame(summary[["task", "condition"]])].to_numpy()
     shift = None if old.shift is None else _shift(old, runs, names)
+    ends = [name for name in old.dynamics if name.endswith(("_low", "_high"))]
     return Tables(
-        **{name: getattr(old, name) for name in ("items", "dynamics", "lead_lag", "teacher", "base", "keys")},
+        **{name: getattr(old, name) for name in ("items", "lead_lag", "teacher", "base", "keys")},
+        dynamics=old.dynamics.assign(**dict.fromkeys(ends, np.nan)),
         runs=runs,
         summary=summary,
         regions=_kept(new["regions"], old.regions, ["task", "condition", "region"]),

@@ -106,8 +106,8 @@ def dynamics(data: Tables) -> Answer:
         }
     )
     found = more_often(
-        "On divergent items, behaviour moves to what the explanation had said {} the explanation moves to what "
-        "behaviour had been for",
+        "On divergent items, behaviour moves to what the explanation had said {} the explanation moves to "
+        "what behaviour had been for",
         pairs(moves, *columns),
     )
     return Answer(table, [*found, *_risen(data.dynamics, data.summary)])

@@ -58,8 +58,8 @@ def tracking(data: Tables) -> Answer:
         most = part.loc[part["moved"].abs().idxmax()]
         found.append(
             f"On {task} behaviour moved most with `{most['condition']}`: its rate by "
-            f"{interval(most, 'moved')}, and what explanations imply by {interval(most, 'implied')}, both beyond "
-            "the unshifted run of the same M0."
+            f"{interval(most, 'moved')}, and what explanations imply by {interval(most, 'implied')}, both "
+            "beyond the unshifted run of the same M0."
         )
     what = (
         "On flipped items, the share of explanations that state their own run's behaviour, less the share of "

@@ -90,10 +90,11 @@ def _found(rows: pd.DataFrame) -> str:
 def _caption(rows: pd.DataFrame) -> str:
     m0s, runs = rows["m0_seed"].nunique(), rows.groupby(["task", "place"]).size()
     return (
-        f"Final step, shift beside explanation training; {style.number(m0s, 'M0')}, {style.span(runs)} runs a "
-        f"point, {rows['items'].max()} test items a run. Bars: 95 %, {style.interval_of(m0s, runs)}. Top: "
-        "explanations follow wholly (dashed), or stay (dotted). Per point: slope through zero over the pushed "
-        "runs, each less the unshifted run of its M0 and seed, with its interval. Excess gap: beyond what "
+        f"Final step, shift beside explanation training; {style.number(m0s, 'M0')}, {style.span(runs)} "
+        f"run(s) a point, {rows['items'].max()} test items a run. Bars: 95 %, "
+        f"{style.interval_of(m0s, runs)}. Top: explanations follow wholly (dashed), or stay (dotted). Per "
+        "point: slope through zero over the pushed runs, each less the unshifted run of its M0 and seed, "
+        "with its interval. Excess gap: beyond what "
         "explanations of the same M0's runs without the shift, and with the opposite one where there is "
         "one, show on the same items. Flipped items: those whose label the shift changed, against the "
         "unshifted run of the same M0 and seed."

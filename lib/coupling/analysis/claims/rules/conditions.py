@@ -105,8 +105,8 @@ def _alike(lines: pd.DataFrame) -> str:
     if high - low >= VARIES:
         return ""
     return (
-        f"agreement with current behaviour is {low:.3f} to {high:.3f} in all conditions, so that nothing depends "
-        f"on it here; a row about it asks for a difference of {VARIES:g}"
+        f"agreement with current behaviour is {low:.3f} to {high:.3f} in all conditions, so that nothing "
+        f"depends on it here; a row about it asks for a difference of {VARIES:g}"
     )
 
 
