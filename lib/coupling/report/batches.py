@@ -118,7 +118,7 @@ def _manifests(batch: Batch) -> dict[Path, bytes | None]:
 
 def _greet(batch: Batch) -> None:
     """Say what a batch is for, its plan with the time, and where everything goes."""
-    named = [study.load(name) for name, *_ in sweeps.members(batch.sweep, batch.profile)]
+    named = [study.load(name).at(batch.profile) for name, *_ in sweeps.members(batch.sweep, batch.profile)]
     print(
         "; ".join(one.title for one in named)
         if len(named) > 1

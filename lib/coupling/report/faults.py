@@ -54,8 +54,8 @@ def page(table: pd.DataFrame) -> str:
     ]
     said = (
         f"{sums['tries']} injections of {len(table)} kinds: {sums['survived']} ended in the numbers of the "
-        f"undisturbed study, {sums['lost_rows']} rows were lost, and {sums['false_completions']} results "
-        "were taken for complete with other rows."
+        f"undisturbed study. Rows lost: {sums['lost_rows']}. Results with wrong rows that were taken for "
+        f"complete: {sums['false_completions']}."
     )
     header = [name.replace("_", " ") for name in table]
     parts = [

@@ -12,7 +12,7 @@ FRESH = 10  # from this seed on, M0s were kept for the confirmation
 _SHOWN = ("preference", "gap")
 _NAMES = ["sweep", "task", "condition", "region"]
 _MEASURED = ["divergent", *(name + end for name in _SHOWN for end in ("", "_low", "_high"))]
-_OTHER_LABELS = {"source", "label_change"}  # fields by which labels are not what M0 itself does
+_OTHER_LABELS = {"source", "label_change", "relabel"}  # fields by which labels are not what M0 itself does
 
 
 def largest_parts() -> list[str]:
@@ -24,17 +24,23 @@ def largest_parts() -> list[str]:
     if found.empty:
         return []
     preference, gap = (found.loc[found[name].idxmax()] for name in _SHOWN)
-    above = found[found["gap"] > 0]
+    above = found[found["gap_low"] > 0]
     sentences = [
         f"- The largest preference is {interval(preference, 'preference', share)}: {preference['task']}, "
         f"{_setting(preference)}.",
         f"- The largest gap is {interval(gap, 'gap')}: {gap['task']}, {_setting(gap)}. There behaviour "
         f"differs from its labels on {gap['divergent']:.3f} of the items. No gap can be larger than this "
         f"share, and the gap is {gap['gap'] / gap['divergent']:.0%} of it.",
-        f"- In {len(above)} of {len(found)} settings the gap is above zero. There that share is "
-        f"{above['divergent'].min():.3f} to {above['divergent'].max():.3f}. So what bounds the gap is how "
-        "seldom behaviour leaves its labels. The preference has no such bound: it is taken over items on "
-        "which two runs differ.",
+        f"- In {len(above)} of {len(found)} settings the interval of the gap lies above zero. There that "
+        "share is "
+        f"{above['divergent'].min():.3f} to {above['divergent'].max():.3f}, and the gap is "
+        f"{(above['gap'] / above['divergent']).min():.0%} to {(above['gap'] / above['divergent']).max():.0%} "
+        "of it. "
+        "So the gap is small because behaviour seldom leaves its labels, and because explanations state it "
+        "on a "
+        "part of these items alone. The preference is not bounded by that share: it is taken over items on "
+        "which "
+        "two runs differ.",
     ]
     limits = (
         f"- Each value is the largest of {len(found)}, and the largest of many is likely an overestimate. "

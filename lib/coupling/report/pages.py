@@ -113,7 +113,7 @@ def _sweep_figures() -> dict[str, str]:
 
 def _sweep_section(profile: str, sweep: str, data: tables.Tables) -> list[str]:
     """Return the lines of one sweep's section: heading, size, figures and summary."""
-    first, read = data.summary.iloc[0], read_sweep(sweep)
+    first, read = data.summary.iloc[0], read_sweep(sweep).at(profile)
     size = (
         f"{read.title}. {first['seeds']} M0 seed(s), {span(data.summary['runs'])} run(s) a condition, "
         f"{first['items']} test items a run; 95 % intervals."

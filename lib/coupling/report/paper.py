@@ -13,10 +13,11 @@ _CLAIM = re.compile(r"^\| (\d+) \| (.+) \| ([^|]+) \|$", re.MULTILINE)
 _INTRODUCTION = """\
 # The paper and this study
 
-What is known of the paper ([arXiv 2606.32038](https://arxiv.org/abs/2606.32038)) stands beside what this
-study has on it. Its body text could not be obtained and its code is not public. So each statement has a
-grade, which [method.md](method.md#what-the-paper-claims) explains, and what is not known is not guessed. This
-page is generated from that table of claims, from the sweeps and from the committed table of claims."""
+This page shows what is known of the paper ([arXiv 2606.32038](https://arxiv.org/abs/2606.32038)) beside what
+this study has on it. The paper's body text could not be obtained and its code is not public. So each
+statement has a grade, which [method.md](method.md#what-the-paper-claims) explains, and what is not known is
+not guessed. The page is generated from the list of the paper's claims in method.md, from the sweeps, and from
+the verdicts in figures/data/claims.parquet."""
 _CLAIMS = """\
 ## Claim by claim
 

@@ -6,8 +6,8 @@ import re
 from coupling import files
 from coupling.analysis import tables
 from coupling.report import answers, figures, largest, study
-from coupling.report.claims_text import markdown_table
-from coupling.report.figures.style import seeds_of, span
+from coupling.report.claims_text import NOT_TESTED, capital, markdown_table, read_claims, where
+from coupling.report.figures.style import interval_of, span
 from coupling.report.questions import QUESTIONS, Part, Question
 from coupling.report.setting_text import attention_parts, decoding_parts, gate_parts
 from coupling.sweep import Sweep, read_sweep
@@ -75,20 +75,43 @@ def _part(part: Part) -> list[str]:
     first, sweep = data.summary.iloc[0], read_sweep(part.sweep)
     m0s = f"{first['seeds']} M0s" if first["seeds"] > 1 else "one M0"
     runs = f"{span(data.summary['runs'])} run{'' if data.summary['runs'].max() == 1 else 's'}"
-    made = (
-        f"### {sweep.title} ({part.profile}): {part.figure.replace('_', ' ')}",
-        sweep.question,
+    about = (
         f"{_planned(sweep, set(data.summary['task']))}{m0s}, {runs} a condition, "
-        f"{span(data.summary['items'])} test items; 95 % intervals over {seeds_of(first['seeds'])}.",
+        f"{span(data.summary['items'])} test items. 95 % intervals: "
+        f"{interval_of(first['seeds'], data.summary['runs'])}."
     )
+    title = f"### {sweep.title} ({part.profile}): {part.figure.replace('_', ' ')}"
+    made = (title, sweep.at(part.profile).question, capital(about))
     image = f"{part.profile}/{part.sweep}-{part.figure}.png"
     shown = [f"![{figures.what(part.figure)}](../figures/{image})"]
     return [
         *made,
         *(shown if (files.figures_dir() / image).exists() else []),
         answer.text,
+        *_verdicts(sweep, part.profile),
         markdown_table(list(answer.filled), answer.filled.to_numpy().tolist()),
     ]
+
+
+def _verdicts(sweep: Sweep, profile: str) -> list[str]:
+    """Say how the rows of a sweep were decided: its primary tests one by one, and how many others."""
+    rows = read_claims()
+    rows = rows[rows["text"].isin([c.text for c in sweep.claims]) & (rows["profile"] == profile)]
+    rows = rows[rows["verdict"] != NOT_TESTED]
+    if rows.empty:
+        return []
+    primary = rows["primary"].astype(bool)
+    lines = [
+        f"- Primary test of claim {row['claim']} ({where(row)}): **{row['verdict']}**"
+        f"{' (exploration)' if row['exploration'] else ''}"
+        f"{': ' + row['why'] if row['why'] and not row['supported'] else ''}."
+        for _, row in rows[primary].iterrows()
+    ]
+    counts = rows.loc[~primary, "verdict"].value_counts()
+    if len(counts):
+        each = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        lines.append(f"- {'Other rows' if lines else 'Rows'} in [claims.md](claims.md): {each}.")
+    return ["Verdicts:\n\n" + "\n".join(lines)]
 
 
 def _planned(sweep: Sweep, tasks: set[str]) -> str:

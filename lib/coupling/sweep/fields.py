@@ -11,7 +11,7 @@ MOST_SEEDS = 1000  # of one kind; a larger number is taken for a slip
 CLAIMS = [*map(str, range(1, 12)), "own"]
 _Name = Annotated[str, Field(min_length=1)]
 _Number = Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)]
-_ONE_FOR_ALL = {"name", "question", "scale", "claims", "profiles"}  # what a profile cannot replace
+_ONE_FOR_ALL = {"name", "scale", "claims", "profiles"}  # what a profile cannot replace
 
 
 class Premise(BaseModel):
@@ -91,6 +91,7 @@ class Scale(BaseModel):
         condition: The condition that is shown.
         called: What stands after the task's name in the legend.
         open: Whether the marks are open instead of filled.
+        replaces: A sweep that is left out in profiles where this one has been run; or empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +99,7 @@ class Scale(BaseModel):
     condition: str
     called: str = ""
     open: bool = False
+    replaces: str = ""
 
 
 class InAll(BaseModel):

@@ -41,7 +41,7 @@ def premise(asked: Premise, evidence: Evidence, conditions: tuple[Ref, ...], tas
     least, most = f"{min(falls):.2f}", f"{max(falls):.2f}"
     span = least if least == most else f"{least} to {most}"
     return (
-        f"not met: agreement of labels with current behaviour falls to {span}; "
+        f"not met: the lowest agreement of labels with current behaviour is {span} over the M0s; "
         f"it stays at {asked.agreement:g} or above in {', '.join(counts)}"
     )
 

@@ -7,7 +7,8 @@ import pandas as pd
 from coupling.analysis import divergent as on_divergent
 from coupling.analysis.tables.committed import SHIFT_TABLES, Tables, collected, read, write_study_table
 
-SHARED = ["divergent_share", "gap", "preference", "preference_low", "preference_high", "collapsed"]
+SHARED = ["divergent_share", "gap", "preference", "preference_low", "preference_high"]
+SHARED += ["collapsed", "flag_not_learnt"]
 
 
 def scale(found: list[Tables]) -> pd.DataFrame:

@@ -61,13 +61,14 @@ def _steered(rows: pd.DataFrame) -> list[str]:
     """Say how far behaviour and explanation move when they are steered."""
     steered = rows[rows.index.get_level_values("intervention").str.startswith("steered")]
     each = [
-        f"{task} `{name}` ({difference(row['rise_cf'])} and {difference(row['rise_answer'])})"
+        f"{task} `{name}` ({interval(row, 'rise_cf')} and {interval(row, 'rise_answer')})"
         for (task, name), row in steered.iterrows()
     ]
     if not each:
         return []
     return [
-        "By how much the log-odds of the choice that a model is steered to change in its behaviour without "
-        f"the cue, and in the stated answer: {listed(each)}. The random direction is as long as that of "
+        "Steering toward a choice changes its log-odds in the behaviour without the cue and in the stated "
+        "answer. "
+        f"The two changes are, in this order: {listed(each)}. The random direction is as long as that of "
         "`steered by 2`."
     ]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from coupling.analysis import following as pushes
 from coupling.analysis import resampling
+from coupling.analysis.claims import holm
 from coupling.analysis.controls import diagonal_test
 from coupling.analysis.measures import RUN
 from coupling.analysis.sensor import reliability
@@ -115,16 +116,16 @@ def directions(data: Tables) -> Answer:
             "p": ["" if pd.isna(row["p"]) else f"{row['p']:.4f}" for row in rows],
         }
     )
-    named_rows = [(f"{row['task']} at weight {row['strength']:g}", row) for row in rows]
+    corrected = holm([row["p"] for row in rows])
     above = [
-        f"{name} ({difference(row['difference'])})"
-        for name, row in named_rows
-        if row["p"] < ALPHA and row["difference"] > 0
+        f"{row['task']} at weight {row['strength']:g} ({difference(row['difference'])})"
+        for row, p in zip(rows, corrected, strict=True)
+        if p < ALPHA and row["difference"] > 0
     ]
     said = (
         "Explanations state the behaviour of their own direction more often than those of the other "
-        f"directions do, with p below {ALPHA}, for {listed(above) or 'none'}: {len(above)} of {len(rows)} "
-        "squares."
+        f"directions do, with p below {ALPHA} after Holm's correction, for {listed(above) or 'none'}: "
+        f"{len(above)} of {len(rows)} squares. The table has p as it is before this correction."
     )
     return Answer(table, [said])
 

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from coupling.analysis.claims.rules.conditions import ONSET_RANGE
 from coupling.report.figures import marks, style
 from coupling.report.figures.marks import BLUE, DARK, GREEN, MIDDLE, SKY, VERMILION, Look
 from coupling.sweep import CLAIMS
@@ -24,7 +25,7 @@ STEP = 0.12  # inches between the marks of one cell of the map
 PER_LINE = 4  # marks side by side in one cell
 ROW = 0.155  # inches of a row of a forest plot
 FULL = style.TALLEST - 1.2  # inches of panels that a page holds, beside title and caption
-_NUMBERS = {"effect (95 %)": 0.0, "controls passed": 0.48, "verdict": 0.8}
+_NUMBERS = {"effect (95 %)": 0.0, "p": 0.45, "controls": 0.57, "verdict": 0.73}
 _NAME, _TITLE = 150, 300  # points that the name of a row and the title of a panel take at most
 _MEASURED = r",? in (?:preference|the excess gap|the paper's own measure)$"  # what a panel's title says
 _SHORT = {  # what each claim says, in few words (docs/method.md, "What the paper claims")
@@ -62,9 +63,10 @@ def parts(frame: pd.DataFrame) -> dict[str, style.StudyFigure]:
     shown = shown[shown["effect"].notna()]
     drawn = {}
     for number in CLAIMS:
-        for place, rows in enumerate(_pages(shown[shown["claim"] == number]), 1):
+        pages = _pages(shown[shown["claim"] == number].sort_values("primary", ascending=False, kind="stable"))
+        for place, rows in enumerate(pages, 1):
             name = f"claim-{number}" if place == 1 else f"claim-{number}-{place}"
-            drawn[name] = forest(rows, number)
+            drawn[name] = forest(rows, number, f" (page {place} of {len(pages)})" if len(pages) > 1 else "")
     return drawn
 
 
@@ -159,28 +161,35 @@ def _marks(axis: Axes, place: int, top: float, rows: pd.DataFrame) -> None:
 
 
 def _found(rows: pd.DataFrame) -> str:
-    """Say how many rows have each verdict."""
-    counts = rows["shown"].value_counts()
+    """Say how many of the planned primary tests have each verdict; without one, how many rows have."""
+    primary = rows[rows["primary"].astype(bool) & ~rows["exploration"].astype(bool)]
+    # Where a claim has a test that was run, one that was not run has been replaced.
+    run = set(primary.loc[primary["verdict"] != "not tested", "claim"])
+    primary = primary[(primary["verdict"] != "not tested") | ~primary["claim"].isin(run)]
+    counts = (primary if len(primary) else rows)["shown"].value_counts()
     said = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts]
     none = "" if "replicated" in counts else "Nothing is replicated yet: "
-    return f"{none}of {len(rows)} rows {', '.join(said)}"
+    what = f"{len(primary)} planned primary tests" if len(primary) else f"{len(rows)} rows"
+    return f"{none}of {what} {', '.join(said)}" if none else f"Of {what}: {', '.join(said)}"
 
 
 def _caption(rows: pd.DataFrame) -> str:
     primary = " Larger: the primary test of a claim." if rows["primary"].any() else ""
     return (
-        f"Each mark is a row of the table of claims.{primary} Verdicts follow fixed rules; a row whose rule "
+        f"Each mark is one of the {len(rows)} rows of the table of claims.{primary} Rows share runs. "
+        "Verdicts follow fixed rules; a row whose rule "
         "is newer than its data is an exploration and is never replicated. "
         f"Profiles: {', '.join(style.in_order(rows['profile']))}."
     )
 
 
-def forest(rows: pd.DataFrame, number: str) -> style.StudyFigure:
+def forest(rows: pd.DataFrame, number: str, page: str = "") -> style.StudyFigure:
     """Draw the effects of one claim with their 95 % intervals, one panel for each measure.
 
     Args:
         rows: Rows of `told`, of one claim, with an effect.
         number: Number of the claim, or "own".
+        page: Which page of how many this is; or empty.
     """
     groups = [part for _, part in rows.groupby("measure", sort=False)]
     names = [_names(part, rows) for part in groups]
@@ -202,7 +211,7 @@ def forest(rows: pd.DataFrame, number: str) -> style.StudyFigure:
             size=style.SMALL,
             weight="bold",
         )
-    return style.finish(figure, _found_of(rows, number), _caption_of(rows))
+    return style.finish(figure, f"{_found_of(rows, number)}{page}", _caption_of(rows))
 
 
 def _title(rows: pd.DataFrame) -> str:
@@ -225,8 +234,10 @@ def _names(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     if texts.map(_said).nunique() == 1:
         texts = texts.str.partition("; ")[2]
     names = []
-    for task, profile, text in zip(part["task"], part["profile"], texts, strict=True):
+    primary = part["primary"].astype(bool) & ~part["exploration"].astype(bool)
+    for task, profile, text, first in zip(part["task"], part["profile"], texts, primary, strict=True):
         where = f"{task.replace('+', ' + ')}, {profile}" if several else task.replace("+", " + ")
+        where = f"primary: {where}" if first else where
         names.append(style.fitted(f"{where}: {text}" if text else where, _NAME))
     return names
 
@@ -252,7 +263,9 @@ def _effects(axis: Axes, rows: pd.DataFrame, names: list[str]) -> None:
     for (_, row), name in zip(rows.iterrows(), names, strict=True):
         places.append(at + _lines([name]) / 2)
         ends = (row["effect"], row["low"], row["high"])
-        marks.interval(axis, places[-1], ends, VERDICTS[row["shown"]], lying=True)
+        look = VERDICTS[row["shown"]]
+        look = look._replace(filled=look.filled and not row["exploration"], label="")
+        marks.interval(axis, places[-1], ends, look, lying=True)
         at += _lines([name])
     axis.set_yticks(places, names)
     axis.tick_params(axis="y", length=0)
@@ -261,6 +274,8 @@ def _effects(axis: Axes, rows: pd.DataFrame, names: list[str]) -> None:
     axis.locator_params(axis="x", nbins=5)
     if (at_null := _null(rows["measure"].iloc[0])) is not None:
         marks.null(axis, at_null, lying=True)
+    else:
+        axis.axvspan(*ONSET_RANGE, color="#EEEEEE", zorder=0)
     axis.margins(x=0.08)
 
 
@@ -280,7 +295,8 @@ def _numbers(axis: Axes, beside: Axes, rows: pd.DataFrame) -> None:
         passed = sum(control.endswith(": passed") for control in row["controls"])
         numbers = [row[name] for name in ("effect", "low", "high")]
         effect, low, high = (style.signed(n) if is_difference else f"{n:.3f}" for n in numbers)
-        texts = (f"{effect} ({low} to {high})", f"{passed} of {len(row['controls'])}", row["shown"])
+        p = "" if pd.isna(row["p"]) else "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+        texts = (f"{effect} ({low} to {high})", p, f"{passed} of {len(row['controls'])}", row["shown"])
         for at, text in zip(_NUMBERS.values(), texts, strict=True):
             axis.text(at, place, text, va="center", size=style.SMALL)
 
@@ -300,6 +316,9 @@ def _caption_of(rows: pd.DataFrame) -> str:
     )
     return (
         f"Bars: 95 % t interval over seeds ({over}); where there is a single seed, bootstrap over groups. "
-        "Vertical line: no effect. Each panel has its own scale. Supported: an exploration that has all "
-        "that a replication asks for."
+        "Vertical line: no effect; grey: what is claimed. Open marks: explorations. Each panel has its own "
+        "scale. "
+        "p is corrected. Supported: an exploration that has all that a replication asks for. Rows that were "
+        "not "
+        "run are left out."
     )

@@ -174,13 +174,23 @@ def _ends(rows: pd.DataFrame, measure: str) -> list[marks.Ends]:
 
 
 def _found(summary: pd.DataFrame, called: str) -> str:
-    """Say how the gap goes along the axis, or in how many conditions it is above zero."""
+    """Say how the gap goes along the axis, or in how many conditions it is above zero.
+
+    Conditions with a collapsed run are passed over, unless all have one.
+    """
+    whole = summary[summary["collapsed"] == 0]
+    summary = whole if whole.groupby("task").size().min() > 1 else summary
     if summary["kind"].nunique() == 1 and not _unnamed(summary["condition"], None):
         form = ".2f" if called == MEASURED_NAME else "g"
         parts = []
         for task, rows in summary.groupby("task", sort=False):
             least, most = (rows.loc[place] for place in (rows["at"].idxmin(), rows["at"].idxmax()))
-            ends = [f"{style.signed(row['gap'])} at {row['at']:{form}}" for row in (least, most)]
+            ends = [
+                f"{style.signed(row['gap'])} ({style.signed(row['gap_low'])} to "
+                f"{style.signed(row['gap_high'])}) "
+                f"at {row['at']:{form}}"
+                for row in (least, most)
+            ]
             where = f"{task}, " if summary["task"].nunique() > 1 else ""
             parts.append(where + " and ".join(ends))
         return f"The gap against {called}: {'; '.join(parts)}"

@@ -61,15 +61,19 @@ def draw(items: pd.DataFrame, profile: str) -> style.StudyFigure:
         f"{items['id'].nunique()} test items a run. Rows: fifths of the entities by how often M0 met them. "
         "In brackets: 95 %, t over M0s; bold: it leaves out zero."
     )
-    return style.finish(figure, _found(cells, conditions), caption)
+    return style.finish(figure, _found(rows[rows["condition"] == conditions[0]]), caption)
 
 
-def _found(cells: dict[tuple[int, str], pd.DataFrame], conditions: list[str]) -> str:
-    """Say how the gap differs between what M0 met least and most, where labels agree best."""
-    least, most = (cells[depth, conditions[0]].loc["gap", "mean"] for depth in (0, PARTS - 1))
+def _found(rows: pd.DataFrame) -> str:
+    """Say how the gap differs between what M0 met most and least, in the rows of one condition."""
+    each = rows.groupby(["m0_seed", "depth"])["gap"].mean().unstack()
+    over = each[PARTS - 1] - each[0]
+    low, high, _ = resampling.t_interval(over)
     return (
-        f"Where labels agree best ({conditions[0]}) the gap is {style.signed(least)} on entities that M0 "
-        f"met least and {style.signed(most)} on those that it met most"
+        f"Where labels agree best ({rows['condition'].iloc[0]}) the gap on entities that M0 met most, less "
+        "that "
+        f"on those that it met least, is {style.signed(over.mean())} ({style.signed(low)} to "
+        f"{style.signed(high)})"
     )
 
 

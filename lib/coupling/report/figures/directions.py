@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from coupling.analysis.claims import holm
 from coupling.analysis.controls import diagonal_test
 from coupling.analysis.tables import Tables
 from coupling.analysis.tracking import across_directions, beside
@@ -34,13 +35,13 @@ def draw(items: pd.DataFrame) -> style.StudyFigure:
     strengths = sorted(set(beside(items)["strength"]) - {0})
     size = (style.PAGE, 1.95 * len(tasks))
     figure, axes = style.canvas(len(tasks), len(strengths), size, squeeze=False)
-    above = []
+    tests = []
     for k, (row, task) in enumerate(zip(axes, tasks, strict=True)):
         titles = []
         for axis, strength in zip(row, strengths, strict=True):
             matrix = across_directions(items[items["task"] == task], strength)
             found = diagonal_test(matrix)
-            above.append(found["difference"] > 0 and found["p"] < ALPHA)
+            tests.append(found)
             image = _square(axis, matrix)
             titles.append(
                 f"{task}, weight {strength:g}\ndiagonal {style.signed(found['difference'])}, p = "
@@ -56,12 +57,20 @@ def draw(items: pd.DataFrame) -> style.StudyFigure:
     caption = (
         f"Final step; {style.number(items['m0_seed'].nunique(), 'M0')}, three runs of each a square, {most} "
         "test items. Diagonal: mean of the diagonal (bold) less the rest of its column, which is above zero "
-        "if explanations follow their own model. p: explanations dealt out anew among the three runs of "
+        "if explanations follow their own model. p, not corrected: explanations dealt out anew among the "
+        "three runs of "
         "each M0."
     )
+    p = holm([found["p"] for found in tests])
+    above = [
+        found["difference"]
+        for found, of in zip(tests, p, strict=True)
+        if found["difference"] > 0 and of < ALPHA
+    ]
+    much = f", by {style.between(above, '+.3f')}" if above else ""
     title = (
         "Explanations state the behaviour of their own model more than that of a model pushed otherwise "
-        f"{style.counted(sum(above), len(above), 'square')} (p < {ALPHA:g})"
+        f"{style.counted(len(above), len(tests), 'square')}{much} (p < {ALPHA:g}, corrected by Holm)"
     )
     return style.finish(figure, title, caption)
 

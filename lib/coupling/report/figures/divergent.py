@@ -23,8 +23,8 @@ CONTROLS = {
     ("confirm_controls", "shuffled, 1"): "control: shuffled labels",
     ("controls", "shuffled labels"): "control: shuffled labels",
     ("confirm_controls", "sibling"): "control: labels of another M0",
-    ("shift", "down, 1"): "behaviour pushed down, labels fixed",
-    ("shift", "up, 1"): "behaviour pushed up, labels fixed",
+    ("shift", "down, 1"): "exploration: behaviour pushed down, labels fixed",
+    ("shift", "up, 1"): "exploration: behaviour pushed up, labels fixed",
 }
 SHOWN = tuple(dict.fromkeys((*MAIN, *CONTROLS)))
 _RULE = "prefers_own"  # the rule of the claims whose verdicts are shown
@@ -54,7 +54,7 @@ def draw(frame: pd.DataFrame, claims: pd.DataFrame | None) -> style.StudyFigure:
     verdicts = {} if claims is None else _verdicts(claims)
     rows = frame.assign(
         section=[_section(row) for _, row in frame.iterrows()],
-        name=frame["task"],
+        name=[row["task"] + style.unfit(row) for _, row in frame.iterrows()],
         says=[
             verdicts.get((row["profile"], row["task"], row["sweep"]), "no claim") if row["main"] else ""
             for _, row in frame.iterrows()
@@ -62,7 +62,8 @@ def draw(frame: pd.DataFrame, claims: pd.DataFrame | None) -> style.StudyFigure:
     )
     rows = _together(rows)
     figure = dumbbell.draw(rows, "verdict of claim 1")
-    main = rows[rows["main"]]
+    fit = rows.apply(style.unfit, axis=1) == ""
+    main = rows[rows["main"] & fit]
     return style.finish(figure, dumbbell.found(main, "setting"), _caption(rows))
 
 
@@ -122,6 +123,7 @@ def _caption(rows: pd.DataFrame) -> str:
     after = [
         "Of pushed behaviour the other explainers are those of the same M0 that were not pushed, or the "
         "other way.",
-        "Verdict: supported is an exploration that has all that a replication asks for.",
+        "In brackets: why most runs of a row decide nothing; the title leaves such rows out. Verdict: "
+        "supported is an exploration that has all that a replication asks for.",
     ]
     return dumbbell.caption(rows, f"Final step. {sizes}.", after)

@@ -52,8 +52,8 @@ def _caption(rows: pd.DataFrame, summary: pd.DataFrame, title: str) -> str:
         f"{style.span(summary['runs'])} run(s) a condition, {style.span(summary['items'])} test items a run."
     )
     fallen = [
-        f"{row['task']} {row['condition']} {row['collapsed']:.0f}"
+        f"{row['task']} {row['condition']}: {row['collapsed']:.0f} of {row['runs']}"
         for _, row in rows.iterrows()
         if row["collapsed"]
     ]
-    return dumbbell.caption(rows, before, [f"Collapsed runs: {', '.join(fallen) or 'none'}."])
+    return dumbbell.caption(rows, before, [f"Collapsed runs: {'; '.join(fallen) or 'none'}."])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -79,11 +80,17 @@ def _names(found: Sequence[str]) -> list[str]:
 
 def _found(rows: pd.DataFrame) -> str:
     """Say how often explanations outlive the ablation of the sites of behaviour, and of random sites."""
-    kept = rows.groupby("intervention")["explanation_kept"].mean()
-    most, drawn = (kept.get(f"ablated, {name}", float("nan")) for name in ("most for behaviour", "at random"))
+    kept = rows.set_index(["task", "intervention"])["explanation_kept"]
+    each = []
+    for task in style.in_order(rows["task"]):
+        most, drawn = (
+            kept.get((task, f"ablated, {name}"), np.nan) for name in ("most for behaviour", "at random")
+        )
+        each.append(f"{most:.2f} on {task} ({drawn:.2f})")
     return (
-        f"Without the sites that matter most for behaviour, explanations are what they were on {most:.2f} of "
-        f"the items; without random sites on {drawn:.2f}"
+        "Share of explanations that stay what they were without the sites that matter most for behaviour, "
+        "and "
+        f"without random sites: {', '.join(each)}"
     )
 
 

@@ -40,8 +40,10 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> style.StudyFigure:
         sweeps: By name of the sweep, how it appears.
     """
     chosen = scale["condition"] == scale["sweep"].map({name: of.condition for name, of in sweeps.items()})
-    rows = scale[chosen].reset_index(drop=True)
+    rows = scale[chosen & ~_replaced(scale, sweeps)].reset_index(drop=True)
+    rows["unfit"] = [style.unfit(row) for _, row in rows.iterrows()]
     rows["name"] = rows["task"] + rows["sweep"].map({name: of.called for name, of in sweeps.items()})
+    rows["name"] += rows["unfit"]
     rows["open"] = rows["sweep"].map({name: of.open for name, of in sweeps.items()})
     models = style.in_order(rows.sort_values("parameters", kind="stable")["model"])
     counts = [int((rows["model"] == model).sum()) for model in models]
@@ -64,6 +66,19 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> style.StudyFigure:
     return style.finish(figure, _found(rows), _caption(rows), key=False)
 
 
+def _replaced(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> pd.Series:
+    """Whether another sweep takes the place of a row's sweep, in its profile."""
+    there = set(zip(scale["profile"], scale["sweep"], strict=True))
+    gone = {
+        (profile, of.replaces)
+        for profile in scale["profile"].unique()
+        for name, of in sweeps.items()
+        if of.replaces and (profile, name) in there
+    }
+    pairs = zip(scale["profile"], scale["sweep"], strict=True)
+    return pd.Series([pair in gone for pair in pairs], scale.index)
+
+
 def _called(rows: pd.DataFrame) -> str:
     """What a model is called, with its size."""
     million = rows["parameters"].iloc[0] / 1e6
@@ -72,9 +87,14 @@ def _called(rows: pd.DataFrame) -> str:
 
 
 def _found(rows: pd.DataFrame) -> str:
-    """Say for each model in how many rows the preference is above one half."""
+    """Say for each model in how many rows the preference is above one half, of those that can decide it."""
     said = []
     for model, part in rows.groupby("model", sort=False):
+        fit = part[part["unfit"] == ""]
+        if fit.empty:
+            said.append(f"not decided by {style.number(len(part), 'row')} of {model}")
+            continue
+        part = fit
         above = int((part["preference_low"] > 0.5).sum())
         said.append(f"{style.counted(above, len(part), 'row')} of {model}")
     return f"Preference is above one half {', '.join(said)}"
@@ -87,7 +107,8 @@ def _caption(rows: pd.DataFrame) -> str:
         for _, row in rows.iterrows()
     )
     return (
-        "Final step, KL on; open marks: labels by content, at a higher learning rate where the model is the "
+        "Final step, KL on; in brackets: why most runs of a row decide nothing; open marks: labels by "
+        "content, at a higher learning rate where the model is the "
         "real one. Bars: 95 %, t over M0s, or over the explainers of one M0. "
         f"{behind}."
     )

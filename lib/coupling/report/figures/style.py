@@ -8,7 +8,7 @@ changes no setting of matplotlib, neither in a script nor in a notebook.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -261,6 +261,17 @@ def between(values: Iterable[float], form: str = ".2f") -> str:
     ordered = sorted(values)
     least, most = format(ordered[0], form), format(ordered[-1], form)
     return least if least == most else f"{least} to {most}"
+
+
+def unfit(row: Mapping[str, Any]) -> str:
+    """Say why most runs of a row can decide nothing, in brackets; nothing where they can.
+
+    Args:
+        row: A row of a summary, with runs, collapsed and flag_not_learnt.
+    """
+    reasons = {"collapsed": row["collapsed"], "flag not learnt": row["flag_not_learnt"]}
+    found = [name for name, count in reasons.items() if 2 * count > row["runs"]]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def interval_of(m0s: int, runs: Iterable[int]) -> str:
