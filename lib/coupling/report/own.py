@@ -229,7 +229,8 @@ def checked(study: Study) -> str:
             f"{LEAST_MASS:.0%} count as collapsed; {CHOOSE}"
         )
     memory = f"; weights and adapter take {found['memory_gb']:.2g} GB" if found["memory_gb"] else ""
-    again = shlex.join(["coupling", "check", "--items", study.given["items"], "--model", spec.model])
+    names = ["--items", study.given["items"], "--model", spec.model, "--profile", study.profile]
+    again = shlex.join(["coupling", "check", *names])
     return "\n".join(
         [
             f"checked: all {found['labels']} label texts come back from the tokenizer; the longest text has "

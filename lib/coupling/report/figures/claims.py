@@ -25,7 +25,7 @@ STEP = 0.12  # inches between the marks of one cell of the map
 PER_LINE = 4  # marks side by side in one cell
 ROW = 0.155  # inches of a row of a forest plot
 FULL = style.TALLEST - 1.2  # inches of panels that a page holds, beside title and caption
-_NUMBERS = {"effect (95 %)": 0.0, "p": 0.45, "controls": 0.57, "verdict": 0.73}
+_NUMBERS = {"effect (95 %)": 0.0, "p": 0.45, "controls": 0.58, "verdict": 0.735}
 _NAME, _TITLE = 150, 300  # points that the name of a row and the title of a panel take at most
 _MEASURED = r",? in (?:preference|the excess gap|the paper's own measure)$"  # what a panel's title says
 _SHORT = {  # what each claim says, in few words (docs/method.md, "What the paper claims")
@@ -63,7 +63,9 @@ def parts(frame: pd.DataFrame) -> dict[str, style.StudyFigure]:
     shown = shown[shown["effect"].notna()]
     drawn = {}
     for number in CLAIMS:
-        pages = _pages(shown[shown["claim"] == number].sort_values("primary", ascending=False, kind="stable"))
+        rows = shown[shown["claim"] == number]
+        last = ~rows["primary"].astype(bool) | rows["exploration"].astype(bool)
+        pages = _pages(rows.assign(last=last).sort_values("last", kind="stable"))
         for place, rows in enumerate(pages, 1):
             name = f"claim-{number}" if place == 1 else f"claim-{number}-{place}"
             drawn[name] = forest(rows, number, f" (page {place} of {len(pages)})" if len(pages) > 1 else "")
@@ -295,7 +297,7 @@ def _numbers(axis: Axes, beside: Axes, rows: pd.DataFrame) -> None:
         passed = sum(control.endswith(": passed") for control in row["controls"])
         numbers = [row[name] for name in ("effect", "low", "high")]
         effect, low, high = (style.signed(n) if is_difference else f"{n:.3f}" for n in numbers)
-        p = "" if pd.isna(row["p"]) else "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+        p = "" if pd.isna(row["p"]) else "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
         texts = (f"{effect} ({low} to {high})", p, f"{passed} of {len(row['controls'])}", row["shown"])
         for at, text in zip(_NUMBERS.values(), texts, strict=True):
             axis.text(at, place, text, va="center", size=style.SMALL)
@@ -311,7 +313,7 @@ def _found_of(rows: pd.DataFrame, number: str) -> str:
 
 def _caption_of(rows: pd.DataFrame) -> str:
     over = "; ".join(
-        f"{profile}: {style.span(part['seeds'])} {unit}"
+        f"{profile}: {style.span(part['seeds'])} {unit.removesuffix('s') if part['seeds'].max() == 1 else unit}"
         for (profile, unit), part in rows.groupby(["profile", "unit"], sort=False)
     )
     return (

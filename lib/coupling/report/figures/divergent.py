@@ -54,11 +54,8 @@ def draw(frame: pd.DataFrame, claims: pd.DataFrame | None) -> style.StudyFigure:
     verdicts = {} if claims is None else _verdicts(claims)
     rows = frame.assign(
         section=[_section(row) for _, row in frame.iterrows()],
-        name=[row["task"] + style.unfit(row) for _, row in frame.iterrows()],
-        says=[
-            verdicts.get((row["profile"], row["task"], row["sweep"]), "no claim") if row["main"] else ""
-            for _, row in frame.iterrows()
-        ],
+        name=frame["task"],
+        says=[_says(row, verdicts) for _, row in frame.iterrows()],
     )
     rows = _together(rows)
     figure = dumbbell.draw(rows, "verdict of claim 1")
@@ -75,6 +72,12 @@ def _with_places(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(replaced=replaced, order=order)
     frame["main"] = frame["order"].lt(len(MAIN)) & ~replaced
     return frame[~(replaced & (frame["condition"] == "KL off"))]
+
+
+def _says(row: pd.Series, verdicts: dict[tuple[str, str, str], str]) -> str:
+    """What stands in the last column: why runs decide nothing, and the verdict of a row on top."""
+    verdict = verdicts.get((row["profile"], row["task"], row["sweep"]), "no claim") if row["main"] else ""
+    return "\n".join(filter(None, [verdict, style.unfit(row)]))
 
 
 def _section(row: pd.Series) -> str:
@@ -123,7 +126,7 @@ def _caption(rows: pd.DataFrame) -> str:
     after = [
         "Of pushed behaviour the other explainers are those of the same M0 that were not pushed, or the "
         "other way.",
-        "In brackets: why most runs of a row decide nothing; the title leaves such rows out. Verdict: "
+        "Collapsed, flag not learnt: so are most runs of a row, and the title leaves it out. Verdict: "
         "supported is an exploration that has all that a replication asks for.",
     ]
     return dumbbell.caption(rows, f"Final step. {sizes}.", after)

@@ -43,7 +43,7 @@ def draw(scale: pd.DataFrame, sweeps: Mapping[str, Scale]) -> style.StudyFigure:
     rows = scale[chosen & ~_replaced(scale, sweeps)].reset_index(drop=True)
     rows["unfit"] = [style.unfit(row) for _, row in rows.iterrows()]
     rows["name"] = rows["task"] + rows["sweep"].map({name: of.called for name, of in sweeps.items()})
-    rows["name"] += rows["unfit"]
+    rows["name"] += [f" ({why})" if why else "" for why in rows["unfit"]]
     rows["open"] = rows["sweep"].map({name: of.open for name, of in sweeps.items()})
     models = style.in_order(rows.sort_values("parameters", kind="stable")["model"])
     counts = [int((rows["model"] == model).sum()) for model in models]

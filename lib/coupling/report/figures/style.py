@@ -264,14 +264,14 @@ def between(values: Iterable[float], form: str = ".2f") -> str:
 
 
 def unfit(row: Mapping[str, Any]) -> str:
-    """Say why most runs of a row can decide nothing, in brackets; nothing where they can.
+    """Say why most runs of a row can decide nothing; nothing where they can.
 
     Args:
         row: A row of a summary, with runs, collapsed and flag_not_learnt.
     """
     reasons = {"collapsed": row["collapsed"], "flag not learnt": row["flag_not_learnt"]}
     found = [name for name, count in reasons.items() if 2 * count > row["runs"]]
-    return f" ({', '.join(found)})" if found else ""
+    return ", ".join(found)
 
 
 def interval_of(m0s: int, runs: Iterable[int]) -> str:
