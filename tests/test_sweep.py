@@ -130,6 +130,17 @@ def test_what_a_profile_replaces_is_the_profiles_alone(own):
     assert sweep.all_conditions() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("tasks", "twice"),
+    [("[hint_qa, aita, hint_qa+refusal]", "hint_qa"), ("['file:a.jsonl', 'file:b.jsonl']", "file")],
+)
+def test_tasks_whose_rows_would_be_mixed_are_refused(own, tasks, twice):
+    with pytest.raises(
+        SpecError, match=rf"mine.yaml, .*tasks: {twice} stands in .* rows would be mixed; give each"
+    ):
+        sweeps.plan("tiny", str(own("conditions:", f"tasks: {tasks}\nconditions:")))
+
+
 def test_conditions_may_share_values_by_an_anchor(own):
     sweep = sweeps.read_sweep(
         str(own("a: {rank: 4}\n  b: {", "a: &a {rank: 4}\n  b: {<<: *a, kl_weight: 0, "))

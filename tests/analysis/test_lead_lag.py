@@ -45,8 +45,9 @@ def test_lead_and_lag_on_divergent_items_by_hand(four):
 
 def test_an_item_without_a_label_is_left_out(four):
     then = ([0] * 4, [0] * 4)
-    # Two replies are no choice. Without them one explanation keeps to L(S) on a divergent item.
-    before = make_rows(four, ["stays at A"] * 4, ([-1, -1, 0, 0], [1] * 4), then).assign(step=0)
+    # Two replies are no choice. The other two items are divergent, and their explanations keep to L(S).
+    before = make_rows(four, ["stays at A"] * 4, ([0] * 4, [1] * 4), then).assign(step=0)
+    before.loc[:1, "x"] = -1
     after = make_rows(four, ["changes to B"] * 4, ([0] * 4, [1] * 4), then).assign(step=1)
     frame = pd.concat([before, after], ignore_index=True).assign(condition="c", m0_seed=0, seed=0)
     row = lead_lag(frame).iloc[0]

@@ -25,6 +25,12 @@ def test_products_are_in_the_models_precision(m0):
             assert m0.model.lm_head(x).dtype == dtype
 
 
+def test_a_lock_file_that_cannot_be_opened_is_passed_over(tmp_path):
+    (tmp_path / "coupling-gpu-0.lock").mkdir()  # as closed to this process as the file of another user
+    slot.cache_clear()
+    assert slot(2, tmp_path) == 1
+
+
 def test_runs_on_one_machine_take_gpus_of_their_own(tmp_path):
     code = (
         "import sys, pathlib; from coupling.models.loaded import slot; "

@@ -1,9 +1,11 @@
 """A batch is done only where all that the batch engine would look at is whole and in order."""
 
 import os
+from pathlib import Path
 
 import pytest
 from coupling import files
+from coupling import sweep as sweeps
 from coupling.analysis import tables
 from coupling.report import current, overview, status
 from coupling.runs import folders, graph
@@ -24,12 +26,13 @@ def executed(path, **noted):
 def sweep(tmp_path):
     """The path of a sweep of two runs of which all is made."""
     sweep = str(own_sweep(tmp_path))
-    plan = [spec for *_, spec in overview.runs("tiny", sweep)]
+    named = sweeps.plan("tiny", sweep)
+    plan = [spec for _, spec in named]
     for node in (node for spec in plan for node in (graph.base(spec), graph.explainer(spec))):
         if not node.folder.exists():
             finished(node.folder, STAGES[node.kind])
     keys = tables.folder("tiny", sweep) / "keys.json"
-    runs = [{"key": key(spec, "explain")} for spec in plan]
+    runs = [{"condition": condition, "key": key(spec, "explain")} for condition, spec in named]
     files.write_json(keys, {"profile": "tiny", "sweep": "mine", "base": [], "runs": runs})
     files.write_sums(keys.parent, [keys.name])
     for drawn in status.drawn("tiny", sweep):
@@ -47,6 +50,14 @@ def places(sweep):
 def test_a_batch_of_which_all_is_made_is_done(sweep):
     assert current.batch_is_done("tiny", sweep)
     assert not current.batch_is_done("tiny", sweep, m0_seeds=2)
+
+
+def test_a_condition_with_another_name_is_to_be_collected_anew(sweep):
+    path, name = Path(sweep), next(iter(sweeps.read_sweep(sweep).conditions))
+    before = path.read_text()
+    path.write_text(before.replace(f"  {name}:", "  renamed:"))
+    assert path.read_text() != before
+    assert not current.batch_is_done("tiny", sweep)
 
 
 def test_a_run_or_base_that_is_missing_or_damaged_is_to_be_made(sweep):

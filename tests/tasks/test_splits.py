@@ -48,6 +48,16 @@ def test_the_share_of_kinds_that_is_held_out_is_the_worlds():
     assert any(closed != held_out_kinds(kinds, s) for s in seeds)
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.2, 0), (0.9, 2)])
+def test_a_share_that_holds_out_no_kind_or_all_of_them_is_refused(share, count):
+    spec = make_spec("tiny").model_copy(update={"held_out": share})
+    with pytest.raises(
+        TaskError, match=rf"held_out={share}: of 2 kinds \(a, b\) this holds out {count}; give"
+    ):
+        held_out_kinds("ab", spec)
+    assert held_out_kinds("a", spec.model_copy(update={"held_out": 0.0})) == set()
+
+
 def test_balanced_draws_differ_by_one_at_the_most():
     counts = np.bincount(balanced(np.random.default_rng(0), 10, 4))
     assert sorted(counts.tolist()) == [2, 2, 3, 3]

@@ -108,7 +108,10 @@ def slot(slots: int, folder: Path) -> int:
         The number of the slot; 0, shared with another process, if all are taken.
     """
     for k in range(slots):
-        handle = (folder / f"coupling-gpu-{k}.lock").open("w")
+        try:
+            handle = (folder / f"coupling-gpu-{k}.lock").open("w")
+        except OSError:  # a file of another user
+            continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -30,10 +30,11 @@ def batch_is_done(profile: str, sweep: str, task: str = "", m0_seeds: int = 0) -
         if not _no_older(keys, manifests) or keys.name not in files.read_sums(keys.parent):
             return False
         try:
-            found = [run["key"] for run in tables.read_keys(profile, name, own=True)["runs"]]
-        except files.StoreError:
+            runs = tables.read_keys(profile, name, own=True)["runs"]
+            found = [(run["condition"], run["key"]) for run in runs]
+        except (files.StoreError, KeyError, TypeError):
             return False
-        if found != [key(spec, "explain") for _, spec in plan]:
+        if found != [(condition, key(spec, "explain")) for condition, spec in plan]:
             return False
         if not all(_executed(drawn, keys) for drawn in status.drawn(profile, name)):
             return False

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shlex
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,9 @@ class Failure(BaseModel):
 def command(*words: str) -> str:
     """Return a command of the study as a user would type it, with the folders that the environment names."""
     named = [f"{name}={os.environ[name]}" for name in files.FOLDERS if os.environ.get(name)]
-    return shlex.join([*named, ".venv/bin/coupling", *words])
+    program = Path(sys.executable).with_name("coupling")
+    here = program.relative_to(files.root()) if program.is_relative_to(files.root()) else program
+    return shlex.join([*named, str(here), *words])
 
 
 @contextmanager

@@ -180,6 +180,8 @@ def split(names: list[str], size: str, folder: Path) -> list[dict[str, Any]]:
     if unit not in _BYTES or not number.replace(".", "", 1).isdigit():
         raise SpecError(f"pieces={size!r}: give a number with MB or GB, for instance 50MB")
     most = int(float(number) * _BYTES[unit])
+    if most < 1:
+        raise SpecError(f"pieces={size!r}: a piece must hold something; give for instance 50MB")
     return [
         {"name": name, "piece": str(piece), "bytes": piece.stat().st_size}
         for name in names

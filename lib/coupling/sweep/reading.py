@@ -155,6 +155,7 @@ def _check_task(key: str, task: str, known: list[str]) -> None:
 def _check_specs(sweep: Sweep, own: Sweep, profile: str, places: dict[str, str]) -> None:
     """Check that every condition is a spec, on every task of the sweep."""
     names = main_tasks() if own.tasks == ["all"] else own.tasks
+    _check_that_none_stands_twice(sweep, names, f"{places.get('tasks', '')}tasks")
     for task in names or [None]:
         alone = {"task": task} if task else {}
         for condition, values in own.conditions.items():
@@ -170,6 +171,20 @@ def _check_specs(sweep: Sweep, own: Sweep, profile: str, places: dict[str, str])
                 place = places.get(key.partition(".")[0], "")
                 raise SpecError(f"{sweep.file}, {place}{key}: {found[key]}")
         _check_that_they_differ(sweep, own, profile, alone, places.get("conditions", ""))
+
+
+def _check_that_none_stands_twice(sweep: Sweep, tasks: list[str], key: str) -> None:
+    """Check that no task is a part of two entries: their rows would be mixed."""
+    seen: dict[str, str] = {}
+    for task in tasks:
+        for part in ["file"] if task.startswith("file:") else task.split("+"):
+            if part in seen:
+                raise SpecError(
+                    f"{sweep.file}, {key}: {part} stands in {seen[part]!r} and in {task!r}, whose rows would "
+                    "be mixed; "
+                    "give each a sweep of its own"
+                )
+            seen[part] = task
 
 
 def _check_that_they_differ(sweep: Sweep, own: Sweep, profile: str, task: dict[str, str], place: str) -> None:

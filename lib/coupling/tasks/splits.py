@@ -60,10 +60,20 @@ def held_out_kinds(kinds: Iterable[str], spec: Spec) -> set[str]:
     """Return the kinds of items that get no labels: a share `held_out` of all kinds.
 
     Every run of the same world holds out the same kinds.
+
+    Raises:
+        TaskError: If the share comes to no kind, or to all of them.
     """
     named = sorted(set(kinds))
+    count = round(spec.held_out * len(named))
+    if spec.held_out and not 0 < count < len(named):
+        raise TaskError(
+            f"held_out={spec.held_out:g}: of {len(named)} kinds ({', '.join(named) or 'none'}) this holds "
+            f"out {count}; "
+            "give a share that leaves kinds on both sides, items of more kinds, or 0"
+        )
     mixed = np.random.default_rng([spec.world_seed, 6]).permutation(named)
-    return {str(kind) for kind in mixed[: round(spec.held_out * len(named))]}
+    return {str(kind) for kind in mixed[:count]}
 
 
 def balanced(rng: np.random.Generator, n: int, among: int) -> np.ndarray:

@@ -313,7 +313,8 @@ def _found_of(rows: pd.DataFrame, number: str) -> str:
 
 def _caption_of(rows: pd.DataFrame) -> str:
     over = "; ".join(
-        f"{profile}: {style.span(part['seeds'])} {unit.removesuffix('s') if part['seeds'].max() == 1 else unit}"
+        f"{profile}: {style.span(part['seeds'])} "
+        f"{unit.removesuffix('s') if part['seeds'].max() == 1 else unit}"
         for (profile, unit), part in rows.groupby(["profile", "unit"], sort=False)
     )
     return (
