@@ -10,9 +10,10 @@ from coupling.analysis import claims, resampling
 from coupling.analysis.claims import Effect, Finding, Missing, effects, verdicts
 from coupling.analysis.claims.rules import conditions
 from coupling.analysis.depth import with_depth
+from coupling.errors import StudyError
 from coupling.report import study
 from coupling.spec import make_spec
-from coupling.sweep import Claim
+from coupling.sweep import Claim, read_sweep
 from coupling.tasks import load_world, main_tasks
 from scipy.stats import false_discovery_control
 from typer.testing import CliRunner
@@ -286,13 +287,23 @@ def test_depth_ranks_entities_by_how_often_m0_met_them():
     world = load_world(spec)
     asked = [world.names[k] for k in np.flatnonzero(world.test)[:90]]
     frame = pd.DataFrame({"group": [*asked, *asked, "nobody"], "base_cf": 1, "gold": 1})
-    deep = with_depth(frame, "tiny", 3)
+    deep = with_depth(frame, "tiny", "headline", 3)
     assert len(deep) == 180
     assert deep["depth"].value_counts().to_dict() == {0: 60, 1: 60, 2: 60}
     met = dict(zip(world.names, world.exposure, strict=True))
     ends = deep.groupby("depth")["group"].agg(lambda g: (min(met[n] for n in g), max(met[n] for n in g)))
     assert ends[0][1] <= ends[1][0]
     assert ends[1][1] <= ends[2][0]
+
+
+def test_depth_is_that_of_the_world_of_the_sweep():
+    other = load_world(make_spec("tiny", **read_sweep("confirm_dynamics").values))
+    frame = pd.DataFrame({"group": other.names, "base_cf": 1, "gold": 1})
+    deep = with_depth(frame, "tiny", "confirm_dynamics", 2).set_index("group")["depth"]
+    met = pd.Series(other.exposure, other.names)
+    assert met[deep[deep == 0].index].max() <= met[deep[deep == 1].index].min()
+    with pytest.raises(StudyError, match="tiny, headline: no item is about an entity"):
+        with_depth(frame.assign(group="nobody"), "tiny", "headline", 2)
 
 
 @pytest.fixture

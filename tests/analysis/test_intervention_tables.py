@@ -98,8 +98,10 @@ def test_the_figure_of_three_tasks_can_be_read_and_says_what_ablation_did():
     rows = shown()
     with style.styled():
         drawn = figure.draw(rows)
-    kept = rows.groupby("intervention")["explanation_kept"].mean()
-    assert f"on {kept['ablated, most for behaviour']:.2f} of the items" in drawn.alt.replace("\n", " ")
+    kept = rows.groupby(["task", "intervention"])["explanation_kept"].mean()
+    for task in rows["task"].unique():
+        most, drawn_at = (kept[task, f"ablated, {name}"] for name in ("most for behaviour", "at random"))
+        assert f"{most:.2f} on {task} ({drawn_at:.2f})" in drawn.alt.replace("\n", " ")
     found = geometry.boxes(drawn)
     assert geometry.overlapping(found) == []
     assert geometry.outside(drawn, found) == []

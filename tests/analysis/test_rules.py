@@ -142,7 +142,7 @@ def test_a_premise_is_agreement_at_every_evaluation_in_four_of_five_m0s(falls, l
     assert (said == "met") == met
     if not met:
         assert said == (
-            "not met: agreement of labels with current behaviour falls to 0.60 to 0.80; "
+            "not met: the lowest agreement of labels with current behaviour is 0.60 to 0.80 over the M0s; "
             "it stays at 0.7 or above in 3 of 5 M0s of 'c'"
         )
 

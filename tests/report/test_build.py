@@ -63,7 +63,10 @@ def test_a_figure_of_all_sweeps_has_its_table_made_first_and_the_pages_are_writt
     assert index.read_text().startswith("# Figures")
     assert len(figures.study_table("claims")) > 5
     assert (files.figures_dir() / "scale.png").exists()
-    assert json.loads((files.figures_dir() / "scale.json").read_text())["runs"].keys() == {"tiny/headline"}
+    assert json.loads((files.figures_dir() / "scale.json").read_text())["runs"].keys() == {
+        "tiny/headline",
+        "tiny/confirm",
+    }
     assert not (files.figures_dir() / "claims.png").exists()  # another figure
     readme = (tmp_path / "README.md").read_text()
     assert readme.startswith("Head")

@@ -13,7 +13,7 @@ def test_the_page_counts_all_injections_and_keeps_every_error_in_its_cell():
     rows = [("SIGKILL", 40, 40, 0, 0, ""), ("disk full", 3, 2, 5, 1, "error: `a` | b\nc")]
     page = faults.page(pd.DataFrame(rows, columns=COLUMNS))
     assert "43 injections of 2 kinds: 42 ended in" in page
-    assert "5 rows were lost, and 1 results" in page
+    assert "Rows lost: 5. Results with wrong rows that were taken for complete: 1." in page
     assert "| disk full | 3 | 2 | 5 | 1 | `error: a / b c` |" in page
     assert "| SIGKILL | 40 | 40 | 0 | 0 |  |" in page
 

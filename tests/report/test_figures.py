@@ -143,10 +143,13 @@ def test_the_headline_of_the_study_has_tasks_above_controls_and_the_verdict_of_t
     assert [heading.split(":")[0] for heading in headings].index("control") == 2  # behind the two models
     mmlu = claims[(claims["text"].str.endswith("labels of M0, in preference")) & (claims["task"] == "mmlu")]
     said = "supported" if mmlu["supported"].iloc[0] else mmlu["verdict"].iloc[0]
-    assert said in [text.get_text() for text in drawn.axes[1].texts]
+    assert f"{said}\nflag not learnt" in [text.get_text() for text in drawn.axes[1].texts]
     assert "no claim" not in [text.get_text() for text in drawn.axes[1].texts]
     without = figures.divergent.draw(frame, None)
-    assert [text.get_text() for text in without.axes[1].texts].count("no claim") == 4
+    assert [text.get_text() for text in without.axes[1].texts].count("no claim") == 3
+    assert "no claim\nflag not learnt" in [
+        text.get_text() for text in without.axes[1].texts
+    ]  # the real model
 
 
 def test_the_confirmation_takes_the_place_of_the_first_runs_of_its_profile(committed):
@@ -158,7 +161,7 @@ def test_the_confirmation_takes_the_place_of_the_first_runs_of_its_profile(commi
     assert len(names) == len(before) + 3  # the first runs' control without the KL term is left out
     headings = [text.get_text() for text in drawn.axes[0].texts]
     assert headings[-1].startswith("exploration: the first runs")
-    assert "in all 4 settings" in drawn.alt
+    assert "in all 3 settings" in drawn.alt  # the real model has not learnt the flag, and decides nothing
 
 
 def _before_confirmation():
@@ -180,7 +183,9 @@ def test_the_figure_of_sizes_shows_one_condition_of_each_sweep_as_it_is_told(com
         means = [float(c.lines[0].get_xdata()[0]) for axis in drawn.axes[place::3] for c in axis.containers]
         assert sorted(means) == pytest.approx(sorted(shown[measure]))
     names = {label.get_text() for axis in drawn.axes[::3] for label in axis.get_yticklabels()}
-    assert {name.replace("\n", " ") for name in names} == {f"{task}, called so" for task in shown["task"]}
+    unfit = {"refusal": " (collapsed)", "mmlu": " (flag not learnt)"}
+    called = {f"{task}, called so{unfit.get(task, '')}" for task in shown["task"]}
+    assert {name.replace("\n", " ") for name in names} == called
     assert {c.lines[0].get_markerfacecolor() for c in drawn.axes[0].containers} == {"white"}
 
 

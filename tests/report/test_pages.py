@@ -81,7 +81,7 @@ def test_pages_without_a_table_of_the_whole_study_are_an_error(monkeypatch):
         ("a.py", '"""Do this.\n\nAnd more."""\n', "Do this."),
         ("a.py", "x = 1\n", ""),
         ("a.yaml", "# why\ntitle: A question\n", "A question"),
-        ("a.yaml", "# A profile.\n# More.\nsteps: 1\n", "A profile."),
+        ("a.yaml", "# A profile of\n# one line. More.\nsteps: 1\n", "A profile of one line"),
         ("a.md", "\n# A page\n\n## Part\n", "A page"),
         ("a.ipynb", json.dumps({"cells": [{"source": ["# A notebook\n", "\n", "text"]}]}), "A notebook"),
         ("a.ipynb", json.dumps({"cells": []}), ""),

@@ -2,17 +2,20 @@
 
 import pandas as pd
 
+from coupling.errors import StudyError
 from coupling.spec import make_spec
+from coupling.sweep import read_sweep
 from coupling.tasks import load_world
 
 
-def with_depth(frame: pd.DataFrame, profile: str, parts: int) -> pd.DataFrame:
+def with_depth(frame: pd.DataFrame, profile: str, sweep: str, parts: int) -> pd.DataFrame:
     """Add how deep the knowledge of M0 is about each row's entity.
 
     Args:
         frame: Rows with group (the entity), base_cf and gold.
-        profile: The profile whose made-up world holds the entities. All M0s of a profile meet them equally
-            often.
+        profile: Name of the profile.
+        sweep: Name of the sweep, or the path of a YAML file. Its profile and values say which made-up world
+            holds the entities. All M0s of a world meet them equally often.
         parts: How many parts of equal size the entities are split into.
 
     Returns:
@@ -20,10 +23,17 @@ def with_depth(frame: pd.DataFrame, profile: str, parts: int) -> pd.DataFrame:
         met them, from 0 for the part that M0 met least to parts - 1. knows (float64) is 1 where M0's answer
         without the cue is the gold answer and 0 where it is not; NaN without a gold answer. Rows whose group
         is no entity of the world are left out.
+
+    Raises:
+        StudyError: If no group is an entity of that world.
     """
-    world = load_world(make_spec(profile))
+    world = load_world(make_spec(profile, **read_sweep(sweep).at(profile).values))
     exposure = frame["group"].map(dict(zip(world.names, world.exposure, strict=True)))
     frame, exposure = frame[exposure.notna()], exposure.dropna()
+    if frame.empty:
+        raise StudyError(
+            f"{profile}, {sweep}: no item is about an entity of the made-up world, so it has no depth"
+        )
     rank = exposure.groupby(frame["group"]).first().rank(method="first", pct=True)
     depth = (frame["group"].map(rank) * parts - 1e-9).astype(
         int

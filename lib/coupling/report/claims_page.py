@@ -33,9 +33,8 @@ EXPLORATIONS = (
 GRID = (
     "A line is a claim, a column a task and a profile (a size of the study). A cell has the verdicts of all "
     "rows there, with their number where there are several. The verdict of a primary test is bold; where a "
-    "claim has a planned one and an exploration, the planned one decides. A row that has not been run is "
-    "shown "
-    "only where no row of its cell has. An empty cell has no row."
+    "claim has two, the planned one decides. A row that has not been run is shown only where no row of its "
+    "cell has. An empty cell has no row."
 )
 _LISTED = {"replicated": "What replicated", "not replicated": "What did not replicate"}
 _SUPPORTED = "What explorations support, without confirming it"

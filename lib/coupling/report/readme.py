@@ -93,7 +93,9 @@ def one_item() -> str:
     shown = steps[steps["step"].str.startswith(SHOWN)].replace("\n", "<br>", regex=True)
     lead = (
         "One item of a made-up world, on which an explainer (run 0) has come to differ from its label. "
-        "The cue stands between « and »:"
+        "The cue stands between « and ». S is the model that supplied the labels, here M0, and M_t is the "
+        "trained "
+        "model. L(M) is the label that is true of a model M, and E(M) is what M says:"
     )
     return f"{lead}\n\n{markdown_table(list(shown), shown.to_numpy().tolist())}"
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -51,4 +52,7 @@ def about(path: Path) -> str:
         text = "".join(line for cell in json.loads(text)["cells"][:1] for line in cell["source"])
     if path.suffix == ".yaml" and (title := yaml.safe_load(text).get("title")):
         return title
+    if path.suffix == ".yaml":  # the first sentence of its first comment
+        lines = list(takewhile(lambda line: line.startswith("# "), text.splitlines()))
+        return " ".join(line.removeprefix("# ") for line in lines).partition(". ")[0].rstrip(".")
     return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "")

@@ -86,11 +86,10 @@ class Evidence:
         return frame
 
     def line(self, ref: Ref, task: str) -> pd.Series:
-        """Return the summary of a condition on one task. Raises PlanError for several."""
-        rows = self.table("summary", ref.sweep, task=task, condition=ref.condition)
-        if len(rows) > 1:
+        """Return the summary of a condition on one task. Raises PlanError for several tasks."""
+        if "+" in task:
             raise PlanError(f"{ref.sweep}, {task}: this rule takes one task; give each a claim of its own")
-        return rows.iloc[0]
+        return self.table("summary", ref.sweep, task=task, condition=ref.condition).iloc[0]
 
     def _finals(self, ref: Ref, task: str) -> pd.DataFrame:
         runs = self.runs(ref, task)

@@ -57,7 +57,8 @@ def curve(data: Tables) -> Answer:
 def depth(data: Tables) -> Answer:
     """The gap of each condition, and within each on the entities that M0 met least and most."""
     rows = data.summary
-    items = depths.with_depth(measures.with_measures(data.items), data.keys["profile"], FIFTHS)
+    names = data.keys["profile"], data.keys["sweep"]
+    items = depths.with_depth(measures.with_measures(data.items), *names, FIFTHS)
     by = items.groupby(["task", "condition", "depth"])["gap"].mean().unstack()
     ends = [(*by.loc[where][[0, FIFTHS - 1]],) for where in zip(rows["task"], rows["condition"], strict=True)]
     table = _faithfulness(rows).assign(

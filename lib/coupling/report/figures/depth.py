@@ -23,10 +23,10 @@ SIGNED = ("gap", "self_base")  # the panels whose colours are even about zero
 
 def of_sweep(data: Tables, sweep: Sweep) -> style.StudyFigure:
     """Draw the figure of a sweep on a made-up world."""
-    return draw(data.items, data.keys["profile"])
+    return draw(data.items, data.keys["profile"], sweep.name)
 
 
-def draw(items: pd.DataFrame, profile: str) -> style.StudyFigure:
+def draw(items: pd.DataFrame, profile: str, sweep: str) -> style.StudyFigure:
     """Draw four squares of numbers with 95 % intervals, below one another.
 
     The rows of a square are fifths of the entities by how often M0 met them. The columns are the conditions.
@@ -35,8 +35,9 @@ def draw(items: pd.DataFrame, profile: str) -> style.StudyFigure:
     Args:
         items: The rows of the sweep's final step.
         profile: Name of the profile, whose M0s met the entities.
+        sweep: Name of the sweep, whose values say which world they are of.
     """
-    rows = with_depth(measures.with_measures(items), profile, PARTS)
+    rows = with_depth(measures.with_measures(items), profile, sweep, PARTS)
     agreement = rows.groupby("condition")["agreement"].mean()
     conditions = list(agreement.sort_values(ascending=False).index)
     cells = {

@@ -106,7 +106,7 @@ def near_constant(evidence: Evidence, task: str, early: Ref, whole: Ref, early_c
 @rule
 def depth_within(evidence: Evidence, task: str, condition: Ref) -> Finding:
     """Decide whether the gap is larger on the third of the entities met most than on the third met least."""
-    rows = with_depth(evidence.rows(condition, task), evidence.profile, 3)
+    rows = with_depth(evidence.rows(condition, task), evidence.profile, condition.sweep, 3)
     often, seldom = rows[rows["depth"] == 2], rows[rows["depth"] == 0]
     knows, agreement = (
         float(often[m].astype(float).mean()) - float(seldom[m].astype(float).mean())
