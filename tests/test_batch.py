@@ -209,7 +209,7 @@ def test_a_users_own_sweep_is_run_once_from_any_folder_and_again_only_when_force
     own_sweep(tmp_path, conditions=CONDITIONS | {"fails": FAILS})
     said, counts = study(sweep, fails=True)
     assert counts == {"runs": 3, "complete": 2, "started": 1, "computed": 0, "reused": 2}
-    assert "1 explainers to train: about" in said  # at the rate of the other two
+    assert "1 explainer to train: about" in said  # at the rate of the other two
     assert re.search(r"^  why:    LabelError: label .* more than 90 %", said, re.M)
     assert re.search(r"^  repeat: .*/coupling notebook notebooks/02_train.ipynb .*train_items=34", said, re.M)
     assert "1 of 3 runs are not done" in said
