@@ -8,7 +8,7 @@ import torch
 from coupling.measure.behaviours import behaviours
 from coupling.measure.explanations import forced_choice, generate
 from coupling.measure.wording import parse
-from coupling.models import ModelError, adapted, completion, load_from, locate, packages, trial
+from coupling.models import ModelError, adapted, completion, load, load_from, locate, packages, trial
 from coupling.models.load import halve
 from coupling.spec import make_spec
 from coupling.tasks.items import question_item
@@ -93,6 +93,24 @@ def test_the_folder_of_an_adapter_is_the_model_with_the_adapter_merged(
     assert np.allclose(behaviours(loaded, items[1], 8).x, want, atol=1e-4)
     with adapted(loaded, spec) as explainer:  # the explainer starts from the merged model
         assert np.allclose(behaviours(explainer, items[1], 8).x, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("own_tokenizer", [True, False])
+def test_tokenizer_and_weights_of_a_base_are_of_the_revision_that_the_adapter_names(
+    spec, m0, tmp_path, monkeypatch, own_tokenizer
+):
+    with adapted(m0, spec) as tuned:
+        tuned.model.peft_config["default"].base_model_name_or_path = "owner/base"
+        tuned.model.peft_config["default"].revision = "abc"
+        tuned.model.save_pretrained(tmp_path, save_embedding_layers=False)
+    if own_tokenizer:
+        m0.tokenizer.save_pretrained(tmp_path)
+    asked = []
+    monkeypatch.setattr(load, "_tokenizer", lambda *of: asked.append(of))
+    monkeypatch.setattr(load, "_weights", lambda base, _, revision: asked.append((base, revision)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        load_from(tmp_path, "float32")
+    assert asked == [(tmp_path, None) if own_tokenizer else ("owner/base", "abc"), ("owner/base", "abc")]
 
 
 def test_an_adapter_without_its_base_or_with_other_names_is_refused(spec, m0, tmp_path):

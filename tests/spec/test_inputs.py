@@ -1,6 +1,7 @@
 """What declared changes of code read from a user's own files: which specifications they apply to."""
 
 import json
+from pathlib import Path
 
 import pytest
 from coupling.spec import SCHEMA_VERSION, inputs, key, make_spec, section_versions
@@ -36,6 +37,17 @@ def test_a_name_that_begins_another_is_seen_in_the_file(items_file):
     assert section_versions(tens, "items") == {}
     assert section_versions(tens, "base") == {"evaluation": SCHEMA_VERSION + 3}
     assert inputs.one_name_begins_another(items_file(contents=["red wine", "red"]), "contents")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_files_in_other_encodings_are_read_as_the_items_are(items_file, encoding):
+    spec = items_file(choices=["10", "20", "100"])
+    want = section_versions(spec, "base")
+    path = Path(spec.items_file)
+    path.write_text(path.read_text(), encoding=encoding)
+    assert section_versions(spec, "base") == want
+    path.write_bytes("Ü".encode("utf-16") + b"x")  # half of a letter: refused where items are read
+    assert section_versions(spec, "base") == {}
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def _load(source: str | Path, dtype: str, revision: str | None) -> Loaded:
         logging.disable_progress_bar()
     adapter = _adapter(source, revision)
     base, at = (adapter.base_model_name_or_path, adapter.revision) if adapter else (source, revision)
-    tokenizer = _tokenizer(source if adapter is None or _has_tokenizer(source) else base, revision)
+    own = adapter is None or _has_tokenizer(source)
+    tokenizer = _tokenizer(source, revision) if own else _tokenizer(base, at)
     model = _weights(base, weights, at)
     if adapter:
         with warnings.catch_warnings():

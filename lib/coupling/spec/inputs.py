@@ -13,10 +13,14 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from coupling.tasks.items import TaskError
+from coupling.tasks.sources import lines_of
 
 if TYPE_CHECKING:
     from coupling.spec.spec import Spec
@@ -138,11 +142,10 @@ def _rows(spec: Spec) -> tuple[dict[str, Any], ...]:
 @lru_cache(maxsize=8)
 def _read(path: Path, size: int, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     rows = []
-    for line in path.read_text("utf-8-sig", errors="replace").split("\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+    with suppress(TaskError):  # a file that is refused has no rows
+        for line in lines_of(path):
+            with suppress(ValueError):
+                row = json.loads(line.decode("utf-8", errors="replace"))
+                if isinstance(row, dict):
+                    rows.append(row)
     return tuple(rows)

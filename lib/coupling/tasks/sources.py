@@ -84,7 +84,7 @@ def read_jsonl(path: Path, parse: Callable[[dict], T]) -> list[T]:
         TaskError: If a line is no such object, or the file has none. The message names file and line.
     """
     rows = []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         if line.strip():
             try:
                 rows.append(parse(_object(line)))
@@ -95,7 +95,7 @@ def read_jsonl(path: Path, parse: Callable[[dict], T]) -> list[T]:
     return rows
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines_of(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file in UTF-8, without byte order marks. Joined files have some inside."""
     content = path.read_bytes()
     for mark, encoding in _MARKS.items():
