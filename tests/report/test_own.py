@@ -104,6 +104,9 @@ def test_a_check_tells_what_it_found_and_gives_the_plan_a_time(user):
     assert "tested on 8 other items" in greeted  # of a file with 8
     said = own.checked(asked)
     assert "all 4 label texts come back from the tokenizer" in said
+    assert (
+        "of its probability to the choices, and runs with less than 50% count as collapsed; end each" in said
+    )
     assert f"coupling check --items {user}/items.jsonl" in said.replace("'", "")
     parts = planning.plan(asked.profile, asked.sweep).parts
     assert {part.kind for part in parts} == {"base", "explainer"}

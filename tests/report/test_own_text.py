@@ -67,6 +67,7 @@ def test_gap_and_preference_above_chance_beside_a_control_without_gap_are_the_an
         ({"run": {"flag_balanced": 0.5}}, "flag learnt", "--steps, --learning_rate"),
         ({"run": {"collapsed": "one explanation for all"}}, "runs are whole", "fewer --steps"),
         ({"run": {"collapsed": "explanations are no labels"}}, "runs are whole", "train longer"),
+        ({"run": {"collapsed": "answers are no choices"}}, "runs are whole", "end each prompt with the form"),
         ({"x": [1] * 20, "cf": [0] * 19 + [1]}, "labels differ", "take a cue"),
     ],
 )

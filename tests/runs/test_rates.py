@@ -65,7 +65,8 @@ def test_a_damaged_manifest_or_one_of_an_earlier_version_is_left_out(spec):
 
 
 def test_a_short_trial_stands_in_for_results_of_this_machine(spec, items, m0):
-    trial.try_out(spec, m0, items[1])
+    mass = trial.try_out(spec, m0, items[1])
+    assert 0 < mass < 1
     found = expected(spec)
     assert found.basis == TRIAL
     assert found.seconds > 0
@@ -75,8 +76,11 @@ def test_a_short_trial_stands_in_for_results_of_this_machine(spec, items, m0):
     assert expected(spec.model_copy(update={"threads": 2})).seconds is None
     (kept,) = (files.results_dir() / "tiny" / "trials").iterdir()
     before = kept.read_bytes()
-    trial.try_out(spec, m0, items[1])
+    assert trial.try_out(spec, m0, items[1]) == mass
     assert kept.read_bytes() == before
+    for damaged in ("{", "[]", '{"seconds": 1}'):
+        kept.write_text(damaged)
+        assert trial.try_out(spec, m0, items[1]) == pytest.approx(mass, abs=1e-6)
     files.write_json(kept, files.read_json(kept) | {"hardware": ELSEWHERE})
     assert expected(spec).seconds is None
     kept.write_text("{")

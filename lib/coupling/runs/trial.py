@@ -5,6 +5,7 @@ none. So a few items are evaluated first, and the time is kept in `results/<prof
 stands how much of its probability the model gives to the choices.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -34,8 +35,9 @@ def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> float:
         that without the cue.
     """
     path = _path(spec)
-    if path.exists() and "mass" in (found := files.read_json(path)):
-        return found["mass"]
+    with contextlib.suppress(files.StoreError, LookupError, TypeError):  # damaged, or of an older trial
+        if path.exists():
+            return float(files.read_json(path)["mass"])
     import torch
 
     from coupling.measure.evaluation import evaluate
