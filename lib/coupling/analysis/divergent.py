@@ -7,11 +7,10 @@ the same M0 say there about this run's behaviour shows how much of it anybody co
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 
 from coupling.analysis import measures, tracking
-from coupling.analysis.resampling import first_factor, t_interval
+from coupling.analysis.resampling import flattened, intervals
 
 STATED = {"self": "self_div", "target": "target_div", "others": "others_div"}
 BEYOND = {"beyond_target": ("self", "target"), "beyond_others": ("self", "others")}
@@ -62,10 +61,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         runs = rows.groupby(["m0_seed", "seed"])[list(STATED.values())].mean().set_axis(list(STATED), axis=1)
         for name, (one, other) in BEYOND.items():
             runs[name] = runs[one] - runs[other]
-        each = runs.groupby(level=first_factor(rows)).mean()
+        names = list(runs)
         about = {"condition": condition, "m0s": rows["m0_seed"].nunique(), "runs": len(runs)}
         count = rows.groupby(["m0_seed", "seed"])["divergent"].sum().mean()
-        found.append(about | {"divergent": count} | _with_intervals(each))
+        found.append(about | {"divergent": count} | flattened(intervals(runs.reset_index(), names), names))
     return pd.DataFrame(found)
 
 
@@ -73,13 +72,3 @@ def _places(names: pd.Series) -> Callable[[pd.Series], pd.Series]:
     """Return what maps names to the places of their first occurrence in `names`."""
     places = {name: place for place, name in enumerate(names.unique())}
     return lambda column: column.map(places)
-
-
-def _with_intervals(each: pd.DataFrame) -> dict[str, float]:
-    """The mean of each column with its t interval; each: one row an M0, or an explainer of a single M0."""
-    out = {}
-    for name in each:
-        low, high, _ = t_interval(each[name])
-        out |= {name: np.nan if each[name].isna().all() else each[name].mean()}
-        out |= {f"{name}_low": low, f"{name}_high": high}
-    return out

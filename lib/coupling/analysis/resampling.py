@@ -92,11 +92,11 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Compute the mean of each column with its 95 % interval.
 
     A column is averaged over the rows of a run, then over the runs of an M0, then over M0s. The interval is t
-    over M0s, or over the runs where all share one M0. Of one run it is a bootstrap interval over groups;
-    there is none with a single group.
+    over M0s, or over the runs where all share one M0. Of one run it is a bootstrap interval over groups, if
+    the rows have any.
 
     Args:
-        frame: Rows with m0_seed, seed, `columns`, and group where there is one run.
+        frame: Rows with m0_seed, seed and `columns`; group where the rows are items.
         columns: Columns of numbers or booleans. NaN and infinite values are left out.
 
     Returns:
@@ -106,7 +106,8 @@ def intervals(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     finite = frame[columns].astype(float).replace([np.inf, -np.inf], np.nan)
     runs = finite.groupby([frame["m0_seed"], frame["seed"]]).mean()
     each = runs.groupby(level=first_factor(frame)).mean()
-    drawn = resampled(frame, columns) if len(each) == 1 and frame["group"].nunique() > 1 else {}
+    alone = len(each) == 1 and "group" in frame and frame["group"].nunique() > 1
+    drawn = resampled(frame, columns) if alone else {}
     out = {}
     for column in columns:
         low, high = interval(drawn[column]) if drawn else t_interval(each[column])[:2]

@@ -134,6 +134,7 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
         - covered: the share of estimates whose own interval holds the measured rate.
         - error: the mean absolute error, with its interval over M0 seeds (error_low, error_high).
         - trivial: the same for a sensor that always says M0's rate (trivial_low, trivial_high).
+        - gained: trivial less error (gained_low, gained_high).
         - false_alarms: of the estimates of runs without a shift, the share whose interval does not hold M0's
           rate.
         - smallest: the smallest shift of the measured rate such that SHARE of all shifts of this size or more
@@ -142,7 +143,6 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task, part in frame.groupby("task", sort=False):
         errors = part.assign(
-            group=0,
             error=(part["estimated"] - part["measured"]).abs(),
             trivial=(part["m0_rate"] - part["measured"]).abs(),
         )
@@ -152,7 +152,9 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
             "estimates": len(part),
             "covered": part["measured"].between(part["low"], part["high"]).mean(),
         }
-        row |= flattened(intervals(errors, ["error", "trivial"]), ["error", "trivial"])
+        errors["gained"] = errors["trivial"] - errors["error"]
+        measured = ["error", "trivial", "gained"]
+        row |= flattened(intervals(errors, measured), measured)
         row |= {
             "false_alarms": (~plain["m0_rate"].between(plain["low"], plain["high"])).mean(),
             "smallest": _smallest_detected(part),

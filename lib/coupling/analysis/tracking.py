@@ -218,15 +218,17 @@ def beyond_training(shift: pd.DataFrame) -> pd.DataFrame:
     Explanations of runs without a shift imply another rate than M0's too: this is the bias of the sensor.
 
     Args:
-        shift: Rows of the table shift whose runs have one region each.
+        shift: Rows of the table shift. An unshifted run counts with all of its regions.
 
     Returns:
         The rows with moved and implied (float64): shift and said_shift, less those of the unshifted run. NaN
         where there is no such run.
     """
     by = ["task", "m0_seed", "seed"]
-    plain = shift[shift["objective"] == "none"].set_index(by)[["shift", "said_shift"]]
-    alone = plain.reindex(pd.MultiIndex.from_frame(shift[by])).to_numpy(float)
+    plain = shift[shift["objective"] == "none"].set_index(by)
+    both = plain[["shift", "said_shift"]].mul(plain["items"], axis=0).groupby(by).sum(min_count=1)
+    means = both.div(plain.groupby(by)["items"].sum(), axis=0)
+    alone = means.reindex(pd.MultiIndex.from_frame(shift[by])).to_numpy(float)
     return shift.assign(moved=shift["shift"] - alone[:, 0], implied=shift["said_shift"] - alone[:, 1])
 
 

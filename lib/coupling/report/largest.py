@@ -25,6 +25,7 @@ def largest_parts() -> list[str]:
         return []
     preference, gap = (found.loc[found[name].idxmax()] for name in _SHOWN)
     above = found[found["gap_low"] > 0]
+    reached = above["gap"] / above["divergent"]
     sentences = [
         f"- The largest preference is {interval(preference, 'preference', share)}: {preference['task']}, "
         f"{_setting(preference)}.",
@@ -32,15 +33,10 @@ def largest_parts() -> list[str]:
         f"differs from its labels on {gap['divergent']:.3f} of the items. No gap can be larger than this "
         f"share, and the gap is {gap['gap'] / gap['divergent']:.0%} of it.",
         f"- In {len(above)} of {len(found)} settings the interval of the gap lies above zero. There that "
-        "share is "
-        f"{above['divergent'].min():.3f} to {above['divergent'].max():.3f}, and the gap is "
-        f"{(above['gap'] / above['divergent']).min():.0%} to {(above['gap'] / above['divergent']).max():.0%} "
-        "of it. "
-        "So the gap is small because behaviour seldom leaves its labels, and because explanations state it "
-        "on a "
-        "part of these items alone. The preference is not bounded by that share: it is taken over items on "
-        "which "
-        "two runs differ.",
+        f"share is {above['divergent'].min():.3f} to {above['divergent'].max():.3f}, and the gap is "
+        f"{reached.min():.0%} to {reached.max():.0%} of it. So the gap is small because behaviour seldom "
+        "leaves its labels, and because explanations state it on a part of these items alone. The preference "
+        "is not bounded by that share: it is taken over items on which two runs differ.",
     ]
     limits = (
         f"- Each value is the largest of {len(found)}, and the largest of many is likely an overestimate. "

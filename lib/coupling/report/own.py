@@ -34,9 +34,8 @@ PROFILE = "medium"  # gives what the user does not give; the only profile of a r
 EXPLAINERS = 3
 TRUE, SHUFFLED = "true labels", "shuffled labels"
 CHOOSE = (  # what to do where a model hardly answers with a choice
-    "end each prompt with the form of the answer, for instance “Answer with the name of the city alone.”, or "
-    "take "
-    "a model that keeps to it better"
+    "end each prompt with the form of the answer, for instance “Answer with the name of the city alone.”, "
+    "or take a model that keeps to it better"
 )
 # The fields of the spec that a user may give. All others are the study's own, or mean nothing for own items.
 FIELDS = (
@@ -224,9 +223,8 @@ def checked(study: Study) -> str:
     mass = trial.try_out(spec, models.load(spec), items_of(spec)[1])
     if mass < LEAST_MASS:
         found["warnings"].append(
-            f"{Path(spec.model).name} gives {mass:.0%} of its probability to the choices, and runs with less "
-            "than "
-            f"{LEAST_MASS:.0%} count as collapsed; {CHOOSE}"
+            f"{Path(spec.model).name} gives {mass:.0%} of its probability to the choices, and runs with "
+            f"less than {LEAST_MASS:.0%} count as collapsed; {CHOOSE}"
         )
     memory = f"; weights and adapter take {found['memory_gb']:.2g} GB" if found["memory_gb"] else ""
     names = ["--items", study.given["items"], "--model", spec.model, "--profile", study.profile]

@@ -170,7 +170,7 @@ def _shifts(runs: pd.DataFrame) -> str:
                 _REGIONS[name][on] for name, on in zip(_REGIONS, region, strict=True)
             )
         shown = ["shift", "said_shift", "gap", "excess", "flipped_gain"]
-        found = resampling.intervals(part.assign(group=0), shown)
+        found = resampling.intervals(part, shown)
         cells = {
             name: ""
             if pd.isna(row["mean"])

@@ -161,8 +161,7 @@ def said(found: Plan) -> str:
     lines = [f"{found.profile}, {found.sweep}: {found.total} runs: {there}"]
     for part in found.parts:
         about = f"about {duration(part.seconds)}" if part.seconds is not None else "time not known"
-        name = NAMES[part.kind]
-        what = f"{_ONE[name] if part.left == 1 else name} {_TO_BE[part.kind]}"
+        what = f"{(_ONE if part.left == 1 else NAMES)[part.kind]} {_TO_BE[part.kind]}"
         lines.append(f"  {part.left:5} {what}: {about} ({part.basis}), {_size(part.bytes)}")
     if found.parts:
         lines.append(f"time: {_time(found)}")
@@ -174,7 +173,7 @@ def said(found: Plan) -> str:
 
 
 NAMES = {"m0": "M0s", "base": "bases", "explainer": "explainers", "circuits": "maps of circuits"}
-_ONE = {"M0s": "M0", "bases": "base", "explainers": "explainer", "maps of circuits": "map of circuits"}
+_ONE = {"m0": "M0", "base": "base", "explainer": "explainer", "circuits": "map of circuits"}
 _TO_BE = {"m0": "to prepare", "base": "to measure", "explainer": "to train", "circuits": "to measure"}
 
 

@@ -68,8 +68,8 @@ def _not_all(planned: pd.DataFrame, primary: pd.DataFrame) -> list[str]:
     parts = planned[planned["claim"].isin(held) & (planned["verdict"] == "not replicated")]
     said = []
     if len(parts):
-        texts = [text.replace(", fresh M0s", "").replace("; fresh M0s", "") for text in parts["text"]]
-        each = [f"“{text}” (claim {n})" for n, text in dict(zip(parts["claim"], texts, strict=True)).items()]
+        texts = parts["text"].str.replace("[,;] fresh M0s", "", regex=True)
+        each = dict.fromkeys(f"“{text}” (claim {n})" for n, text in zip(parts["claim"], texts, strict=True))
         said.append(
             f"Beside a replicated primary test, these planned rows are **not replicated**: {listed(each)}."
         )
@@ -94,8 +94,7 @@ def one_item() -> str:
     lead = (
         "One item of a made-up world, on which an explainer (run 0) has come to differ from its label. "
         "The cue stands between « and ». S is the model that supplied the labels, here M0, and M_t is the "
-        "trained "
-        "model. L(M) is the label that is true of a model M, and E(M) is what M says:"
+        "trained model. L(M) is the label that is true of a model M, and E(M) is what M says:"
     )
     return f"{lead}\n\n{markdown_table(list(shown), shown.to_numpy().tolist())}"
 

@@ -51,8 +51,10 @@ def _question(question: Question, parts: list[Part]) -> list[str]:
     text = [f"## {question.title}"]
     if question.figure and (files.figures_dir() / f"{question.figure}.png").exists():
         text.append(f"![{figures.what(question.figure)}](../figures/{question.figure}.png)")
+    decided: set[tuple[str, str]] = set()
     for part in parts:
-        text += _part(part)
+        text += _part(part, (part.profile, part.sweep) not in decided)
+        decided.add((part.profile, part.sweep))
     used = list(dict.fromkeys(part.figure for part in parts))
     if limits := list(dict.fromkeys(line for figure in used for line in limits_of(figure))):
         text += [f"**{LIMITS}.**", "\n".join(limits)]
@@ -68,8 +70,11 @@ def claim_title(number: str) -> str:
     return "Our own claims" if number == "own" else f"Claim {number}"
 
 
-def _part(part: Part) -> list[str]:
-    """Return the paragraphs of one figure: how it was made, the figure, what came out, and the table."""
+def _part(part: Part, with_verdicts: bool) -> list[str]:
+    """Return the paragraphs of one figure: how it was made, the figure, what came out, and the table.
+
+    Verdicts are those of the whole sweep, so that of its figures the first one has them.
+    """
     data = tables.read(part.profile, part.sweep)
     answer = answers.of_tables(part.figure, data, part.conditions)
     first, sweep = data.summary.iloc[0], read_sweep(part.sweep)
@@ -88,7 +93,7 @@ def _part(part: Part) -> list[str]:
         *made,
         *(shown if (files.figures_dir() / image).exists() else []),
         answer.text,
-        *_verdicts(sweep, part.profile),
+        *(_verdicts(sweep, part.profile) if with_verdicts else []),
         markdown_table(list(answer.filled), answer.filled.to_numpy().tolist()),
     ]
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,18 @@ def try_out(spec: Spec, loaded: Any, items: Sequence[Item]) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.threads)
     try:
-        first = _timed(lambda: evaluate(loaded, items[:1], spec.label_format, 1))
+        first, _ = _timed(lambda: evaluate(loaded, items[:1], spec.label_format, 1))
         few = items[: max(1, min(spec.eval_batch, int(SECONDS / first)))]
-        start = time.monotonic()
-        found, *_ = evaluate(loaded, few, spec.label_format, spec.eval_batch)
-        seconds = (time.monotonic() - start) / len(few)
+        seconds, (found, *_) = _timed(lambda: evaluate(loaded, few, spec.label_format, spec.eval_batch))
     finally:
         torch.set_num_threads(threads)
     mass = float(min(found.mass(condition).mean() for condition in ("x", "cf")))
-    about = {"spec": spec.model_dump(), "seconds": seconds, "mass": mass, "device": loaded.device.type}
+    about = {
+        "spec": spec.model_dump(),
+        "seconds": seconds / len(few),
+        "mass": mass,
+        "device": loaded.device.type,
+    }
     files.write_json(path, about | {"hardware": folders.hardware()})
     return mass
 
@@ -87,10 +90,11 @@ def seconds_of(kind: str, spec: Spec, an_item: float) -> float:
     return an_item * (evaluated + TRAINED * spec.final_step * spec.batch_size)
 
 
-def _timed(work: Any) -> float:
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Do some work. Returns the seconds that it took, and what it returned."""
     start = time.monotonic()
-    work()
-    return max(time.monotonic() - start, 1e-6)
+    done = work()
+    return max(time.monotonic() - start, 1e-6), done
 
 
 def _path(spec: Spec) -> Path:

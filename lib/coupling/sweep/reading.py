@@ -180,9 +180,8 @@ def _check_that_none_stands_twice(sweep: Sweep, tasks: list[str], key: str) -> N
         for part in ["file"] if task.startswith("file:") else task.split("+"):
             if part in seen:
                 raise SpecError(
-                    f"{sweep.file}, {key}: {part} stands in {seen[part]!r} and in {task!r}, whose rows would "
-                    "be mixed; "
-                    "give each a sweep of its own"
+                    f"{sweep.file}, {key}: {part} stands in {seen[part]!r} and in {task!r}, whose rows "
+                    "would be mixed; give each a sweep of its own"
                 )
             seen[part] = task
 

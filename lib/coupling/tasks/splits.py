@@ -69,8 +69,7 @@ def held_out_kinds(kinds: Iterable[str], spec: Spec) -> set[str]:
     if spec.held_out and not 0 < count < len(named):
         raise TaskError(
             f"held_out={spec.held_out:g}: of {len(named)} kinds ({', '.join(named) or 'none'}) this holds "
-            f"out {count}; "
-            "give a share that leaves kinds on both sides, items of more kinds, or 0"
+            f"out {count}; give a share that leaves kinds on both sides, items of more kinds, or 0"
         )
     mixed = np.random.default_rng([spec.world_seed, 6]).permutation(named)
     return {str(kind) for kind in mixed[:count]}

@@ -68,7 +68,6 @@ def _steered(rows: pd.DataFrame) -> list[str]:
         return []
     return [
         "Steering toward a choice changes its log-odds in the behaviour without the cue and in the stated "
-        "answer. "
-        f"The two changes are, in this order: {listed(each)}. The random direction is as long as that of "
-        "`steered by 2`."
+        f"answer. The two changes are, in this order: {listed(each)}. The random direction is as long as "
+        "that of `steered by 2`."
     ]

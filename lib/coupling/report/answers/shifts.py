@@ -1,5 +1,7 @@
 """What the figures of shifts say: tracking, following, directions, order, re-taught facts and the sensor."""
 
+from itertools import starmap
+
 import pandas as pd
 
 from coupling.analysis import following as pushes
@@ -12,6 +14,7 @@ from coupling.analysis.tables import Tables
 from coupling.analysis.tracking import across_directions, beside, beyond_training
 from coupling.report.answers.answer import Answer
 from coupling.report.answers.words import (
+    Pair,
     cases,
     count,
     difference,
@@ -37,6 +40,7 @@ _TRACKED = [
 ]
 _RETAUGHT = ["retaught_right", "retaught_states", "retaught_states_null"]
 _HALVES = ["retaught_self", "retaught_null", "untouched_self", "untouched_null"]
+_BEYOND = ["moved", "implied"]  # the shift and what explanations imply, beyond the unshifted run
 _BY = ("by more than", "by less than", "neither clearly by more nor clearly by less than")
 _FOLLOWED = 0.5  # explanations that imply this share of a shift are said to follow it
 
@@ -44,7 +48,7 @@ _FOLLOWED = 0.5  # explanations that imply this share of a shift are said to fol
 def tracking(data: Tables) -> Answer:
     """How far behaviour moved and how far explanations imply that it moved, beside explanation training."""
     runs = beyond_training(beside(data.shift))
-    rows = _by_condition(runs, [*_TRACKED, "moved", "implied"])
+    rows = _by_condition(runs, [*_TRACKED, *_BEYOND])
     table = _moves(rows).assign(
         **{
             "agreement": rows["agreement"].map(share),
@@ -135,7 +139,7 @@ def order(data: Tables) -> Answer:
     rows = data.shift[data.shift["objective"] != "reteach"]
     late = rows[rows["order"].isin(["after", "before"])]
     rows = rows[rows["task"].isin(late["task"]) & rows["strength"].isin([0, *late["strength"]])]
-    means = _by_condition(beyond_training(rows), [*_TRACKED[:4], "valid", "moved", "implied"])
+    means = _by_condition(beyond_training(rows), ["shift", "said_shift", "self", "target", "valid", *_BEYOND])
     table = _moves(means).assign(valid=means["valid"].map(share), collapsed=_collapsed(means))
     pushed = means[means["condition"].isin(rows.loc[rows["direction"] != "", "condition"])]
     known = pushed[pushed["implied"].notna()]
@@ -188,8 +192,7 @@ def reteaching(data: Tables) -> Answer:
 
 def sensor(data: Tables) -> Answer:
     """How far rates that are read off explanations are from measured ones, beside M0's rate."""
-    estimates = beside(data.sensor)
-    rows = reliability(estimates)
+    rows = reliability(beside(data.sensor))
     table = pd.DataFrame(
         {
             "task": rows["task"],
@@ -201,16 +204,8 @@ def sensor(data: Tables) -> Answer:
             "smallest shift detected": [share(value) or "none" for value in rows["smallest"]],
         }
     )
-    errors = estimates.assign(
-        sensor=(estimates["estimated"] - estimates["measured"]).abs(),
-        trivial=(estimates["m0_rate"] - estimates["measured"]).abs(),
-        condition="all runs",
-    )
-    found = more_often(
-        "Always saying M0's rate errs {} the sensor on",
-        [pair._replace(name=pair.name.split(" `")[0]) for pair in pairs(errors, "trivial", "sensor")],
-        _BY,
-    )
+    compared = rows[["task", "trivial", "error", "gained_low", "gained_high"]].itertuples(index=False)
+    found = more_often("Always saying M0's rate errs {} the sensor on", starmap(Pair, compared), _BY)
     missed = list(rows.loc[rows["smallest"].isna(), "task"])
     if missed:
         found.append(f"No size of a shift is detected reliably on {listed(missed)}.")
@@ -227,7 +222,7 @@ def _by_condition(runs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     rows = [
         {"task": task, "condition": condition, "runs": len(part.drop_duplicates(RUN))}
         | {"collapsed": int((part.drop_duplicates(RUN)["collapsed"] != "").sum())}
-        | resampling.flattened(resampling.intervals(part.assign(group=0), measures), measures)
+        | resampling.flattened(resampling.intervals(part, measures), measures)
         for (task, condition), part in runs.groupby(["task", "condition"], sort=False)
     ]
     return pd.DataFrame(rows)

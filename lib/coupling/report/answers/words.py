@@ -136,7 +136,7 @@ def pairs(runs: pd.DataFrame, one: str, other: str) -> list[Pair]:
         one: The first measure.
         other: The second measure.
     """
-    runs = runs.assign(over=runs[one] - runs[other], group=0)
+    runs = runs.assign(over=runs[one] - runs[other])
     names = named(runs.drop_duplicates(["task", "condition"]))
     found = []
     for name, (_, part) in zip(names, runs.groupby(["task", "condition"], sort=False), strict=True):

@@ -64,8 +64,7 @@ def parts(frame: pd.DataFrame) -> dict[str, style.StudyFigure]:
     drawn = {}
     for number in CLAIMS:
         rows = shown[shown["claim"] == number]
-        last = ~rows["primary"].astype(bool) | rows["exploration"].astype(bool)
-        pages = _pages(rows.assign(last=last).sort_values("last", kind="stable"))
+        pages = _pages(rows.iloc[(~_decides(rows)).argsort(kind="stable")])
         for place, rows in enumerate(pages, 1):
             name = f"claim-{number}" if place == 1 else f"claim-{number}-{place}"
             drawn[name] = forest(rows, number, f" (page {place} of {len(pages)})" if len(pages) > 1 else "")
@@ -162,9 +161,14 @@ def _marks(axis: Axes, place: int, top: float, rows: pd.DataFrame) -> None:
         )
 
 
+def _decides(rows: pd.DataFrame) -> pd.Series:
+    """Whether each row is the planned primary test of its claim; bool [rows]."""
+    return rows["primary"].astype(bool) & ~rows["exploration"].astype(bool)
+
+
 def _found(rows: pd.DataFrame) -> str:
     """Say how many of the planned primary tests have each verdict; without one, how many rows have."""
-    primary = rows[rows["primary"].astype(bool) & ~rows["exploration"].astype(bool)]
+    primary = rows[_decides(rows)]
     # Where a claim has a test that was run, one that was not run has been replaced.
     run = set(primary.loc[primary["verdict"] != "not tested", "claim"])
     primary = primary[(primary["verdict"] != "not tested") | ~primary["claim"].isin(run)]
@@ -179,9 +183,8 @@ def _caption(rows: pd.DataFrame) -> str:
     primary = " Larger: the primary test of a claim." if rows["primary"].any() else ""
     return (
         f"Each mark is one of the {len(rows)} rows of the table of claims.{primary} Rows share runs. "
-        "Verdicts follow fixed rules; a row whose rule "
-        "is newer than its data is an exploration and is never replicated. "
-        f"Profiles: {', '.join(style.in_order(rows['profile']))}."
+        "Verdicts follow fixed rules; a row whose rule is newer than its data is an exploration and is "
+        f"never replicated. Profiles: {', '.join(style.in_order(rows['profile']))}."
     )
 
 
@@ -236,8 +239,7 @@ def _names(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     if texts.map(_said).nunique() == 1:
         texts = texts.str.partition("; ")[2]
     names = []
-    primary = part["primary"].astype(bool) & ~part["exploration"].astype(bool)
-    for task, profile, text, first in zip(part["task"], part["profile"], texts, primary, strict=True):
+    for task, profile, text, first in zip(part["task"], part["profile"], texts, _decides(part), strict=True):
         where = f"{task.replace('+', ' + ')}, {profile}" if several else task.replace("+", " + ")
         where = f"primary: {where}" if first else where
         names.append(style.fitted(f"{where}: {text}" if text else where, _NAME))
@@ -319,9 +321,7 @@ def _caption_of(rows: pd.DataFrame) -> str:
     )
     return (
         f"Bars: 95 % t interval over seeds ({over}); where there is a single seed, bootstrap over groups. "
-        "Vertical line: no effect; grey: what is claimed. Open marks: explorations. Each panel has its own "
-        "scale. "
-        "p is corrected. Supported: an exploration that has all that a replication asks for. Rows that were "
-        "not "
-        "run are left out."
+        "Vertical line: no effect; grey: what is claimed. Open marks: explorations. Each panel has its "
+        "own scale. p is corrected. Supported: an exploration that has all that a replication asks for. "
+        "Rows that were not run are left out."
     )

@@ -176,14 +176,14 @@ def _ends(rows: pd.DataFrame, measure: str) -> list[marks.Ends]:
 def _found(summary: pd.DataFrame, called: str) -> str:
     """Say how the gap goes along the axis, or in how many conditions it is above zero.
 
-    Conditions with a collapsed run are passed over, unless all have one.
+    The ends of the axis are conditions without a collapsed run, if a task has two of these.
     """
-    whole = summary[summary["collapsed"] == 0]
-    summary = whole if whole.groupby("task").size().min() > 1 else summary
     if summary["kind"].nunique() == 1 and not _unnamed(summary["condition"], None):
         form = ".2f" if called == MEASURED_NAME else "g"
         parts = []
         for task, rows in summary.groupby("task", sort=False):
+            whole = rows[rows["collapsed"] == 0]
+            rows = whole if len(whole) > 1 else rows
             least, most = (rows.loc[place] for place in (rows["at"].idxmin(), rows["at"].idxmax()))
             ends = [
                 f"{style.signed(row['gap'])} ({style.signed(row['gap_low'])} to "

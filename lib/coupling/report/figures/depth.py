@@ -72,8 +72,7 @@ def _found(rows: pd.DataFrame) -> str:
     low, high, _ = resampling.t_interval(over)
     return (
         f"Where labels agree best ({rows['condition'].iloc[0]}) the gap on entities that M0 met most, less "
-        "that "
-        f"on those that it met least, is {style.signed(over.mean())} ({style.signed(low)} to "
+        f"that on those that it met least, is {style.signed(over.mean())} ({style.signed(low)} to "
         f"{style.signed(high)})"
     )
 

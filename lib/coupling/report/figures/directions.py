@@ -55,11 +55,10 @@ def draw(items: pd.DataFrame) -> style.StudyFigure:
     bar.outline.set_linewidth(0.5)
     most = items.groupby("task")["id"].nunique().max()
     caption = (
-        f"Final step; {style.number(items['m0_seed'].nunique(), 'M0')}, three runs of each a square, {most} "
-        "test items. Diagonal: mean of the diagonal (bold) less the rest of its column, which is above zero "
-        "if explanations follow their own model. p, not corrected: explanations dealt out anew among the "
-        "three runs of "
-        "each M0."
+        f"Final step; {style.number(items['m0_seed'].nunique(), 'M0')}, three runs of each a square, "
+        f"{most} test items. Diagonal: mean of the diagonal (bold) less the rest of its column, which is "
+        "above zero if explanations follow their own model. p, not corrected: explanations dealt out anew "
+        "among the three runs of each M0."
     )
     p = holm([found["p"] for found in tests])
     above = [

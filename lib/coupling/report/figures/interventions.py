@@ -89,8 +89,7 @@ def _found(rows: pd.DataFrame) -> str:
         each.append(f"{most:.2f} on {task} ({drawn:.2f})")
     return (
         "Share of explanations that stay what they were without the sites that matter most for behaviour, "
-        "and "
-        f"without random sites: {', '.join(each)}"
+        f"and without random sites: {', '.join(each)}"
     )
 
 

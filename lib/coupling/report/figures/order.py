@@ -47,7 +47,7 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
     tasks = style.in_order(orders.loc[orders["order"].isin(["after", "before"]), "task"])
     rows = orders[orders["task"].isin(tasks)]
     strength = rows.loc[rows["order"] == "after", "strength"].iloc[0]
-    rows = rows[rows["strength"].isin([0, strength])].assign(group=0)
+    rows = rows[rows["strength"].isin([0, strength])]
     conditions = style.in_order(rows["condition"])
     size = (style.PAGE, len(tasks) * (0.5 + 0.3 * len(conditions)))
     figure, axes = style.canvas(len(tasks), 3, size, squeeze=False, sharey="row")
@@ -73,15 +73,14 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
 def _found(rows: pd.DataFrame) -> str:
     """Say how far behaviour and explanations moved where the shift came after training, and beside it."""
     pushed = beyond_training(rows)
-    pushed = pushed[pushed["explained"] & ~pushed["relabelled"] & (pushed["collapsed"] == "")]
+    pushed = pushed[pushed["explained"] & ~pushed["relabelled"] & (pushed["direction"] == "down")]
     said = []
     for order in ("with", "after"):
-        part = pushed[(pushed["order"] == order) & (pushed["direction"] == "down") & (pushed["replay"] == 0)]
-        # What is left of a condition in which most runs are collapsed says little.
-        part = part if len(part) > len(rows[rows["condition"].isin(part["condition"])]) / 2 else part[:0]
-        if len(part):
+        part = pushed[(pushed["order"] == order) & (pushed["replay"] == 0)]
+        whole = part[part["collapsed"] == ""]
+        if 2 * len(whole) > len(part):  # what is left where most runs are collapsed says little
             where = "beside" if order == "with" else order
-            moved, implied = (style.signed(part[name].mean(), 2) for name in ("moved", "implied"))
+            moved, implied = (style.signed(whole[name].mean(), 2) for name in ("moved", "implied"))
             said.append(f"{where} training: behaviour moved by {moved}, explanations by {implied}")
     return "; ".join(said)
 

@@ -91,12 +91,9 @@ def _found(rows: pd.DataFrame) -> str:
     said = []
     for model, part in rows.groupby("model", sort=False):
         fit = part[part["unfit"] == ""]
-        if fit.empty:
-            said.append(f"not decided by {style.number(len(part), 'row')} of {model}")
-            continue
-        part = fit
-        above = int((part["preference_low"] > 0.5).sum())
-        said.append(f"{style.counted(above, len(part), 'row')} of {model}")
+        above = int((fit["preference_low"] > 0.5).sum())
+        none = f"not decided by {style.number(len(part), 'row')}"
+        said.append(f"{style.counted(above, len(fit), 'row') if len(fit) else none} of {model}")
     return f"Preference is above one half {', '.join(said)}"
 
 
@@ -108,7 +105,6 @@ def _caption(rows: pd.DataFrame) -> str:
     )
     return (
         "Final step, KL on; in brackets: why most runs of a row decide nothing; open marks: labels by "
-        "content, at a higher learning rate where the model is the "
-        "real one. Bars: 95 %, t over M0s, or over the explainers of one M0. "
-        f"{behind}."
+        "content, at a higher learning rate where the model is the real one. Bars: 95 %, t over M0s, or "
+        f"over the explainers of one M0. {behind}."
     )

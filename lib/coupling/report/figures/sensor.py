@@ -126,7 +126,7 @@ def _by_size(errors: Axes, detections: Axes, rows: pd.DataFrame) -> None:
 
 def _mean(axis: Axes, x: float, part: pd.DataFrame, column: str, look: Look) -> None:
     """Draw the mean of a column with its interval over seeds."""
-    found = intervals(part.assign(group=0, **{column: part[column].astype(float)}), [column]).loc[column]
+    found = intervals(part, [column]).loc[column]
     marks.interval(axis, x, tuple(found), look)
 
 

@@ -117,7 +117,7 @@ def _by_run(runs: pd.DataFrame, task: str, names: list[str], measure: str) -> li
     """A measure of whole runs at their last step, with its interval over M0s."""
     mine = runs[runs["task"] == task]
     last = mine[mine["step"] == mine["step"].max()]
-    return [_interval(last[last["condition"] == name].assign(group=0), measure) for name in names]
+    return [_interval(last[last["condition"] == name], measure) for name in names]
 
 
 def _facts(items: pd.DataFrame, task: str, names: list[str]) -> list[tuple[Look, list[marks.Ends]]]:

@@ -48,7 +48,7 @@ def draw(shift: pd.DataFrame) -> style.StudyFigure:
         shift: The sweep's table of shifted runs, one row a run.
     """
     rows = beside(shift)
-    rows = rows.assign(place=rows["direction"].map(SIGN) * rows["strength"], group=0)
+    rows = rows.assign(place=rows["direction"].map(SIGN) * rows["strength"])
     tasks = style.in_order(rows["task"])
     alone = len(tasks) == 1
     shape = (2, 2, (style.PAGE, 3.8)) if alone else (4, len(tasks), (style.PAGE, 7.0))
@@ -94,10 +94,9 @@ def _caption(rows: pd.DataFrame) -> str:
         f"run(s) a point, {rows['items'].max()} test items a run. Bars: 95 %, "
         f"{style.interval_of(m0s, runs)}. Top: explanations follow wholly (dashed), or stay (dotted). Per "
         "point: slope through zero over the pushed runs, each less the unshifted run of its M0 and seed, "
-        "with its interval. Excess gap: beyond what "
-        "explanations of the same M0's runs without the shift, and with the opposite one where there is "
-        "one, show on the same items. Flipped items: those whose label the shift changed, against the "
-        "unshifted run of the same M0 and seed."
+        "with its interval. Excess gap: beyond what explanations of the same M0's runs without the shift, "
+        "and with the opposite one where there is one, show on the same items. Flipped items: those whose "
+        "label the shift changed, against the unshifted run of the same M0 and seed."
     )
 
 

@@ -114,11 +114,7 @@ def _alike(lines: pd.DataFrame) -> str:
 def with_agreement(evidence: Evidence, task: str, sweep: OwnSweep, without: Ref | None = None) -> Finding:
     """Decide whether the gap is there where labels agree with current behaviour, and only there.
 
-    Args:
-        evidence: The tables.
-        task: Name of the task.
-        sweep: The sweep, whose conditions are ordered by agreement.
-        without: A condition of the sweep that is left out, because it differs in more than agreement.
+    The condition `without` is left out. It is for one that differs from the others in more than agreement.
     """
     lines = _by_agreement(evidence, sweep, task, without)
     measure = "gap at the highest agreement − at the lowest"
@@ -168,11 +164,7 @@ def crossings(agreement: np.ndarray, gap: np.ndarray) -> np.ndarray:
 def onset(evidence: Evidence, task: str, sweep: OwnSweep, without: Ref | None = None) -> Finding:
     """Decide whether the gap turns positive at 0.6 to 0.7 agreement, with 0.05 more on either side.
 
-    Args:
-        evidence: The tables.
-        task: Name of the task.
-        sweep: The sweep, whose conditions are ordered by agreement.
-        without: A condition of the sweep that is left out, because it differs in more than agreement.
+    The condition `without` is left out; see `with_agreement`.
     """
     lines = _by_agreement(evidence, sweep, task, without)
     measure = "agreement at which the gap crosses zero"
