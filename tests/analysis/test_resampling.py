@@ -1,4 +1,4 @@
-"""Bootstrap intervals: what they cover, and what they take as independent."""
+"""Intervals: t over M0s and runs, the bootstrap, what they cover, and what they take as independent."""
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,21 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         row = resampling.intervals(frame, ["v"]).loc["v"]
         hits += row["low"] <= 0 <= row["high"]
     assert 48 <= hits <= 60
+
+
+def test_runs_of_an_m0_are_averaged_before_the_interval_over_m0s():
+    frame = pd.DataFrame(
+        {"m0_seed": [0, 0, 0, 1, 2], "seed": [0, 0, 1, 0, 0], "v": [0.0, 0.2, 0.5, 0.6, 0.9]}
+    )
+    means = [0.3, 0.6, 0.9]  # of M0 0 that of 0.1 and 0.5
+    found = resampling.intervals(frame, ["v"]).loc["v"]
+    assert found["mean"] == pytest.approx(0.6)
+    assert (found["low"], found["high"]) == pytest.approx(stats.t.interval(0.95, 2, 0.6, stats.sem(means)))
+    one_m0 = resampling.intervals(frame[frame["m0_seed"] == 0], ["v"]).loc["v"]
+    assert (one_m0["low"], one_m0["high"]) == pytest.approx(
+        stats.t.interval(0.95, 1, 0.3, stats.sem([0.1, 0.5]))
+    )
+    assert resampling.intervals(frame[:2], ["v"])[["low", "high"]].isna().all(axis=None)  # one run, no groups
 
 
 def test_frames_with_the_same_seeds_and_groups_are_drawn_alike():

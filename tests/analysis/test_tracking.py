@@ -80,6 +80,24 @@ def test_runs_are_compared_with_runs_of_the_same_labels_alone():
     }
 
 
+def test_a_push_is_measured_beyond_what_training_alone_does():
+    about = {"task": "t", "seed": 0, "items": [10, 30, 10, 10, 10]}
+    shift = pd.DataFrame(
+        about | {"m0_seed": [0, 0, 0, 1, 1], "objective": ["none", "none", "push", "none", "push"]}
+    )
+    # The unshifted run of M0 0 has two regions, of which the larger one counts three times.
+    shift["shift"], shift["said_shift"] = [0.0, 0.4, 0.8, 0.0, 0.2], [0.1, 0.1, 0.35, 0.0, 0.3]
+    found = tracking.beyond_training(shift)
+    pushed = found[found["objective"] == "push"]
+    assert pushed["moved"].tolist() == pytest.approx([0.5, 0.2])
+    assert pushed["implied"].tolist() == pytest.approx([0.25, 0.3])
+    slope, low, high = tracking.implied_share(pushed)
+    assert slope == pytest.approx((0.5 + 1.5) / 2)
+    assert low < slope < high
+    alone = tracking.beyond_training(shift[shift["objective"] == "push"])
+    assert alone[["moved", "implied"]].isna().all(axis=None)
+
+
 def test_an_item_without_a_label_is_not_flipped():
     study = shift_study(True)
     lost = (study["condition"] == "none") & (study["id"] == "i0")

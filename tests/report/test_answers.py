@@ -58,11 +58,12 @@ def test_shares_are_compared_case_by_case_and_what_is_missing_is_left_out():
         words.Pair("c", NAN, 0.1, NAN, NAN),
         words.Pair("d", 0.1, 0.4, -0.5, -0.1),
         words.Pair("e", 0.2, 0.1, NAN, NAN),
+        words.Pair("f", 0.5, 0.4, -0.05, 0.25),  # a higher mean, and an interval that holds zero
     ]
     assert words.more_often("It is {} that for", found, ("more than", "less than", "as")) == [
         "It is more than that for a (0.500 against 0.400).",
         "It is less than that for d (0.100 against 0.400).",
-        "It is as that for b (0.300 against 0.300).",
+        "It is as that for b (0.300 against 0.300) and f (0.500 against 0.400).",
         "Nothing follows for e (0.200 against 0.100): there is one run of each, and so no interval.",
     ]
 

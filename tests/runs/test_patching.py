@@ -65,6 +65,17 @@ def test_a_trained_model_is_patched_and_so_is_m0_beside_the_first_explainer(resu
     assert set(first.table("sites")["fold"]) == set(range(5))
 
 
+def test_items_of_two_tasks_that_have_one_id_are_told_apart(tmp_path, monkeypatch):
+    _look_into(tmp_path, monkeypatch)
+    found = runs.circuits(make_spec("tiny", **PATCHED | {"task": "aita+jabberwocky", "patched_layers": 1}))
+    for name in ("effects", "interventions"):
+        rows = found.table(name)
+        kinds = [c for c in ("trained", "way", "part", "layer", "group", "intervention") if c in rows]
+        assert not rows.duplicated(["task", "id", *kinds]).any()
+        by_task = rows.groupby("task")["id"].unique()
+        assert set(by_task["aita"]) & set(by_task["jabberwocky"])
+
+
 def test_a_trained_model_is_changed_on_every_second_item_and_the_second_takes_halves_of_the_first(results):
     first, second = (one.table("interventions") for one in results)
     rows = runs.explain(results[0].spec).table("rows")
